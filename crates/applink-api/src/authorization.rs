@@ -1,0 +1,110 @@
+//! Authorizations: one org user's credentials under a developer name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::connection::ConnectionMethod;
+use crate::error::ResourceError;
+use crate::ids::{AddonId, AuthorizationId};
+use crate::org::Org;
+use crate::secret::{SecretString, wire};
+use crate::time::Timestamp;
+
+/// The official words for an authorization's state.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AuthorizationStatus {
+    /// Waiting for a person to log in at the org.
+    Authorizing,
+    /// Usable.
+    Authorized,
+    /// Being removed.
+    Disconnecting,
+    /// Removed by a person.
+    Disconnected,
+    /// It never came about, or the grant is dead (then `error.id` is `reauth_required`).
+    Failed,
+}
+
+impl AuthorizationStatus {
+    /// As written on the wire.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Authorizing => "authorizing",
+            Self::Authorized => "authorized",
+            Self::Disconnecting => "disconnecting",
+            Self::Disconnected => "disconnected",
+            Self::Failed => "failed",
+        }
+    }
+}
+
+/// One authorization. In the run-time hand-out `org.user_auth` carries the token; elsewhere it is absent.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Authorization {
+    /// Its uuid.
+    pub id: AuthorizationId,
+    /// The add-on it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addon_id: Option<AddonId>,
+    /// Its state.
+    pub status: AuthorizationStatus,
+    /// While authorizing: where to send the person's browser.
+    #[serde(default)]
+    pub redirect_uri: Option<String>,
+    /// The org, with `developer_name`.
+    pub org: Org,
+    /// The name of the app it was made through (same as `created_via_app`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app_name: Option<String>,
+    /// Browser or JWT.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_method: Option<ConnectionMethod>,
+    /// The second name, when it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Why it is not well.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ResourceError>,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it (an e-mail).
+    pub created_by: String,
+    /// The name of the app it was made through.
+    #[serde(default)]
+    pub created_via_app: Option<String>,
+    /// When it last changed.
+    pub last_modified_at: Timestamp,
+    /// Who changed it.
+    #[serde(default)]
+    pub last_modified_by: Option<String>,
+}
+
+/// Body of `POST /addons/{addon}/authorizations/salesforce`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuthorizeRequest {
+    /// The developer name to give it.
+    pub developer_name: String,
+    /// `https://login.salesforce.com` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_url: Option<String>,
+}
+
+/// Body of `POST /addons/{addon}/authorizations/salesforce/jwt`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct AuthorizeJwtRequest {
+    /// The second name; the CLI's default is `applink:<developer name>`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Consumer key of the org's external client app.
+    pub client_id: String,
+    /// The developer name to give it.
+    pub developer_name: String,
+    /// Private key, PEM (PKCS#1 or PKCS#8).
+    #[serde(with = "wire")]
+    pub jwt_private_key: SecretString,
+    /// `https://login.salesforce.com` when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_url: Option<String>,
+    /// The user to authorize as.
+    pub username: String,
+}

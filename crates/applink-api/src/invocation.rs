@@ -1,0 +1,39 @@
+//! How the mesh asks whether a call really comes from a connected org.
+
+use serde::{Deserialize, Serialize};
+
+use crate::secret::{SecretString, wire};
+use crate::time::Timestamp;
+
+/// Body of `POST {API_URL}/invocations/authentication`; the values come from the org's `x-request-context`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct InvocationAuthRequest {
+    /// The org's My Domain URL, as claimed.
+    pub org_domain_url: String,
+    /// The org-signed token.
+    #[serde(with = "wire")]
+    pub core_jwt_token: SecretString,
+    /// The org's id, as claimed.
+    pub org_id: String,
+    /// The app that is called.
+    pub app_uuid: String,
+}
+
+/// The body of a 200 to [`InvocationAuthRequest`]: what was verified. The official mesh ignores it; ours binds
+/// the caller's `x-client-context` to it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InvocationVerdict {
+    /// The org, from the verified token.
+    pub org_id: String,
+    /// The calling user (`005…`), from the token's `sub`.
+    pub user_id: String,
+    /// The instance URL stored with the connection; overwrites whatever the caller wrote.
+    pub instance_url: String,
+    /// The connection that vouches for the org.
+    pub connection_name: String,
+    /// When the token expires.
+    pub expires_at: Timestamp,
+    /// The token's `jti`, when it has one: it must be accepted only once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<String>,
+}

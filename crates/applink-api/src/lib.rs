@@ -1,0 +1,30 @@
+//! The AppLink API on one page: what every client, the control plane and the mesh say to each other.
+//!
+//! * [`ids`] and [`names`]: how add-ons, apps, orgs, connections and authorizations are named.
+//! * [`connection`], [`authorization`], [`publication`], [`invocation`]: the resources and their states.
+//! * [`context`]: the two headers in which an org tells the mesh and the app who is calling.
+//! * [`headers`]: every header name, and the set that only the mesh may set.
+//! * [`error`]: the one error body, with the keys both official client families read.
+//! * [`clock`] and [`entropy`]: time and randomness, which are always parameters.
+//! * `client` (feature `client`): a typed client.
+//!
+//! Wire formats are those of the official service. What is ours is a new path or a new optional field.
+
+pub mod authorization;
+pub mod clock;
+pub mod connection;
+pub mod context;
+pub mod entropy;
+pub mod error;
+pub mod headers;
+pub mod ids;
+pub mod invocation;
+pub mod names;
+pub mod operator;
+pub mod org;
+pub mod publication;
+pub mod secret;
+pub mod time;
+
+#[cfg(feature = "client")]
+pub mod client;

@@ -1,0 +1,81 @@
+//! Publications: an app's OpenAPI document deployed into a connected org under a client name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::{AddonId, AppUuid};
+use crate::time::Timestamp;
+
+/// The multipart part that carries the zip (`application/zip`).
+pub const PART_METADATA: &str = "metadata";
+/// The multipart part that carries [`PublishRequest`] (`application/json`).
+pub const PART_APP_REQUEST: &str = "app_request";
+/// The document inside the zip, YAML.
+pub const SPEC_YAML: &str = "api-spec.yaml";
+/// The document inside the zip, JSON.
+pub const SPEC_JSON: &str = "api-spec.json";
+/// An authorization connected app inside the zip.
+pub const CONNECTED_APP_XML: &str = "connectedapp-meta.xml";
+/// An authorization permission set inside the zip.
+pub const PERMISSION_SET_XML: &str = "permissionset-meta.xml";
+
+/// The part `app_request` of `POST /addons/{addon}/connections/salesforce/{connection}/apps`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishRequest {
+    /// What the published app is called in the org.
+    pub client_name: String,
+    /// An existing or new connected app (deprecated in favour of the external client app).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_connected_app_name: Option<String>,
+    /// An existing or new external client app, by API name, case-sensitive.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_external_client_app_name: Option<String>,
+    /// The session-based permission set of user-plus mode.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub authorization_permission_set_name: Option<String>,
+}
+
+/// One publication, as listed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Publication {
+    /// The app.
+    pub app_uuid: AppUuid,
+    /// The connection it was published through.
+    pub connection_name: String,
+    /// The org.
+    pub org_id: String,
+    /// Name of the External Service registration (the client name).
+    pub esr_name: String,
+    /// Id of the External Service registration in the org.
+    pub esr_id: String,
+    /// The add-on.
+    pub heroku_applink_id: AddonId,
+    /// When it was first published.
+    pub created_at: Timestamp,
+    /// Who published it first.
+    pub created_by: String,
+    /// When it was last published.
+    pub last_modified_at: Timestamp,
+    /// Who published it last.
+    pub last_modified_by: String,
+    /// Ours: what the last deploy made, component by component.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub components: Vec<Component>,
+}
+
+/// One piece of metadata a publish made or failed to make.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Component {
+    /// Metadata type (`ExternalServiceRegistration`, `PermissionSet`).
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// Its full name in the org.
+    pub name: String,
+    /// Whether the org took it.
+    pub success: bool,
+    /// Whether it is new in the org.
+    #[serde(default)]
+    pub created: bool,
+    /// The org's own text when it did not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
