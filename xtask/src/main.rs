@@ -1,1 +1,64 @@
-fn main() {}
+//! `cargo xtask …`: what a person runs while developing, with nothing installed but cargo.
+#![expect(clippy::print_stdout, reason = "a developer's tool talks on its terminal")]
+#![expect(clippy::disallowed_methods, reason = "wall-clock time of each step is what this tool reports")]
+
+mod postgres;
+mod suites;
+mod tools;
+
+use std::process::ExitCode;
+
+const USAGE: &str = "\
+cargo xtask <command>
+
+  test [NAME …]   install what the tests need, run every suite (or the named ones), one line each
+  suites          list the suites
+  help            this text
+";
+
+/// Exit code 2: a tool is missing and only a person can install it.
+const CANNOT_RUN: u8 = 2;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["test", names @ ..] => test(names),
+        ["suites"] => {
+            for suite in suites::all() {
+                println!("{:<12} {}", suite.name, suite.about);
+            }
+            ExitCode::SUCCESS
+        }
+        [] | ["help" | "--help" | "-h"] => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        [unknown, ..] => {
+            print!("no such command: {unknown}\n\n{USAGE}");
+            ExitCode::from(CANNOT_RUN)
+        }
+    }
+}
+
+fn test(names: &[&str]) -> ExitCode {
+    let chosen = match suites::choose(names) {
+        Ok(chosen) => chosen,
+        Err(error) => {
+            println!("{error}");
+            return ExitCode::from(CANNOT_RUN);
+        }
+    };
+    if let Err(error) = tools::ensure(&chosen) {
+        println!("{error:#}");
+        return ExitCode::from(CANNOT_RUN);
+    }
+    match suites::run(&chosen) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! What the tests need beside Rust: Debian or Ubuntu packages, installed when we are root.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::suites::Suite;
+
+/// A program that comes from a Debian package.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Tool {
+    /// A PostgreSQL server to start for the tests.
+    PostgreSql,
+    /// A headless browser.
+    Chromium,
+}
+
+impl Tool {
+    fn package(self) -> &'static str {
+        match self {
+            Self::PostgreSql => "postgresql",
+            Self::Chromium => "chromium",
+        }
+    }
+
+    fn is_installed(self) -> bool {
+        match self {
+            Self::PostgreSql => crate::postgres::binaries().is_some(),
+            Self::Chromium => find_program(&["chromium", "chromium-browser", "google-chrome"]).is_some(),
+        }
+    }
+}
+
+/// Installs what the suites need and is missing.
+///
+/// # Errors
+/// Names the one line a person has to run when we are not root, or what the installer said.
+pub(crate) fn ensure(suites: &[Suite]) -> Result<()> {
+    let mut missing: Vec<&str> = Vec::new();
+    for tool in suites.iter().flat_map(|suite| suite.tools) {
+        if !tool.is_installed() && !missing.contains(&tool.package()) {
+            missing.push(tool.package());
+        }
+    }
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = missing.join(" ");
+    if !is_root() {
+        bail!("the tests need these packages first; run:\n  sudo apt-get install -y {packages}");
+    }
+    println!("installing {packages} …");
+    apt(&["update", "-qq"])?;
+    let mut install = vec!["install", "-y", "-qq", "--no-install-recommends"];
+    install.extend(missing);
+    apt(&install)
+}
+
+fn apt(arguments: &[&str]) -> Result<()> {
+    let output = Command::new("apt-get")
+        .args(arguments)
+        .env("DEBIAN_FRONTEND", "noninteractive")
+        .output()
+        .context("the tests install Debian packages with apt-get, which is not here")?;
+    if !output.status.success() {
+        bail!("apt-get {} failed:\n{}", arguments.join(" "), String::from_utf8_lossy(&output.stderr));
+    }
+    Ok(())
+}
+
+/// Whether this process is root.
+pub(crate) fn is_root() -> bool {
+    Command::new("id").arg("-u").output().is_ok_and(|output| output.stdout.starts_with(b"0"))
+}
+
+/// The first of these programs on the `PATH`.
+pub(crate) fn find_program(names: &[&str]) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    let folders: Vec<PathBuf> = std::env::split_paths(&path).collect();
+    names.iter().find_map(|name| folders.iter().map(|folder| folder.join(name)).find(|file| is_file(file)))
+}
+
+fn is_file(path: &Path) -> bool {
+    path.metadata().is_ok_and(|data| data.is_file())
+}
