@@ -1,0 +1,11 @@
+//! A simulator of a Salesforce org.
+
+mod clock;
+pub mod db;
+mod entropy;
+pub mod ids;
+pub mod rights;
+pub mod schema;
+
+pub use clock::{Clock, MICROS_PER_SECOND, MockClock};
+pub use entropy::Entropy;
