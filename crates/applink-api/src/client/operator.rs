@@ -1,0 +1,74 @@
+//! `/operator`: what an operator sets up, with an operator key.
+
+use super::ClientError;
+use super::transport::{Call, Transport, one_segment};
+use crate::operator::{
+    App, CreateAddon, CreateApiKey, CreateApp, CreateAttachment, CreatedApiKey, ProvisionedAddon,
+};
+
+/// Apps, add-ons and API keys. From [`super::Client::operator`].
+#[derive(Clone, Copy)]
+pub struct Operator<'a> {
+    pub(super) transport: &'a Transport,
+}
+
+impl Operator<'_> {
+    /// Every app the control plane knows.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn list_apps(&self) -> Result<Vec<App>, ClientError> {
+        self.transport.fetch(Call::get(self.transport.root_url(&["operator", "apps"]))).await
+    }
+
+    /// Makes an app known.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; 409 when the name is taken.
+    pub async fn create_app(&self, request: &CreateApp) -> Result<App, ClientError> {
+        self.post(&["operator", "apps"], request).await
+    }
+
+    /// Provisions an add-on and attaches it to its first app. The only time the token is shown.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn create_addon(&self, request: &CreateAddon) -> Result<ProvisionedAddon, ClientError> {
+        self.post(&["operator", "addons"], request).await
+    }
+
+    /// Attaches an add-on (uuid or name) to another app, with a token of its own.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn attach_addon(
+        &self,
+        addon: &str,
+        request: &CreateAttachment,
+    ) -> Result<ProvisionedAddon, ClientError> {
+        let addon = one_segment("add-on", addon)?;
+        self.post(&["operator", "addons", addon, "attachments"], request).await
+    }
+
+    /// Makes an API key. The only time the key is shown.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn create_key(&self, request: &CreateApiKey) -> Result<CreatedApiKey, ClientError> {
+        self.post(&["operator", "keys"], request).await
+    }
+
+    async fn post<T: serde::de::DeserializeOwned>(
+        &self,
+        segments: &[&str],
+        request: &impl serde::Serialize,
+    ) -> Result<T, ClientError> {
+        self.transport.fetch(Call::post(self.transport.root_url(segments), request)?).await
+    }
+}
+
+impl std::fmt::Debug for Operator<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Operator")
+    }
+}
