@@ -1,0 +1,133 @@
+//! The real `applink dev`, one per test: free ports, a folder of its own, its log kept to be searched.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
+use tokio::process::{Child, ChildStdout, Command};
+
+/// How long a slow machine may take to start the stack. Not a claim about speed: `xtask` measures that.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running stack.
+#[derive(Debug)]
+pub struct DevStack {
+    child: Child,
+    output: Lines<BufReader<ChildStdout>>,
+    folder: tempfile::TempDir,
+    /// The `--json` line.
+    pub summary: Value,
+}
+
+impl DevStack {
+    /// Starts `binary dev --json` with `arguments` on free ports, at trace level, and reads its one line.
+    ///
+    /// # Panics
+    /// When it does not start.
+    pub async fn start(binary: &str, arguments: &[&str]) -> Self {
+        let folder = tempfile::tempdir().expect("a folder for the stack");
+        let log = File::create(folder.path().join("stack.log")).expect("a log file");
+        let mut child = command(binary, folder.path())
+            .arg("--json")
+            .args(arguments)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::from(log))
+            .spawn()
+            .expect("applink starts");
+        let mut output = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let line = tokio::time::timeout(PATIENCE, output.next_line()).await;
+        let line = line.expect("applink dev is ready in time").expect("its output can be read");
+        let Some(line) = line else {
+            let log = std::fs::read_to_string(folder.path().join("stack.log")).unwrap_or_default();
+            panic!("applink dev stopped before it was ready:\n{log}");
+        };
+        let summary = serde_json::from_str(&line).expect("the line is JSON");
+        Self { child, output, folder, summary }
+    }
+
+    /// A text field of the summary.
+    ///
+    /// # Panics
+    /// When there is no such text.
+    pub fn text(&self, field: &str) -> &str {
+        self.summary[field].as_str().unwrap_or_else(|| panic!("the summary has no text `{field}`"))
+    }
+
+    /// The folder the stack keeps its state in.
+    pub fn state_dir(&self) -> PathBuf {
+        state_dir(self.folder.path())
+    }
+
+    /// Everything the stack wrote to standard error.
+    pub fn log_file(&self) -> PathBuf {
+        self.folder.path().join("stack.log")
+    }
+
+    /// The password of the sample user with this role.
+    ///
+    /// # Panics
+    /// When there is no such user.
+    pub fn user(&self, role: &str) -> (String, String) {
+        let users = self.summary["users"].as_array().expect("users");
+        let user = users.iter().find(|user| user["role"] == role).expect("a user of that role");
+        let text = |field: &str| user[field].as_str().expect("a text").to_owned();
+        (text("username"), text("password"))
+    }
+
+    /// Waits until the stack ends by itself (`--once`): its exit code.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub async fn wait(&mut self) -> Option<i32> {
+        while let Ok(Ok(Some(_))) = tokio::time::timeout(PATIENCE, self.output.next_line()).await {}
+        let status = tokio::time::timeout(PATIENCE, self.child.wait()).await;
+        status.expect("applink dev ends in time").expect("its exit status").code()
+    }
+
+    /// Stops the stack as Ctrl-C would and waits: its exit code.
+    ///
+    /// # Panics
+    /// When it does not stop in time.
+    pub async fn stop(&mut self) -> Option<i32> {
+        if let Some(pid) = self.child.id() {
+            let _ = Command::new("kill").args(["-INT", &pid.to_string()]).status().await;
+        }
+        self.wait().await
+    }
+}
+
+/// `binary dev` on free ports with its state below `folder`, a clean environment and every log line on.
+pub fn command(binary: &str, folder: &Path) -> Command {
+    let mut command = Command::new(binary);
+    command
+        .arg("dev")
+        .args([
+            "--port",
+            "0",
+            "--org-port",
+            "0",
+            "--sandbox-port",
+            "0",
+            "--mesh-port",
+            "0",
+            "--app-port",
+            "0",
+        ])
+        .arg("--state-dir")
+        .arg(state_dir(folder))
+        .current_dir(folder)
+        .env_clear()
+        .env("PATH", std::env::var_os("PATH").unwrap_or_default())
+        .env("HOME", folder)
+        .env("APPLINK_LOG", "trace")
+        .stdin(Stdio::null())
+        .kill_on_drop(true);
+    command
+}
+
+fn state_dir(folder: &Path) -> PathBuf {
+    folder.join("state")
+}
