@@ -1,0 +1,144 @@
+//! What is known after a call failed, and what never happens: redirects and endless answers.
+
+use applink_salesforce::OrgOrigin;
+use applink_salesforce::egress::{NotSentReason, TOKEN_BODY_LIMIT, UnknownReason};
+use applink_salesforce::oauth::{OAuth, OAuthClient, Outcome, RefusalClass, TokenFailure};
+use axum::response::IntoResponse;
+use secrecy::SecretString;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+
+use crate::stub::{Stub, egress, hasty, json};
+
+fn client() -> OAuthClient {
+    OAuthClient {
+        consumer_key: "3MVG9".to_owned(),
+        consumer_secret: Some(SecretString::from("canary-secret")),
+    }
+}
+
+async fn refresh(oauth: &OAuth, at: &OrgOrigin) -> TokenFailure {
+    let failure = oauth.refresh(at, &client(), &SecretString::from("5Aepcanary")).await.unwrap_err();
+    let shown = format!("{failure} {failure:?} {:?}", failure.network_error().map(ToString::to_string));
+    assert!(!shown.contains("canary"), "{shown}");
+    assert!(!failure.hint().is_empty());
+    failure
+}
+
+/// A server that does `act` with each connection after it has read something.
+async fn raw<F, Fut>(act: F) -> OrgOrigin
+where
+    F: Fn(tokio::net::TcpStream) -> Fut + Send + 'static,
+    Fut: Future<Output = ()> + Send,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = OrgOrigin::vouched_for(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut buffer = [0; 4096];
+            let _ = stream.read(&mut buffer).await;
+            act(stream).await;
+        }
+    });
+    origin
+}
+
+#[tokio::test]
+async fn nobody_listening_is_not_sent() {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = OrgOrigin::vouched_for(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    drop(listener);
+    let failure = refresh(&OAuth::new(egress()), &origin).await;
+    assert!(matches!(failure, TokenFailure::NotSent { reason: NotSentReason::Connect, .. }), "{failure:?}");
+    assert!(failure.to_string().contains(origin.authority()));
+}
+
+#[tokio::test]
+async fn an_unknown_name_is_not_sent() {
+    let origin = OrgOrigin::vouched_for("http://nobody.invalid.localhost:1").unwrap();
+    let failure = refresh(&OAuth::new(egress()), &origin).await;
+    assert_eq!(failure.outcome(), Outcome::NotSent, "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_broken_handshake_is_not_sent() {
+    let plain =
+        raw(|mut stream| async move { _ = stream.write_all(b"HTTP/1.1 400 no tls here\r\n\r\n").await })
+            .await;
+    let origin = OrgOrigin::vouched_for(&plain.as_str().replace("http://", "https://")).unwrap();
+    let failure = refresh(&OAuth::new(egress()), &origin).await;
+    assert!(matches!(failure, TokenFailure::NotSent { reason: NotSentReason::Tls, .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn silence_after_sending_is_unknown() {
+    let origin = raw(|stream| async move {
+        std::future::pending::<()>().await;
+        drop(stream);
+    })
+    .await;
+    let failure = refresh(&OAuth::new(hasty()), &origin).await;
+    assert!(matches!(failure, TokenFailure::Unknown { reason: UnknownReason::Timeout, .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_close_after_sending_is_unknown() {
+    let failure = refresh(&OAuth::new(egress()), &raw(|stream| async move { drop(stream) }).await).await;
+    assert!(matches!(failure, TokenFailure::Unknown { reason: UnknownReason::Cut, .. }), "{failure:?}");
+    let half = raw(|mut stream| async move {
+        _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n{\"access_token\":").await;
+    });
+    let failure = refresh(&OAuth::new(egress()), &half.await).await;
+    assert!(matches!(failure, TokenFailure::Unknown { reason: UnknownReason::Cut, .. }), "{failure:?}");
+}
+
+#[tokio::test]
+async fn an_endless_answer_is_cut_at_the_limit() {
+    let fits = format!(r#"{{"error":"invalid_grant","pad":"{}"}}"#, "x".repeat(TOKEN_BODY_LIMIT - 100));
+    let stub = Stub::answering([json(400, fits), json(200, "x".repeat(TOKEN_BODY_LIMIT + 1))]).await;
+    let oauth = OAuth::new(egress());
+    assert!(matches!(refresh(&oauth, &stub.origin).await.outcome(), Outcome::Answered(_)));
+    let failure = refresh(&oauth, &stub.origin).await;
+    let expected = UnknownReason::TooLarge { limit: TOKEN_BODY_LIMIT };
+    assert!(matches!(&failure, TokenFailure::Unknown { reason, .. } if *reason == expected), "{failure:?}");
+}
+
+#[tokio::test]
+async fn a_redirect_is_an_answer_and_is_not_followed() {
+    let target = Stub::answering([json(200, "{}")]).await;
+    let location = format!("{}/services/oauth2/token", target.origin);
+    let stub =
+        Stub::answering([(axum::http::StatusCode::TEMPORARY_REDIRECT, [("location", location)])]).await;
+    let failure = refresh(&OAuth::new(egress()), &stub.origin).await;
+    assert_eq!(failure.outcome(), Outcome::Answered(RefusalClass::Redirected));
+    assert_eq!(target.asked().len(), 0, "the refresh token did not travel on");
+}
+
+#[tokio::test]
+async fn a_server_error_is_unknown_unless_it_says_what_happened() {
+    let stub = Stub::answering([
+        json(500, "<html>Bad gateway</html>"),
+        json(503, r#"{"error":"temporarily_unavailable"}"#),
+        json(500, r#"{"error":"invalid_grant","error_description":"expired access/refresh token"}"#),
+        (axum::http::StatusCode::BAD_REQUEST, "<html>").into_response(),
+        json(200, "<html>Maintenance</html>"),
+        json(200, r#"{"access_token":"canary-half"}"#),
+    ])
+    .await;
+    let oauth = OAuth::new(egress());
+    let mut outcomes = Vec::new();
+    for _ in 0..6 {
+        outcomes.push(refresh(&oauth, &stub.origin).await.outcome());
+    }
+    assert_eq!(
+        outcomes,
+        [
+            Outcome::Unknown,
+            Outcome::Unknown,
+            Outcome::Answered(RefusalClass::DeadGrant),
+            Outcome::Answered(RefusalClass::Other),
+            Outcome::Unknown,
+            Outcome::Unknown,
+        ]
+    );
+}
