@@ -262,14 +262,14 @@ fn not_sent_reason(error: &reqwest::Error) -> Option<NotSentReason> {
 /// rustls reports what the other side did wrong as `InvalidData` (or an end inside the handshake).
 fn is_tls(error: &reqwest::Error) -> bool {
     use std::io::ErrorKind::{InvalidData, UnexpectedEof};
-    let mut source = std::error::Error::source(error);
-    while let Some(error) = source {
-        if let Some(io) = error.downcast_ref::<std::io::Error>()
-            && matches!(io.kind(), InvalidData | UnexpectedEof)
-        {
-            return true;
-        }
-        source = error.source();
+    let mut next = std::error::Error::source(error);
+    while let Some(error) = next {
+        next = match error.downcast_ref::<std::io::Error>() {
+            Some(io) if matches!(io.kind(), InvalidData | UnexpectedEof) => return true,
+            // `source` of an io::Error skips the error it wraps.
+            Some(io) => io.get_ref().map(|wrapped| wrapped as &(dyn std::error::Error + 'static)),
+            None => error.source(),
+        };
     }
     false
 }

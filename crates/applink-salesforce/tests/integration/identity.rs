@@ -8,7 +8,7 @@ use crate::stub::{Stub, json};
 async fn userinfo_names_user_and_org() {
     let stub = Stub::answering([json(
         200,
-        r#"{"sub":"https://login.salesforce.com/id/00DSB00000VAyPF2A1/005SB0000001abcIAA","user_id":"005SB0000001abcIAA",
+        r#"{"sub":"https://login.salesforce.com/id/00DSB00000VAyPF2A1/005SB0000001abcYAA","user_id":"005SB0000001abcYAA",
             "organization_id":"00DSB00000VAyPF2A1","preferred_username":"admin@acme.example","name":"Ada","email":"ada@acme.example"}"#,
     )])
     .await;

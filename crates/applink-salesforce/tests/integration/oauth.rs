@@ -13,7 +13,7 @@ use crate::stub::{Stub, egress, json};
 fn tokens(origin: &str, more: &str) -> String {
     format!(
         r#"{{"access_token":"00DSB00000VAyPF!AQcanary","signature":"c2ln","scope":"refresh_token api id",
-            "instance_url":"{origin}","id":"{origin}/id/00DSB00000VAyPF2A1/005SB0000001abcIAA",
+            "instance_url":"{origin}","id":"{origin}/id/00DSB00000VAyPF2A1/005SB0000001abcYAA",
             "token_type":"Bearer","issued_at":"1767225600000"{more}}}"#
     )
 }
@@ -57,7 +57,7 @@ async fn a_code_becomes_tokens_at_the_login_host() {
     assert_eq!(tokens.scopes, ["refresh_token", "api", "id"]);
     assert_eq!(tokens.issued_at, Some(Timestamp::from_second(1_767_225_600).unwrap()));
     assert_eq!(tokens.instance(&stub.hosts()).unwrap().as_str(), "https://acme.my.salesforce.com");
-    let expected: RecordId = "005SB0000001abcIAA".parse().unwrap();
+    let expected: RecordId = "005SB0000001abcYAA".parse().unwrap();
     assert_eq!(tokens.identity(&stub.hosts()).unwrap().user_id, expected);
     assert!(!format!("{tokens:?}").contains("canary"));
 }
