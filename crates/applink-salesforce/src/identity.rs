@@ -43,11 +43,11 @@ pub enum IdentityError {
     #[error("the token's identity is at {identity}, but the log-in was at {login} and the org is {instance}")]
     OtherHost {
         /// The identity URL's host.
-        identity: OrgOrigin,
+        identity: String,
         /// Where the log-in was.
-        login: OrgOrigin,
+        login: String,
         /// The org's own URL.
-        instance: OrgOrigin,
+        instance: String,
     },
     /// The token is for another org than the one this name stands for.
     #[error(
@@ -106,9 +106,9 @@ impl IdentityUrl {
             return Ok(());
         }
         Err(IdentityError::OtherHost {
-            identity: self.origin.clone(),
-            login: login.clone(),
-            instance: instance.clone(),
+            identity: self.origin.to_string(),
+            login: login.to_string(),
+            instance: instance.to_string(),
         })
     }
 

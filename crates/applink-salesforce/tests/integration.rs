@@ -1,4 +1,5 @@
 //! Against a scripted org: every answer below is raw text, none is written with the crate's own types.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests: a failure is the test's")]
 
 #[path = "integration/stub.rs"]
 mod stub;
