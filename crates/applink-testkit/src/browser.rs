@@ -1,6 +1,7 @@
 //! A real headless Chromium, driven through ChromeDriver. One per test; closed when dropped.
 
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
@@ -130,8 +131,8 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // SIGTERM lets ChromeDriver close its Chromium; SIGKILL would leave it behind.
-        let _ = Command::new("kill").arg(self.driver.id().to_string()).status();
+        // ChromeDriver leads a process group of its own; Chromium and its helpers are in it.
+        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.driver.id())]).status();
         let _ = self.driver.wait();
     }
 }
@@ -150,6 +151,7 @@ fn capabilities(profile: &Path) -> Map<String, Value> {
 fn start_driver() -> (Child, u16) {
     let mut driver = Command::new("chromedriver")
         .arg("--port=0")
+        .process_group(0)
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
         .spawn()
