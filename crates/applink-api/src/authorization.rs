@@ -79,6 +79,16 @@ pub struct Authorization {
     pub last_modified_by: Option<String>,
 }
 
+/// Body of `POST /addons/{addon}/authorizations/{name}/refresh`: the org refused the access token (401). The
+/// answer is the [`Authorization`] with a token that is not that one, when there is one to be had.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct RefreshRequest {
+    /// [`fingerprint`](crate::secret::fingerprint) of the refused token. When the service already holds another
+    /// one it hands that out, so many reports of one dead token cause one refresh.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stale_token: Option<String>,
+}
+
 /// Body of `POST /addons/{addon}/authorizations/salesforce`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct AuthorizeRequest {

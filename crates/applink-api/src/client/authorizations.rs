@@ -3,7 +3,7 @@
 use super::ClientError;
 use super::connections::WITH_ORG;
 use super::transport::{Call, Transport, one_segment};
-use crate::authorization::{Authorization, AuthorizeJwtRequest, AuthorizeRequest};
+use crate::authorization::{Authorization, AuthorizeJwtRequest, AuthorizeRequest, RefreshRequest};
 
 /// Stored users. From [`super::Client::authorizations`].
 #[derive(Clone, Copy)]
@@ -28,6 +28,17 @@ impl Authorizations<'_> {
     pub async fn get(&self, name_or_id: &str) -> Result<Authorization, ClientError> {
         let name = one_segment("authorization", name_or_id)?;
         self.transport.fetch(Call::get(self.transport.url(&["authorizations", name]))).await
+    }
+
+    /// Reports that the org refused the access token of the last [`get`](Self::get); the answer carries a
+    /// fresh one. The add-on token is enough.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; 404 or 405 from a service without this route: [`get`](Self::get) again then.
+    pub async fn refresh(&self, name_or_id: &str, report: &RefreshRequest) -> Result<Authorization, ClientError> {
+        let name = one_segment("authorization", name_or_id)?;
+        let url = self.transport.url(&["authorizations", name, "refresh"]);
+        self.transport.fetch(Call::post(url, report)?.reading().within(WITH_ORG)).await
     }
 
     /// Starts to store a Salesforce user in a browser: the answer is `authorizing`, with a `redirect_uri`.
