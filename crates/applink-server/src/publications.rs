@@ -1,0 +1,115 @@
+//! Publications: an app's OpenAPI document deployed into a connected org under a client name.
+//!
+//! 1. [`api`] takes the upload: a zip with the document, and what to call it. [`package`] unpacks it within the
+//!    documented limits.
+//! 2. [`spec`] reads the document; what can't be published is refused with line and column, before anybody is
+//!    called.
+//! 3. [`org`] asks the org what it already has: its release, client apps, permission sets, and whether the name is
+//!    somebody else's.
+//! 4. [`metadata`] turns document, request and org into a package; it is pure.
+//! 5. One transaction writes the publication, a deploy that is due, and the audit entry. From here on nothing is
+//!    lost: whoever is killed, the row is still due.
+//! 6. [`reconcile`] claims the deploy (one per connection at a time, oldest first), commits the *intent*, sends the
+//!    package, commits the org's id of it, asks how it goes, and writes the result component by component.
+//!    [`flow`] holds the transitions. An intent without an id is settled by asking the org for the marker in the
+//!    registration's description; a match is adopted, not deployed again.
+//! 7. The request of step 1 has been waiting on the row and answers what became of it.
+//!
+//! Deploys roll back on error: a publish that fails leaves what was published before as it was.
+
+pub mod api;
+pub mod flow;
+pub mod metadata;
+pub mod org;
+pub mod package;
+pub mod places;
+pub mod publish;
+pub mod reconcile;
+pub mod spec;
+pub mod store;
+
+use applink_api::ids::{AddonId, AppUuid, PublicationId};
+use applink_api::publication::Component;
+use applink_api::time::Timestamp;
+use uuid::Uuid;
+
+use self::flow::DeployState;
+use self::places::Origin;
+use self::spec::Format;
+
+/// An app under a client name in an org.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Publication {
+    /// Its uuid.
+    pub id: PublicationId,
+    /// The tenant.
+    pub addon: AddonId,
+    /// The connection it is published through.
+    pub connection: Uuid,
+    /// The app.
+    pub app: AppUuid,
+    /// What the app is called in the org.
+    pub client: String,
+    /// The org (`00D…`).
+    pub org_id: String,
+    /// What is live, once a deploy succeeded.
+    pub live: Option<Live>,
+    /// When it was first asked for.
+    pub created_at: Timestamp,
+    /// By whom.
+    pub created_by: String,
+    /// When it was last published.
+    pub last_modified_at: Timestamp,
+    /// By whom.
+    pub last_modified_by: String,
+}
+
+/// What the last successful deploy left in the org.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Live {
+    /// Id of the External Service registration; empty when the org did not tell it.
+    pub registration_id: String,
+    /// Hash of the package.
+    pub hash: String,
+    /// Component by component.
+    pub components: Vec<Component>,
+}
+
+/// One attempt to publish.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deploy {
+    /// Its uuid.
+    pub id: Uuid,
+    /// The tenant.
+    pub addon: AddonId,
+    /// What it publishes.
+    pub publication: PublicationId,
+    /// The connection, whose deploys run one after the other.
+    pub connection: Uuid,
+    /// Its turn among them.
+    pub number: i64,
+    /// Where it stands.
+    pub state: DeployState,
+    /// When it is to be looked at; none when it is final.
+    pub due_at: Option<Timestamp>,
+    /// Looks since the last change of state.
+    pub attempts: u32,
+    /// Hash of the package.
+    pub hash: String,
+    /// The package as a zip, until it is final.
+    pub package: Option<Vec<u8>>,
+    /// How the document is written.
+    pub format: Format,
+    /// The document as uploaded.
+    pub document: Vec<u8>,
+    /// Where in the document each component comes from.
+    pub origins: Vec<Origin>,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// By whom.
+    pub requested_by: String,
+    /// When it became final.
+    pub finished_at: Option<Timestamp>,
+    /// The lease's number, repeated by every write of whoever works on it.
+    pub fence: i64,
+}

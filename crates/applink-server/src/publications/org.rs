@@ -1,0 +1,195 @@
+//! What publishing asks an org, and how it deploys.
+
+use applink_api::names::ClientName;
+use applink_api::publication::Component;
+use applink_salesforce::egress::SendFailure;
+use applink_salesforce::metadata::{ComponentMessage, DeployOptions, DeployResult};
+use applink_salesforce::rest::{ApiVersion, OrgCall};
+use applink_salesforce::{Org, OrgError, RecordId};
+use http::Method;
+use serde::Deserialize;
+use serde_json::{Map, Value};
+
+use super::metadata::{ExistingPermissionSet, OrgProfile, Plan};
+
+/// A registration of the org.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// Its id.
+    pub id: String,
+    /// Its description, with the marker when one of our deploys made it.
+    pub description: String,
+}
+
+/// One page of a query's answer; what publishing asks for fits on one.
+#[derive(Deserialize)]
+struct Records {
+    records: Vec<Map<String, Value>>,
+}
+
+/// The org as publishing sees it, through the connection's user.
+#[derive(Clone, Debug)]
+pub struct PublishingOrg {
+    org: Org,
+}
+
+impl PublishingOrg {
+    /// Through `org`.
+    pub fn new(org: Org) -> Self {
+        Self { org }
+    }
+
+    /// Release, and what the org has of what the plan names.
+    ///
+    /// # Errors
+    /// [`OrgError`].
+    pub async fn profile(&self, plan: &Plan) -> Result<OrgProfile, OrgError> {
+        let names = |choices: Vec<&super::metadata::Choice>| -> Vec<String> {
+            choices.into_iter().map(|choice| choice.name.clone()).collect()
+        };
+        Ok(OrgProfile {
+            release: self.release().await?,
+            external_client_apps: self
+                .names("ExternalClientApplication", "DeveloperName", names(plan.external_client_apps()))
+                .await?,
+            connected_apps: self.names("ConnectedApplication", "Name", names(plan.connected_apps())).await?,
+            permission_sets: self.permission_sets(names(plan.permission_sets())).await?,
+        })
+    }
+
+    async fn release(&self) -> Result<ApiVersion, OrgError> {
+        self.org.newest_version().await
+    }
+
+    /// Which of `names` the org has, as it spells them. An object the user may not see counts as empty: deploying
+    /// then says what is wrong.
+    async fn names(&self, object: &str, field: &str, names: Vec<String>) -> Result<Vec<String>, OrgError> {
+        if names.is_empty() {
+            return Ok(names);
+        }
+        let soql = format!("SELECT {field} FROM {object} WHERE {field} IN ({})", quoted(&names));
+        let records = or_none(self.org.query_all(&soql).await)?;
+        Ok(records.iter().filter_map(|record| text(record, field)).collect())
+    }
+
+    async fn permission_sets(&self, names: Vec<String>) -> Result<Vec<ExistingPermissionSet>, OrgError> {
+        if names.is_empty() {
+            return Ok(Vec::new());
+        }
+        let soql = format!("SELECT Name, HasActivationRequired FROM PermissionSet WHERE Name IN ({})", quoted(&names));
+        let records = or_none(self.org.query_all(&soql).await)?;
+        let existing = records.iter().filter_map(|record| {
+            let session_based = record.get("HasActivationRequired").and_then(Value::as_bool).unwrap_or(false);
+            text(record, "Name").map(|name| ExistingPermissionSet { name, session_based })
+        });
+        Ok(existing.collect())
+    }
+
+    /// The registration with a client's name.
+    ///
+    /// # Errors
+    /// [`OrgError`].
+    pub async fn registration(&self, client: &ClientName) -> Result<Option<Registration>, OrgError> {
+        let name = quoted(&[client.as_str().to_owned()]);
+        let soql =
+            format!("SELECT Id, DeveloperName, Description FROM ExternalServiceRegistration WHERE DeveloperName = {name}");
+        let records = self.setup_query(&soql).await?;
+        Ok(records.first().and_then(|record| {
+            let description = text(record, "Description").unwrap_or_default();
+            text(record, "Id").map(|id| Registration { id, description })
+        }))
+    }
+
+    /// Whether the org works on any deploy. Unknown counts as no.
+    ///
+    /// # Errors
+    /// [`OrgError`].
+    pub async fn is_deploying(&self) -> Result<bool, OrgError> {
+        let soql = "SELECT Id FROM DeployRequest WHERE Status IN ('Pending', 'InProgress', 'Finalizing')";
+        Ok(!self.setup_query(soql).await?.is_empty())
+    }
+
+    /// Set-up objects are asked for with the Tooling API; where an object is an ordinary one, with a plain query.
+    async fn setup_query(&self, soql: &str) -> Result<Vec<Map<String, Value>>, OrgError> {
+        let call = OrgCall::data(Method::GET, "tooling/query").query_param("q", soql);
+        match self.org.send(&call).await.and_then(|answer| answer.json::<Records>()) {
+            Ok(answer) => Ok(answer.records),
+            Err(error) if is_unknown(&error) => or_none(self.org.query_all(soql).await),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends a package: everything or nothing.
+    ///
+    /// # Errors
+    /// [`OrgError`]; see [`was_not_sent`].
+    pub async fn deploy(&self, package: &[u8]) -> Result<RecordId, OrgError> {
+        self.org.deploy(package, &DeployOptions::default()).await
+    }
+
+    /// How a deploy goes.
+    ///
+    /// # Errors
+    /// [`OrgError`].
+    pub async fn deploy_status(&self, deploy: RecordId) -> Result<DeployResult, OrgError> {
+        self.org.deploy_status(deploy).await
+    }
+}
+
+/// Whether a failed call never reached the org, so that sending again is safe.
+pub fn was_not_sent(error: &OrgError) -> bool {
+    matches!(error, OrgError::Send(SendFailure::NotSent { .. }))
+}
+
+/// What became of each component; `package.xml` itself is none.
+pub fn components(result: &DeployResult) -> Vec<Component> {
+    let failures = result.failures.iter().map(|message| component(message, false));
+    let successes = result.successes.iter().map(|message| component(message, true));
+    let mut components: Vec<Component> =
+        failures.chain(successes).filter(|component| !component.kind.is_empty()).collect();
+    components.sort_by(|a, b| (&a.kind, &a.name).cmp(&(&b.kind, &b.name)));
+    components
+}
+
+fn component(message: &ComponentMessage, success: bool) -> Component {
+    Component {
+        kind: message.component_type.clone(),
+        name: message.full_name.clone(),
+        success,
+        created: message.created,
+        problem: message.problem.clone().filter(|_| !success),
+    }
+}
+
+/// The registration's id, when the deploy's result tells it.
+pub fn registration_id(result: &DeployResult) -> Option<String> {
+    let mut registrations =
+        result.successes.iter().filter(|message| message.component_type == "ExternalServiceRegistration");
+    registrations.find_map(|message| message.id.clone())
+}
+
+fn is_unknown(error: &OrgError) -> bool {
+    let status_says_so = matches!(error, OrgError::Rejected { status, .. } | OrgError::Unexpected { status }
+        if *status == http::StatusCode::NOT_FOUND);
+    status_says_so || error.has_code("INVALID_TYPE") || error.has_code("NOT_FOUND") || error.has_code("INVALID_FIELD")
+}
+
+fn or_none(
+    answer: Result<Vec<Map<String, Value>>, OrgError>,
+) -> Result<Vec<Map<String, Value>>, OrgError> {
+    match answer {
+        Err(error) if is_unknown(&error) => Ok(Vec::new()),
+        answer => answer,
+    }
+}
+
+/// SOQL text literals. The names are API names, which need no escapes; anything else is left out.
+fn quoted(names: &[String]) -> String {
+    let is_plain = |name: &&String| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    let literals: Vec<String> = names.iter().filter(is_plain).map(|name| format!("'{name}'")).collect();
+    literals.join(", ")
+}
+
+fn text(record: &Map<String, Value>, field: &str) -> Option<String> {
+    record.get(field)?.as_str().map(str::to_owned)
+}

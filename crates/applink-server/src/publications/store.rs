@@ -1,0 +1,259 @@
+//! The tables `publications` and `publication_deploys`. Every query but the reconciler's takes the add-on first.
+
+mod deploy_rows;
+mod publication_rows;
+
+use applink_api::ids::{AddonId, AppUuid, PublicationId};
+use applink_api::time::Timestamp;
+use sea_orm::entity::prelude::*;
+use sea_orm::{IntoActiveModel as _, QueryOrder as _, QuerySelect as _};
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+use self::deploy_rows as deploys;
+use self::publication_rows as publications;
+use super::{Deploy, Live, Publication};
+use crate::db::claim::{Claim, Due};
+use crate::db::{Database, RowId, StoreError};
+
+/// Deploys whose turn it is: due, and the oldest unfinished one of their connection.
+pub const DUE: Due = Due {
+    table: deploys::TABLE,
+    condition: "due_at <= {now} AND NOT EXISTS (SELECT 1 FROM publication_deploys earlier \
+        WHERE earlier.connection_id = publication_deploys.connection_id \
+        AND earlier.number < publication_deploys.number AND earlier.due_at IS NOT NULL)",
+    order_by: "due_at",
+};
+
+/// The publication of a client name through a connection to an org. Letter case does not count, as in the org.
+pub async fn find_by_client(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    (through, org_id): (Uuid, &str),
+    client: &str,
+) -> Result<Option<Publication>, StoreError> {
+    let row = publications::Entity::find()
+        .filter(publications::Column::AddonId.eq(RowId::from(addon)))
+        .filter(publications::Column::ConnectionId.eq(RowId(through)))
+        .filter(publications::Column::OrgId.eq(org_id))
+        .filter(publications::Column::ClientKey.eq(client.to_ascii_lowercase()))
+        .one(connection)
+        .await?;
+    row.map(Publication::try_from).transpose()
+}
+
+/// The publication with this id.
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    id: PublicationId,
+) -> Result<Option<Publication>, StoreError> {
+    let query = publications::Entity::find_by_id(RowId::from(id))
+        .filter(publications::Column::AddonId.eq(RowId::from(addon)));
+    query.one(connection).await?.map(Publication::try_from).transpose()
+}
+
+/// What is live of an app in an org, through one connection, by client name.
+pub async fn list_of_app(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    (through, org_id): (Uuid, &str),
+    app: AppUuid,
+) -> Result<Vec<Publication>, StoreError> {
+    let rows = live(addon)
+        .filter(publications::Column::ConnectionId.eq(RowId(through)))
+        .filter(publications::Column::OrgId.eq(org_id))
+        .filter(publications::Column::AppId.eq(RowId::from(app)))
+        .order_by_asc(publications::Column::ClientKey)
+        .all(connection)
+        .await?;
+    rows.into_iter().map(Publication::try_from).collect()
+}
+
+/// Everything that is live of an app, in all orgs.
+pub async fn list_live_of_app(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    app: AppUuid,
+) -> Result<Vec<Publication>, StoreError> {
+    let rows = live(addon)
+        .filter(publications::Column::AppId.eq(RowId::from(app)))
+        .order_by_asc(publications::Column::OrgId)
+        .order_by_asc(publications::Column::ClientKey)
+        .all(connection)
+        .await?;
+    rows.into_iter().map(Publication::try_from).collect()
+}
+
+/// Whether an app is published into an org.
+pub async fn is_published(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    app: AppUuid,
+    org_id: &str,
+) -> Result<bool, StoreError> {
+    let query = live(addon)
+        .filter(publications::Column::AppId.eq(RowId::from(app)))
+        .filter(publications::Column::OrgId.eq(org_id));
+    Ok(query.one(connection).await?.is_some())
+}
+
+fn live(addon: AddonId) -> Select<publications::Entity> {
+    publications::Entity::find()
+        .filter(publications::Column::AddonId.eq(RowId::from(addon)))
+        .filter(publications::Column::PublishedHash.is_not_null())
+}
+
+/// Adds a publication.
+pub async fn insert(connection: &impl ConnectionTrait, publication: &Publication) -> Result<(), StoreError> {
+    let row = publications::Model::try_from(publication)?;
+    publications::Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Writes what a successful deploy left in the org.
+pub async fn set_live(
+    connection: &impl ConnectionTrait,
+    deploy: &Deploy,
+    live: &Live,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let components = to_json(&live.components)?;
+    publications::Entity::update_many()
+        .col_expr(publications::Column::RegistrationId, Expr::value(live.registration_id.clone()))
+        .col_expr(publications::Column::PublishedHash, Expr::value(live.hash.clone()))
+        .col_expr(publications::Column::Components, Expr::value(components))
+        .col_expr(publications::Column::LastModifiedAt, Expr::value(now.as_micros()))
+        .col_expr(publications::Column::LastModifiedBy, Expr::value(deploy.requested_by.clone()))
+        .filter(publications::Column::Id.eq(RowId::from(deploy.publication)))
+        .filter(publications::Column::AddonId.eq(RowId::from(deploy.addon)))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
+/// The deploy with this id.
+pub async fn find_deploy(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    id: Uuid,
+) -> Result<Option<Deploy>, StoreError> {
+    let query =
+        deploys::Entity::find_by_id(RowId(id)).filter(deploys::Column::AddonId.eq(RowId::from(addon)));
+    query.one(connection).await?.map(Deploy::try_from).transpose()
+}
+
+/// The newest deploy of a publication that isn't final.
+pub async fn unfinished(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    publication: PublicationId,
+) -> Result<Option<Deploy>, StoreError> {
+    let row = deploys::Entity::find()
+        .filter(deploys::Column::AddonId.eq(RowId::from(addon)))
+        .filter(deploys::Column::PublicationId.eq(RowId::from(publication)))
+        .filter(deploys::Column::DueAt.is_not_null())
+        .order_by_desc(deploys::Column::Number)
+        .one(connection)
+        .await?;
+    row.map(Deploy::try_from).transpose()
+}
+
+/// The turn of the next deploy of a connection. Callers hold the add-on's lock.
+pub async fn next_number(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    through: Uuid,
+) -> Result<i64, StoreError> {
+    let last: Option<Option<i64>> = deploys::Entity::find()
+        .select_only()
+        .column_as(deploys::Column::Number.max(), "last")
+        .filter(deploys::Column::AddonId.eq(RowId::from(addon)))
+        .filter(deploys::Column::ConnectionId.eq(RowId(through)))
+        .into_tuple()
+        .one(connection)
+        .await?;
+    Ok(last.flatten().unwrap_or(0).saturating_add(1))
+}
+
+/// Adds a deploy.
+pub async fn insert_deploy(connection: &impl ConnectionTrait, deploy: &Deploy) -> Result<(), StoreError> {
+    let row = deploys::Model::try_from(deploy)?;
+    deploys::Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Claims one deploy whose turn it is.
+pub async fn claim(database: &Database, claim: Claim<'_>) -> Result<Option<Deploy>, StoreError> {
+    let rows: Vec<deploys::Model> = database.claim_due(DUE, Claim { limit: 1, ..claim }).await?;
+    rows.into_iter().next().map(Deploy::try_from).transpose()
+}
+
+/// Whether the lease is kept after a write.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Lease {
+    /// There is more to do at once.
+    Keep,
+    /// Whoever comes next may have it.
+    Release,
+}
+
+/// Writes what changed, when the lease is still this fence's. `false` when somebody else took over: then nothing is
+/// written.
+pub async fn save_deploy(
+    connection: &impl ConnectionTrait,
+    deploy: &Deploy,
+    lease: Lease,
+) -> Result<bool, StoreError> {
+    let row = deploys::Model::try_from(deploy)?;
+    let mut update = deploys::Entity::update_many()
+        .col_expr(deploys::Column::State, Expr::value(row.state))
+        .col_expr(deploys::Column::DueAt, Expr::value(row.due_at))
+        .col_expr(deploys::Column::Attempts, Expr::value(row.attempts))
+        .col_expr(deploys::Column::IntentAt, Expr::value(row.intent_at))
+        .col_expr(deploys::Column::DeployId, Expr::value(row.deploy_id))
+        .col_expr(deploys::Column::Outcome, Expr::value(row.outcome))
+        .col_expr(deploys::Column::FinishedAt, Expr::value(row.finished_at));
+    if deploy.package.is_none() {
+        update = update.col_expr(deploys::Column::Package, Expr::value(Option::<Vec<u8>>::None));
+    }
+    if lease == Lease::Release {
+        update = update.col_expr(deploys::Column::LeaseUntil, Expr::value(Option::<i64>::None));
+    }
+    let written = update
+        .filter(deploys::Column::Id.eq(RowId(deploy.id)))
+        .filter(deploys::Column::Fence.eq(deploy.fence))
+        .exec(connection)
+        .await?;
+    Ok(written.rows_affected == 1)
+}
+
+fn to_json(value: &impl serde::Serialize) -> Result<String, StoreError> {
+    serde_json::to_string(value).map_err(|error| StoreError::Db(DbErr::Json(error.to_string())))
+}
+
+fn from_json<T: DeserializeOwned>(
+    text: &str,
+    table: &'static str,
+    column: &'static str,
+    row: RowId,
+) -> Result<T, StoreError> {
+    serde_json::from_str(text).map_err(|_| StoreError::Inconsistent { table, column, row: row.to_string() })
+}
+
+/// What became of a deploy, as stored.
+#[derive(Default, serde::Serialize, Deserialize)]
+struct StoredOutcome {
+    #[serde(default)]
+    components: Vec<applink_api::publication::Component>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    error: Option<StoredError>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    problems: Vec<applink_api::error::Problem>,
+}
+
+#[derive(serde::Serialize, Deserialize)]
+struct StoredError {
+    id: String,
+    message: String,
+}
