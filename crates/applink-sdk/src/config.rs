@@ -125,7 +125,7 @@ fn by_addon(env: &dyn Env, name: &str) -> Option<Found> {
         let last = url
             .as_ref()
             .and_then(Url::path_segments)
-            .and_then(|segments| segments.filter(|segment| !segment.is_empty()).last());
+            .and_then(|mut segments| segments.rfind(|segment| !segment.is_empty()));
         last.is_some_and(|last| last.eq_ignore_ascii_case(name))
     };
     api_urls(env).into_iter().filter(ends_in_it).find_map(|(prefix, _)| pair(env, &prefix))

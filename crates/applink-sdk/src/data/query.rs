@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use applink_salesforce::rest::{NextRecords, OrgCall};
+use applink_salesforce::rest::OrgCall;
 
 use crate::data::record::{Page, Record};
 use crate::error::Error;
@@ -45,7 +45,7 @@ impl<'a> Query<'a> {
 
     /// Every record, fetched page by page while you read.
     pub fn all(self) -> Records<'a> {
-        Records { org: self.org, next: Some(Next::First(self.call())), ready: VecDeque::new() }
+        Records { org: self.org, next: Some(self.call()), ready: VecDeque::new() }
     }
 
     fn call(&self) -> OrgCall {
@@ -65,14 +65,9 @@ impl<'a> Query<'a> {
 #[derive(Debug)]
 pub struct Records<'a> {
     org: &'a Org,
-    next: Option<Next>,
+    /// The page to fetch when nothing is ready.
+    next: Option<OrgCall>,
     ready: VecDeque<Record>,
-}
-
-#[derive(Debug)]
-enum Next {
-    First(OrgCall),
-    More(NextRecords),
 }
 
 impl Records<'_> {
@@ -82,13 +77,9 @@ impl Records<'_> {
     /// [`Error::Org`] of the page it had to fetch. The page can be asked for again by calling this again.
     pub async fn next(&mut self) -> Result<Option<Record>, Error> {
         while self.ready.is_empty() {
-            let call = match &self.next {
-                Some(Next::First(call)) => call.clone(),
-                Some(Next::More(next)) => OrgCall::query_more(next),
-                None => return Ok(None),
-            };
-            let page = page(self.org, &call).await?;
-            self.next = page.next().cloned().map(Next::More);
+            let Some(call) = &self.next else { return Ok(None) };
+            let page = page(self.org, call).await?;
+            self.next = page.next().map(OrgCall::query_more);
             self.ready = page.records.into();
         }
         Ok(self.ready.pop_front())
