@@ -16,6 +16,7 @@ mod setup;
 use std::collections::HashMap;
 
 pub use field::{Field, FieldType, Reference};
+pub(crate) use sales::STAGES;
 pub use setup::USER_PERMISSIONS;
 
 /// Who may read and change an sObject's rows.

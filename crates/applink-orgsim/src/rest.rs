@@ -1,0 +1,5 @@
+//! The data REST API.
+
+mod error;
+
+pub use error::RestError;
