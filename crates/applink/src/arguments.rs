@@ -1,0 +1,50 @@
+//! Flags that several commands share.
+
+use clap::Args;
+
+/// Which app and add-on.
+#[derive(Debug, Args)]
+pub(crate) struct AddonArgs {
+    /// App to run the command against: its name or uuid
+    #[arg(short, long, value_name = "APP")]
+    pub(crate) app: Option<String>,
+    /// Git remote of the app to use
+    #[arg(short, long, value_name = "REMOTE", conflicts_with = "app")]
+    pub(crate) remote: Option<String>,
+    /// Name or uuid of an AppLink add-on, or the prefix of its config vars
+    #[arg(long, value_name = "ADDON")]
+    pub(crate) addon: Option<String>,
+}
+
+/// How the answer is written.
+#[derive(Debug, Args)]
+pub(crate) struct OutputArgs {
+    /// Write JSON to standard output
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where a person logs in.
+#[derive(Debug, Args)]
+pub(crate) struct LoginArgs {
+    /// Salesforce login URL [default: https://login.salesforce.com; sandboxes: https://test.salesforce.com]
+    #[arg(short, long, alias = "login", value_name = "URL")]
+    pub(crate) login_url: Option<String>,
+}
+
+/// Signing in without a browser.
+#[derive(Debug, Args)]
+pub(crate) struct JwtArgs {
+    /// Consumer key of the org's external client app or connected app
+    #[arg(long, value_name = "KEY")]
+    pub(crate) client_id: String,
+    /// File with the RSA private key in PEM format; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwt_key_file: String,
+    /// Take a key file that other users of this machine can read
+    #[arg(long)]
+    pub(crate) allow_open_key_file: bool,
+    /// Salesforce user to sign in as
+    #[arg(long, value_name = "USERNAME")]
+    pub(crate) username: String,
+}

@@ -1,0 +1,156 @@
+//! The command tree, and nothing else.
+
+use std::collections::BTreeSet;
+use std::ffi::OsString;
+
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+
+use crate::commands::{admin, authorizations, completions, connections, dev, invoke, org, salesforce};
+use crate::error::ExitStatus;
+use crate::printer::Printer;
+use crate::spelling::{self, Spelled};
+
+const EXIT_STATUS: &str = "A space works as well as `:` in a command's name, and the topic `applink` may be left out.\n\n\
+Exit status: 0 done, 1 the answer is no, 2 it broke or could not be tried, 130 stopped with Ctrl-C.";
+
+/// AppLink: let apps and Salesforce orgs call each other as the right user
+#[derive(Debug, Parser)]
+#[command(name = "applink", version, after_help = EXIT_STATUS)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Every command. The names are the official ones where there is an official one.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run the whole stack on this machine: org, control plane, mesh and an app
+    Dev(dev::Args),
+    /// Connect a Salesforce org to an app
+    #[command(name = "salesforce:connect")]
+    SalesforceConnect(salesforce::connect::Args),
+    /// Connect a Salesforce org to an app without a browser
+    #[command(name = "salesforce:connect:jwt")]
+    SalesforceConnectJwt(salesforce::connect_jwt::Args),
+    /// Disconnect a Salesforce org from an app
+    #[command(name = "salesforce:disconnect")]
+    SalesforceDisconnect(salesforce::disconnect::Args),
+    /// Store a Salesforce user's credentials for an app
+    #[command(name = "salesforce:authorizations:add")]
+    SalesforceAuthorizationsAdd(salesforce::authorizations::add::Args),
+    /// Store a Salesforce user's credentials for an app without a browser
+    #[command(name = "salesforce:authorizations:add:jwt", alias = "salesforce:authorizations:jwt:add")]
+    SalesforceAuthorizationsAddJwt(salesforce::authorizations::add_jwt::Args),
+    /// Forget a Salesforce user's credentials
+    #[command(name = "salesforce:authorizations:remove")]
+    SalesforceAuthorizationsRemove(salesforce::authorizations::remove::Args),
+    /// Publish an app's API into a connected Salesforce org
+    #[command(name = "salesforce:publish", visible_alias = "publish")]
+    SalesforcePublish(salesforce::publish::Args),
+    /// List the Salesforce orgs an app is published to
+    #[command(name = "salesforce:publications", visible_alias = "publications")]
+    SalesforcePublications(salesforce::publications::Args),
+    /// List the connected orgs
+    #[command(name = "applink:connections", visible_alias = "connections")]
+    Connections(connections::ListArgs),
+    /// Show one connected org
+    #[command(name = "applink:connections:info", visible_alias = "connections:info")]
+    ConnectionsInfo(connections::InfoArgs),
+    /// List the stored users
+    #[command(name = "applink:authorizations", visible_alias = "authorizations")]
+    Authorizations(authorizations::ListArgs),
+    /// Show one stored user
+    #[command(name = "applink:authorizations:info", visible_alias = "authorizations:info")]
+    AuthorizationsInfo(authorizations::InfoArgs),
+    /// Have a local org call a published app as one of its users
+    Invoke(invoke::Args),
+    /// Run a local Salesforce org
+    Org(org::run::Args),
+    /// Assign a permission set to a user of a local org
+    #[command(name = "org:permsets:assign")]
+    OrgPermsetsAssign(org::permsets::Args),
+    /// List the apps of a control plane
+    #[command(name = "admin:apps", alias = "admin:apps:list")]
+    AdminApps(admin::apps::ListArgs),
+    /// Make an app known to a control plane
+    #[command(name = "admin:apps:create")]
+    AdminAppsCreate(admin::apps::CreateArgs),
+    /// Provision an add-on and attach it to an app
+    #[command(name = "admin:addons:create")]
+    AdminAddonsCreate(admin::addons::CreateArgs),
+    /// Attach an add-on to one more app
+    #[command(name = "admin:addons:attach")]
+    AdminAddonsAttach(admin::addons::AttachArgs),
+    /// Make an API key
+    #[command(name = "admin:keys:create")]
+    AdminKeysCreate(admin::keys::CreateArgs),
+    /// Write the completions of a shell to standard output
+    Completions(completions::Args),
+}
+
+/// Clap or the topic list already has the answer: a help text, the version, or what is wrong with the arguments.
+#[derive(Debug)]
+pub(crate) enum Answered {
+    Clap(Box<clap::Error>),
+    Topic(String),
+}
+
+/// Reads the arguments, the program's name left out.
+pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Command, Answered> {
+    let mut cli = Cli::command();
+    match spelling::read(arguments, &names(&cli)) {
+        Spelled::Topic(topic) => Err(Answered::Topic(topic_help(&cli, &topic))),
+        Spelled::Command(arguments) => {
+            let arguments = std::iter::once(OsString::from("applink")).chain(arguments);
+            let matches = cli.try_get_matches_from_mut(arguments);
+            matches
+                .and_then(|matches| Cli::from_arg_matches(&matches))
+                .map(|cli| cli.command)
+                .map_err(|error| Answered::Clap(Box::new(error)))
+        }
+    }
+}
+
+impl Answered {
+    /// Help and version go to standard output, complaints to standard error.
+    pub(crate) fn print(&self, printer: Printer) -> ExitStatus {
+        match self {
+            Self::Clap(error) => {
+                let _ = error.print();
+                if error.use_stderr() { ExitStatus::Broken } else { ExitStatus::Success }
+            }
+            Self::Topic(text) => {
+                let _ = printer.data(text);
+                ExitStatus::Success
+            }
+        }
+    }
+}
+
+fn names(cli: &clap::Command) -> BTreeSet<String> {
+    let all = cli
+        .get_subcommands()
+        .flat_map(|command| std::iter::once(command.get_name()).chain(command.get_all_aliases()));
+    all.map(str::to_owned).collect()
+}
+
+fn topic_help(cli: &clap::Command, topic: &str) -> String {
+    let start = format!("{topic}:");
+    let commands = || cli.get_subcommands().filter(|command| command.get_name().starts_with(&start));
+    let width = commands().map(|command| command.get_name().len()).max().unwrap_or(0);
+    let lines = commands().map(|command| {
+        let about = command.get_about().map(ToString::to_string).unwrap_or_default();
+        format!("  {:width$}  {about}", command.get_name())
+    });
+    format!("Commands of `{topic}`:\n{}", lines.collect::<Vec<_>>().join("\n"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verify_cli() {
+        Cli::command().debug_assert();
+    }
+}

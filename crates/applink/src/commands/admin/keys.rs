@@ -1,0 +1,63 @@
+//! `admin:keys:create`. The key goes to standard output, alone, this one time.
+
+use applink_api::ids::AddonId;
+use applink_api::operator::{CreateApiKey, Scope};
+use secrecy::ExposeSecret as _;
+
+use super::ServerArgs;
+use crate::arguments::OutputArgs;
+use crate::error::{CliError, ExitStatus};
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct CreateArgs {
+    /// E-mail of the person or pipeline whose key it is
+    #[arg(long, value_name = "EMAIL")]
+    owner: String,
+    /// What the key may do
+    #[arg(long, value_enum, default_value_t = KeyScope::Manage)]
+    scope: KeyScope,
+    /// The add-on a key with scope `manage` reaches, by uuid
+    #[arg(long, value_name = "UUID", required_if_eq("scope", "manage"))]
+    addon: Option<AddonId>,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum KeyScope {
+    /// Change one add-on's connections, authorizations and publications
+    Manage,
+    /// Everything an operator may do
+    Operate,
+}
+
+impl From<KeyScope> for Scope {
+    fn from(scope: KeyScope) -> Self {
+        match scope {
+            KeyScope::Manage => Self::Manage,
+            KeyScope::Operate => Self::Operate,
+        }
+    }
+}
+
+pub(crate) async fn create(
+    args: CreateArgs,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
+    let control_plane = settings.control_plane(args.server.server.as_deref(), printer)?;
+    let request = CreateApiKey { owner: args.owner, scope: args.scope.into(), addon: args.addon };
+    let created = control_plane.client().operator().create_key(&request).await;
+    let created = created.map_err(|error| control_plane.explain(error))?;
+    if args.output.json {
+        printer.json(&created)?;
+    } else {
+        printer.data(created.key.expose_secret())?;
+        printer.note("The key is shown only now; set it as APPLINK_API_KEY.");
+    }
+    Ok(ExitStatus::Success)
+}

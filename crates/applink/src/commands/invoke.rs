@@ -1,0 +1,194 @@
+//! `invoke`: has a local org call a published app, as one of the org's users.
+
+use std::io::Read as _;
+use std::time::Duration;
+
+use serde_json::{Map, Value};
+
+use crate::arguments::OutputArgs;
+use crate::error::{CliError, ExitStatus};
+use crate::orgsim::{Invocation, InvocationRequest, LocalOrg};
+use crate::poll::{self, Waited};
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+/// One look for callbacks; the org answers earlier when one arrives.
+const LOOK: Duration = Duration::from_secs(5);
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// Client name of the published app and operation id, joined by a dot
+    #[arg(value_name = "SERVICE.OPERATION")]
+    target: String,
+    /// Username of the calling user
+    #[arg(long = "as", value_name = "USERNAME")]
+    username: String,
+    /// JSON body, or `@file`; `@-` reads standard input
+    #[arg(long, value_name = "JSON")]
+    body: Option<String>,
+    /// A path, query or header parameter; may be given several times
+    #[arg(long = "parameter", short, value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
+    /// Call as Apex (callbacks arrive) or as a Flow (they don't)
+    #[arg(long, value_enum, default_value_t = Mode::Apex)]
+    mode: Mode,
+    /// Wait until so many callbacks have arrived
+    #[arg(long, value_name = "COUNT", num_args = 0..=1, default_missing_value = "1")]
+    wait_callbacks: Option<usize>,
+    /// Longest wait for callbacks, in seconds
+    #[arg(long, value_name = "SECONDS", default_value_t = 60)]
+    timeout: u64,
+    /// How long the calling session lives for callbacks, in minutes
+    #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u32).range(1..=1440))]
+    callback_timeout: Option<u32>,
+    /// Address of the org, when there are several
+    #[arg(long, value_name = "URL")]
+    org_url: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+/// What in the org makes the call.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Mode {
+    Apex,
+    Flow,
+}
+
+pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
+    let (service, operation) = target(&args.target)?;
+    let body = args.body.as_deref().map(body).transpose()?;
+    let request = InvocationRequest {
+        service,
+        operation,
+        username: &args.username,
+        body,
+        parameters: parameters(&args.parameters)?,
+        mode: args.mode.as_str(),
+        callback_timeout_minutes: args.callback_timeout,
+    };
+    let org = LocalOrg::new(&settings.org(args.org_url.as_deref())?)?;
+
+    let progress = printer.start(format!("Invoking {} as {}...", args.target, args.username));
+    let invocation = match poll::interruptible(org.invoke(&request)).await {
+        Waited::Done(outcome) => outcome?,
+        Waited::Interrupted => {
+            return Err(CliError::interrupted("stopped waiting; the app may still be working on the call"));
+        }
+    };
+    progress.finish(&invocation.status.to_string());
+    show(&invocation, args.output.json, printer)?;
+    if let Some(count) = args.wait_callbacks {
+        let limit = Duration::from_secs(args.timeout);
+        wait_for_callbacks(&org, &invocation, count, limit, printer).await?;
+    }
+    if invocation.status < 400 {
+        return Ok(ExitStatus::Success);
+    }
+    Err(CliError::refused(format!("the app answered {}", invocation.status)))
+}
+
+/// The answer is the data; with `--json` all the org knows about the call.
+fn show(invocation: &Invocation, json: bool, printer: Printer) -> Result<(), CliError> {
+    match &invocation.body {
+        _ if json => printer.json(&invocation.whole),
+        Value::Null => Ok(()),
+        Value::String(text) => printer.data(text),
+        other => printer.json(other),
+    }
+}
+
+/// Prints each callback as a line of JSON when it arrives.
+async fn wait_for_callbacks(
+    org: &LocalOrg,
+    invocation: &Invocation,
+    count: usize,
+    limit: Duration,
+    printer: Printer,
+) -> Result<(), CliError> {
+    if !invocation.callbacks_expected {
+        printer
+            .warning("this call expects no callbacks: its operation declares none, or it was made as a Flow");
+        return Ok(());
+    }
+    let mut seen = 0;
+    let all = async {
+        while seen < count {
+            let callbacks = org.callbacks(&invocation.id, seen + 1, LOOK).await?;
+            for callback in callbacks.iter().skip(seen) {
+                printer.json_line(callback)?;
+            }
+            seen = seen.max(callbacks.len());
+        }
+        Ok::<(), CliError>(())
+    };
+    match poll::interruptible(tokio::time::timeout(limit, all)).await {
+        Waited::Done(Ok(outcome)) => outcome,
+        Waited::Done(Err(_elapsed)) => Err(CliError::refused(format!(
+            "only {seen} of {count} callbacks arrived within {} s",
+            limit.as_secs()
+        ))
+        .hint("wait longer with --timeout")),
+        Waited::Interrupted => {
+            Err(CliError::interrupted(format!("stopped waiting after {seen} of {count} callbacks")))
+        }
+    }
+}
+
+impl Mode {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Apex => "apex",
+            Self::Flow => "flow",
+        }
+    }
+}
+
+fn target(text: &str) -> Result<(&str, &str), CliError> {
+    text.split_once('.').filter(|(service, operation)| !service.is_empty() && !operation.is_empty()).ok_or_else(|| {
+        CliError::refused(format!("`{text}` names no operation"))
+            .hint("write the client name and the operation id, joined by a dot: ProvisioningAPI.provisionServices")
+    })
+}
+
+fn body(text: &str) -> Result<Value, CliError> {
+    let (named, text) = match text.strip_prefix('@') {
+        None => ("--body".to_owned(), text.to_owned()),
+        Some("-") => ("standard input".to_owned(), standard_input()?),
+        Some(path) => (path.to_owned(), file(path)?),
+    };
+    serde_json::from_str(&text).map_err(|error| CliError::refused(format!("{named} is not JSON: {error}")))
+}
+
+fn standard_input() -> Result<String, CliError> {
+    let mut text = String::new();
+    std::io::stdin()
+        .read_to_string(&mut text)
+        .map_err(|error| CliError::broken("can't read standard input").because(error))?;
+    Ok(text)
+}
+
+fn file(path: &str) -> Result<String, CliError> {
+    std::fs::read_to_string(path)
+        .map_err(|error| CliError::broken(format!("can't read {path}")).because(error))
+}
+
+/// `NAME=VALUE` pairs; what reads as a number or a boolean is sent as one.
+fn parameters(pairs: &[String]) -> Result<Value, CliError> {
+    let mut object = Map::new();
+    for pair in pairs {
+        let (name, value) = pair
+            .split_once('=')
+            .filter(|(name, _)| !name.is_empty())
+            .ok_or_else(|| CliError::refused(format!("`{pair}` is no parameter")).hint("write NAME=VALUE"))?;
+        object.insert(name.to_owned(), parameter(value));
+    }
+    Ok(Value::Object(object))
+}
+
+fn parameter(value: &str) -> Value {
+    match serde_json::from_str(value) {
+        Ok(scalar @ (Value::Number(_) | Value::Bool(_))) => scalar,
+        _ => Value::String(value.to_owned()),
+    }
+}

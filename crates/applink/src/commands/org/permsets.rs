@@ -1,0 +1,36 @@
+//! `org:permsets:assign`.
+
+use crate::arguments::OutputArgs;
+use crate::error::{CliError, ExitStatus};
+use crate::orgsim::LocalOrg;
+use crate::printer::Printer;
+use crate::settings::Settings;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// API name of the permission set
+    permission_set: String,
+    /// Username of the user who gets it
+    #[arg(short = 'b', long, value_name = "USERNAME")]
+    on_behalf_of: String,
+    /// Address of the org, when there are several
+    #[arg(long, value_name = "URL")]
+    org_url: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+pub(crate) async fn assign(
+    args: Args,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
+    let org = LocalOrg::new(&settings.org(args.org_url.as_deref())?)?;
+    let progress = printer.start(format!("Assigning {} to {}...", args.permission_set, args.on_behalf_of));
+    let answer = org.assign_permission_set(&args.permission_set, &args.on_behalf_of).await?;
+    progress.finish("done");
+    if args.output.json {
+        printer.json(&answer)?;
+    }
+    Ok(ExitStatus::Success)
+}

@@ -1,0 +1,26 @@
+//! `salesforce:…`: what is done to Salesforce orgs and users.
+
+pub(crate) mod authorizations;
+pub(crate) mod connect;
+pub(crate) mod connect_jwt;
+pub(crate) mod disconnect;
+pub(crate) mod publications;
+pub(crate) mod publish;
+
+use applink_api::names::Name;
+
+use crate::error::CliError;
+
+/// A new name, checked before anything is sent.
+fn new_name(kind: &'static str, text: &str) -> Result<Name, CliError> {
+    Name::parse(kind, text).map_err(|error| CliError::refused(error.to_string()))
+}
+
+/// `connected` → `Connected`, as status words are shown.
+pub(crate) fn status_title(status: &str) -> String {
+    let mut title = status.replace('_', " ");
+    if let Some(first) = title.get_mut(0..1) {
+        first.make_ascii_uppercase();
+    }
+    title
+}

@@ -1,0 +1,356 @@
+//! Which add-on a command is about.
+
+use applink_api::client::{Client, ClientBuilder, ClientError};
+use applink_api::ids::AppUuid;
+use applink_api::names::look_up_key;
+use secrecy::SecretString;
+use url::Url;
+use uuid::Uuid;
+
+use super::{Layer, Origin, Settings, Variables, git_remote};
+use crate::arguments::AddonArgs;
+use crate::error::CliError;
+use crate::printer::Printer;
+
+/// The config-var prefix of an add-on's first attachment.
+const DEFAULT_PREFIX: &str = "HEROKU_APPLINK";
+/// Names the attachment to use when none is asked for, as in the official SDKs.
+const DEFAULT_ATTACHMENT: &str = "HEROKU_APPLINK_ADDON_NAME";
+/// An API key with scope `manage`.
+const API_KEY: &str = "APPLINK_API_KEY";
+const APP_ID: &str = "HEROKU_APP_ID";
+const APP_NAME: &str = "HEROKU_APP_NAME";
+/// The add-on's name, for messages and for `--addon`.
+const ADDON_NAME: &str = "APPLINK_ADDON_NAME";
+
+/// An add-on with the credentials to use it, all from one layer.
+#[derive(Debug)]
+pub(crate) struct Addon {
+    api_url: String,
+    token: Option<SecretString>,
+    api_key: Option<SecretString>,
+    app_id: Option<AppUuid>,
+    app_label: String,
+    label: String,
+    prefix: String,
+    origin: Origin,
+}
+
+/// The variables of one attachment inside a layer.
+struct Attachment<'a> {
+    prefix: String,
+    url_variable: String,
+    url: &'a str,
+}
+
+impl Settings {
+    /// The add-on the flags ask for.
+    ///
+    /// # Errors
+    /// When nothing matches, or the match has no credentials.
+    pub(crate) fn addon(&self, args: &AddonArgs) -> Result<Addon, CliError> {
+        let layers = self.layers()?;
+        for layer in &layers {
+            if let Some(attachment) = find(layer, args.addon.as_deref())? {
+                return self.addon_of(layer, &attachment, args);
+            }
+        }
+        Err(not_found(&layers, args.addon.as_deref()))
+    }
+
+    fn addon_of(&self, layer: &Layer, found: &Attachment<'_>, args: &AddonArgs) -> Result<Addon, CliError> {
+        layer.ensure_trusted(&found.url_variable, found.url)?;
+        let variables = &layer.variables;
+        let token_variable = format!("{}_TOKEN", found.prefix);
+        let (token, api_key) = (variables.secret(&token_variable), variables.secret(API_KEY));
+        if token.is_none() && api_key.is_none() {
+            return Err(CliError::broken(format!(
+                "{} is set in {}, but {token_variable} is not",
+                found.url_variable, layer.origin
+            ))
+            .hint(format!("set {token_variable}, or {API_KEY} for an API key")));
+        }
+        let wanted = self.wanted_app(args)?;
+        let known = variables.get(APP_NAME);
+        ensure_same_app(wanted.as_deref(), known, variables.get(APP_ID), &layer.origin)?;
+        let app_id = app_id(wanted.as_deref(), variables, &layer.origin)?;
+        let app_label =
+            wanted.as_deref().or(known).map(str::to_owned).or_else(|| app_id.map(|id| id.to_string()));
+        Ok(Addon {
+            api_url: found.url.to_owned(),
+            token,
+            api_key,
+            app_id,
+            app_label: app_label.unwrap_or_else(|| "this app".to_owned()),
+            label: label(variables, found, args.addon.as_deref()),
+            prefix: found.prefix.clone(),
+            origin: layer.origin.clone(),
+        })
+    }
+
+    /// The app of `--app`, or of the git remote of `--remote`.
+    fn wanted_app(&self, args: &AddonArgs) -> Result<Option<String>, CliError> {
+        match &args.remote {
+            Some(remote) => git_remote::app_of(remote, self.directory()).map(Some),
+            None => Ok(args.app.clone()),
+        }
+    }
+}
+
+impl Addon {
+    /// A client of it.
+    ///
+    /// # Errors
+    /// When its address or credentials can't be used.
+    pub(crate) fn client(&self, printer: Printer) -> Result<Client, CliError> {
+        let mut builder = with_common(Client::builder(&self.api_url), printer);
+        if let Some(token) = &self.token {
+            builder = builder.token(token.clone());
+        }
+        if let Some(key) = &self.api_key {
+            builder = builder.api_key(key.clone());
+        }
+        if let Some(app) = self.app_id {
+            builder = builder.app(app);
+        }
+        builder.build().map_err(|error| self.explain(error))
+    }
+
+    /// The app's id, which some calls need.
+    ///
+    /// # Errors
+    /// When it isn't known.
+    pub(crate) fn app_id(&self) -> Result<AppUuid, CliError> {
+        self.app_id.ok_or_else(|| {
+            CliError::broken(format!("{APP_ID} isn't set in {}, so the app is not known", self.origin))
+                .hint(format!("set {APP_ID} to the app's uuid, or give it with --app"))
+        })
+    }
+
+    /// The add-on, for people.
+    pub(crate) fn label(&self) -> &str {
+        &self.label
+    }
+
+    /// The app, for people.
+    pub(crate) fn app_label(&self) -> &str {
+        &self.app_label
+    }
+
+    /// A failed call, with what the person can change about it.
+    pub(crate) fn explain(&self, error: ClientError) -> CliError {
+        let origin = format!("the address comes from {}_API_URL in {}", self.prefix, self.origin);
+        let stopped =
+            matches!(&self.origin, Origin::File(_)) && matches!(error, ClientError::Unreachable { .. });
+        let no_key = error.status() == Some(401) && self.api_key.is_none();
+        let about_address = matches!(
+            error,
+            ClientError::Unreachable { .. } | ClientError::NotAppLink { .. } | ClientError::InvalidUrl { .. }
+        );
+        let mut told = CliError::from(error);
+        if about_address {
+            told = told.note(origin);
+        }
+        if stopped {
+            told = told.hint("is `applink dev` still running?");
+        }
+        if no_key {
+            told = told.hint(format!(
+                "an add-on token can't change things: set {API_KEY} (`applink admin keys create` makes one)"
+            ));
+        }
+        told
+    }
+}
+
+/// What every client of this program has in common.
+pub(super) fn with_common(builder: ClientBuilder, printer: Printer) -> ClientBuilder {
+    builder
+        .user_agent(concat!("applink/", env!("CARGO_PKG_VERSION")))
+        .on_warning(move |text| printer.warning(&crate::printer::printable(text)))
+}
+
+/// The attachment `selector` means in this layer: a URL, the add-on's uuid or name, a prefix, or a colour.
+fn find<'a>(layer: &'a Layer, selector: Option<&str>) -> Result<Option<Attachment<'a>>, CliError> {
+    let variables = &layer.variables;
+    let default = variables.get(DEFAULT_ATTACHMENT).map_or_else(|| DEFAULT_PREFIX.to_owned(), prefix_of);
+    let Some(selector) = selector else {
+        let found = attachment(variables, &default);
+        return if found.is_some() { Ok(found) } else { only_one(layer) };
+    };
+    if selector.contains("://") {
+        return Ok(all(variables).find(|found| same_url(found.url, selector)));
+    }
+    if let Ok(uuid) = Uuid::parse_str(selector) {
+        return Ok(all(variables).find(|found| addon_uuid(found.url) == Some(uuid)));
+    }
+    if variables.get(ADDON_NAME).is_some_and(|name| name == selector) {
+        return Ok(attachment(variables, &default));
+    }
+    let key = prefix_of(selector);
+    Ok(attachment(variables, &key).or_else(|| attachment(variables, &format!("{default}_{key}"))))
+}
+
+/// An app with one attachment under a name of its own need not say which.
+fn only_one(layer: &Layer) -> Result<Option<Attachment<'_>>, CliError> {
+    let mut found = all(&layer.variables).filter(|found| addon_uuid(found.url).is_some());
+    match (found.next(), found.next()) {
+        (Some(first), Some(second)) => {
+            let more = found.map(|found| found.prefix);
+            let prefixes: Vec<_> = [first.prefix, second.prefix].into_iter().chain(more).collect();
+            Err(CliError::refused(format!(
+                "there are several AppLink add-ons in {}: {}",
+                layer.origin,
+                prefixes.join(", ")
+            ))
+            .hint("say which with --addon"))
+        }
+        (only, _) => Ok(only),
+    }
+}
+
+fn attachment<'a>(variables: &'a Variables, prefix: &str) -> Option<Attachment<'a>> {
+    ["_API_URL", "_URL"].into_iter().find_map(|suffix| {
+        let url_variable = format!("{prefix}{suffix}");
+        let url = variables.get(&url_variable)?;
+        Some(Attachment { prefix: prefix.to_owned(), url_variable, url })
+    })
+}
+
+fn all(variables: &Variables) -> impl Iterator<Item = Attachment<'_>> {
+    variables.iter().filter_map(|(name, url)| {
+        let prefix = name.strip_suffix("_API_URL")?;
+        Some(Attachment { prefix: prefix.to_owned(), url_variable: name.to_owned(), url })
+    })
+}
+
+/// `blue-one` names the config vars `BLUE_ONE_…`.
+fn prefix_of(selector: &str) -> String {
+    look_up_key(selector).to_ascii_uppercase()
+}
+
+fn same_url(left: &str, right: &str) -> bool {
+    left.trim_end_matches('/').eq_ignore_ascii_case(right.trim_end_matches('/'))
+}
+
+/// The add-on of `https://<host>/addons/<uuid>`.
+fn addon_uuid(url: &str) -> Option<Uuid> {
+    let url = Url::parse(url).ok()?;
+    let mut segments = url.path_segments()?.filter(|segment| !segment.is_empty()).rev();
+    let last = segments.next()?;
+    (segments.next()? == "addons").then(|| Uuid::parse_str(last).ok()).flatten()
+}
+
+fn label(variables: &Variables, found: &Attachment<'_>, selector: Option<&str>) -> String {
+    let by_name = selector.filter(|selector| !selector.contains("://") && Uuid::parse_str(selector).is_err());
+    let uuid = || addon_uuid(found.url).map(|uuid| uuid.to_string());
+    let name = by_name.or_else(|| variables.get(ADDON_NAME)).map(str::to_owned);
+    name.or_else(uuid).unwrap_or_else(|| found.prefix.clone())
+}
+
+/// `--app` must not be a different app than the one the credentials are of.
+fn ensure_same_app(
+    wanted: Option<&str>,
+    name: Option<&str>,
+    id: Option<&str>,
+    origin: &Origin,
+) -> Result<(), CliError> {
+    let (Some(wanted), Some(name)) = (wanted, name) else { return Ok(()) };
+    if wanted == name || id.is_some_and(|id| wanted.eq_ignore_ascii_case(id)) {
+        return Ok(());
+    }
+    Err(CliError::refused(format!("the add-on in {origin} belongs to app {name}, not to {wanted}"))
+        .hint(format!("leave --app out, or set the variables of {wanted}")))
+}
+
+fn app_id(wanted: Option<&str>, variables: &Variables, origin: &Origin) -> Result<Option<AppUuid>, CliError> {
+    if let Some(id) = wanted.and_then(|wanted| wanted.parse().ok()) {
+        return Ok(Some(id));
+    }
+    let Some(text) = variables.get(APP_ID) else { return Ok(None) };
+    let invalid = |_| {
+        CliError::broken(format!("{APP_ID} in {origin} is not a uuid"))
+            .hint("it looks like 89abcdef-0123-4567-89ab-cdef01234567")
+    };
+    text.parse().map(Some).map_err(invalid)
+}
+
+fn not_found(layers: &[Layer], selector: Option<&str>) -> CliError {
+    let prefixes: Vec<String> = layers
+        .iter()
+        .flat_map(|layer| {
+            all(&layer.variables).map(move |found| format!("{} ({})", found.prefix, layer.origin))
+        })
+        .collect();
+    match selector {
+        Some(selector) if !prefixes.is_empty() => CliError::refused(format!(
+            "there is no AppLink add-on {selector}; there is {}",
+            prefixes.join(", ")
+        )),
+        Some(selector) => CliError::refused(format!("there is no AppLink add-on {selector}")).hint(WHERE),
+        None => CliError::broken("no AppLink add-on is known here").hint(WHERE),
+    }
+}
+
+const WHERE: &str = "set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const UUID: &str = "01234567-89ab-cdef-0123-456789abcdef";
+
+    fn layer(pairs: &[(&str, &str)]) -> Layer {
+        let variables = pairs.iter().map(|&(name, value)| (name.to_owned(), value.to_owned())).collect();
+        Layer { origin: Origin::Environment, variables }
+    }
+
+    fn chosen(pairs: &[(&str, &str)], selector: Option<&str>) -> Option<String> {
+        find(&layer(pairs), selector).unwrap().map(|found| found.prefix)
+    }
+
+    #[test]
+    fn an_addon_is_found_by_each_of_its_names() {
+        let blue = format!("https://h/addons/{UUID}");
+        let vars = [
+            ("HEROKU_APPLINK_API_URL", "https://h/addons/1"),
+            ("HEROKU_APPLINK_BLUE_API_URL", blue.as_str()),
+            ("STAGING_API_URL", "https://h/addons/3"),
+            ("APPLINK_ADDON_NAME", "applink-regular-78506"),
+        ];
+        for (selector, expected) in [
+            (None, Some("HEROKU_APPLINK")),
+            (Some("applink-regular-78506"), Some("HEROKU_APPLINK")),
+            (Some("blue"), Some("HEROKU_APPLINK_BLUE")),
+            (Some("HEROKU_APPLINK_BLUE"), Some("HEROKU_APPLINK_BLUE")),
+            (Some(UUID), Some("HEROKU_APPLINK_BLUE")),
+            (Some("HTTPS://H/ADDONS/3/"), Some("STAGING")),
+            (Some("staging"), Some("STAGING")),
+            (Some("green"), None),
+        ] {
+            assert_eq!(chosen(&vars, selector).as_deref(), expected, "{selector:?}");
+        }
+    }
+
+    #[test]
+    fn a_direct_prefix_wins_over_a_colour_and_the_default_may_be_named() {
+        let vars =
+            [("BLUE_API_URL", "https://h/addons/1"), ("HEROKU_APPLINK_BLUE_API_URL", "https://h/addons/2")];
+        assert_eq!(chosen(&vars, Some("blue")).as_deref(), Some("BLUE"));
+        let vars = [("HEROKU_APPLINK_ADDON_NAME", "staging"), ("STAGING_API_URL", "https://h/addons/1")];
+        assert_eq!(chosen(&vars, None).as_deref(), Some("STAGING"));
+        let vars = [("HEROKU_APPLINK_URL", "https://h/addons/1")];
+        assert_eq!(chosen(&vars, None).as_deref(), Some("HEROKU_APPLINK"));
+    }
+
+    #[test]
+    fn one_addon_of_any_prefix_is_enough_and_two_are_too_many() {
+        let one = format!("https://h/addons/{UUID}");
+        assert_eq!(
+            chosen(&[("MY_API_URL", &one), ("OTHER_API_URL", "https://h/v1")], None).as_deref(),
+            Some("MY")
+        );
+        let two = layer(&[("A_API_URL", &one), ("B_API_URL", &one)]);
+        assert!(find(&two, None).is_err());
+    }
+}

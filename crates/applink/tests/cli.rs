@@ -1,0 +1,25 @@
+//! The real binary against a scripted service: exit status, standard output and standard error of every command.
+
+#[path = "cli/applink.rs"]
+mod applink;
+#[path = "cli/fake.rs"]
+mod fake;
+
+#[path = "cli/admin.rs"]
+mod admin;
+#[path = "cli/authorizations.rs"]
+mod authorizations;
+#[path = "cli/connect.rs"]
+mod connect;
+#[path = "cli/connections.rs"]
+mod connections;
+#[path = "cli/help.rs"]
+mod help;
+#[path = "cli/orgs.rs"]
+mod orgs;
+#[path = "cli/publish.rs"]
+mod publish;
+#[path = "cli/settings.rs"]
+mod settings;
+#[path = "cli/terminal.rs"]
+mod terminal;

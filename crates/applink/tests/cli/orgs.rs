@@ -1,0 +1,235 @@
+use serde_json::{Value, json};
+
+use crate::applink::{SIM_KEY, applink};
+use crate::fake::Fake;
+
+const INVOKE: &str = "invoke ProvisioningAPI.provisionServices --as sales@acme.example";
+
+fn answered(status: u16, body: Value, callbacks_expected: bool) -> Value {
+    json!({
+        "invocation_id": "inv-1", "request_id": "req-1", "status": status, "headers": {}, "body": body, "refused": null,
+        "session_id": "0Ak000000000001AAA", "callbacks_expected": callbacks_expected, "state": "ended",
+    })
+}
+
+#[test]
+fn invoke_prints_the_apps_answer() {
+    let fake = Fake::start().on("POST /_sim/invoke", 200, answered(201, json!({"jobId": "job-1"}), false));
+    let ran = applink(INVOKE)
+        .arg("--body")
+        .arg(r#"{"opportunityIds": ["006"]}"#)
+        .arg("--parameter")
+        .arg("limit=5")
+        .arg("-p")
+        .arg("region=eu")
+        .with_org(&fake)
+        .run();
+    insta::assert_snapshot!(ran, @r#"
+    exit: 0
+    --- stdout
+    {
+      "jobId": "job-1"
+    }
+    --- stderr
+    Invoking ProvisioningAPI.provisionServices as sales@acme.example... 201
+    "#);
+    let seen = fake.only();
+    assert_eq!(seen.header("x-sim-key"), SIM_KEY);
+    assert_eq!(
+        seen.json(),
+        json!({"service": "ProvisioningAPI", "operation": "provisionServices", "as": "sales@acme.example",
+            "parameters": {"limit": 5, "region": "eu"}, "mode": "apex", "body": {"opportunityIds": ["006"]}})
+    );
+}
+
+#[test]
+fn invoke_with_a_body_from_a_file_or_standard_input() {
+    let fake = Fake::start().on("POST /_sim/invoke", 200, answered(200, json!("plain"), false));
+    let ran = applink(INVOKE)
+        .arg("--body")
+        .arg("@body.json")
+        .arg("--mode")
+        .arg("flow")
+        .file("body.json", "{\"a\":1}")
+        .with_org(&fake)
+        .run();
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), "plain\n"));
+    applink(INVOKE).arg("--body").arg("@-").stdin("[2]").with_org(&fake).run();
+    assert_eq!(
+        (&fake.seen()[0].json()["body"], &fake.seen()[0].json()["mode"]),
+        (&json!({"a": 1}), &json!("flow"))
+    );
+    assert_eq!(fake.seen()[1].json()["body"], json!([2]));
+}
+
+#[test]
+fn invoke_json_is_all_the_org_knows() {
+    let fake = Fake::start().on("POST /_sim/invoke", 200, answered(200, json!(null), false));
+    let ran = applink(INVOKE).arg("--json").with_org(&fake).run();
+    assert_eq!(serde_json::from_str::<Value>(&ran.stdout).unwrap()["session_id"], "0Ak000000000001AAA");
+}
+
+#[test]
+fn invoke_waits_for_callbacks() {
+    let callback = |name: &str| json!({"invocation_id": "inv-1", "callback": name, "username": "sales@acme.example", "session_ok": true});
+    let fake = Fake::start()
+        .on("POST /_sim/invoke", 200, answered(201, json!({"jobId": "job-1"}), true))
+        .on("GET /_sim/callbacks", 200, json!([callback("onStarted")]))
+        .on("GET /_sim/callbacks", 200, json!([callback("onStarted"), callback("onCompleted")]));
+    let ran = applink(INVOKE).arg("--wait-callbacks").arg("2").with_org(&fake).run();
+    insta::assert_snapshot!(ran, @r#"
+    exit: 0
+    --- stdout
+    {
+      "jobId": "job-1"
+    }
+    {"invocation_id":"inv-1","callback":"onStarted","username":"sales@acme.example","session_ok":true}
+    {"invocation_id":"inv-1","callback":"onCompleted","username":"sales@acme.example","session_ok":true}
+    --- stderr
+    Invoking ProvisioningAPI.provisionServices as sales@acme.example... 201
+    "#);
+    assert_eq!(fake.seen()[2].line, "GET /_sim/callbacks?invocation=inv-1&at_least=2&wait_ms=5000");
+}
+
+#[test]
+fn invoke_gives_up_on_callbacks_that_never_come() {
+    let fake = Fake::start()
+        .on("POST /_sim/invoke", 200, answered(201, json!(null), true))
+        .silent_on("GET /_sim/callbacks");
+    let ran = applink(INVOKE).arg("--wait-callbacks").arg("--timeout").arg("0").with_org(&fake).run();
+    insta::assert_snapshot!(ran, @"
+    exit: 1
+    --- stdout
+    --- stderr
+    Invoking ProvisioningAPI.provisionServices as sales@acme.example... 201
+    error: only 0 of 1 callbacks arrived within 0 s
+
+    hint: wait longer with --timeout
+    ");
+}
+
+#[test]
+fn invoke_that_the_app_refuses() {
+    let fake = Fake::start().on(
+        "POST /_sim/invoke",
+        200,
+        answered(422, json!({"problem": "no such opportunity"}), false),
+    );
+    insta::assert_snapshot!(applink(INVOKE).with_org(&fake).run(), @r#"
+    exit: 1
+    --- stdout
+    {
+      "problem": "no such opportunity"
+    }
+    --- stderr
+    Invoking ProvisioningAPI.provisionServices as sales@acme.example... 422
+    error: the app answered 422
+    "#);
+}
+
+#[test]
+fn invoke_that_the_org_refuses() {
+    let refusal = json!({"error": "forbidden", "message": "intern@acme.example may not call ProvisioningAPI",
+        "detail": "the permission set ProvisioningAPI is not assigned"});
+    let fake = Fake::start().on("POST /_sim/invoke", 403, refusal);
+    insta::assert_snapshot!(applink(INVOKE).with_org(&fake).run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    Invoking ProvisioningAPI.provisionServices as sales@acme.example... !
+    error: intern@acme.example may not call ProvisioningAPI
+      the permission set ProvisioningAPI is not assigned
+    ");
+}
+
+#[test]
+fn invoke_with_bad_arguments_sends_nothing() {
+    let fake = Fake::start();
+    let run = |line: &str| applink(line).with_org(&fake).run().to_string();
+    insta::assert_snapshot!(run("invoke provisionServices --as me"), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `provisionServices` names no operation
+
+    hint: write the client name and the operation id, joined by a dot: ProvisioningAPI.provisionServices
+    ");
+    insta::assert_snapshot!(run("invoke A.b --as me --body {oops"), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: --body is not JSON: key must be a string at line 1 column 2
+    ");
+    insta::assert_snapshot!(run("invoke A.b --as me --body @missing.json"), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: can't read missing.json
+      caused by: No such file or directory (os error 2)
+    ");
+    insta::assert_snapshot!(run("invoke A.b --as me --parameter oops"), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `oops` is no parameter
+
+    hint: write NAME=VALUE
+    ");
+    assert!(fake.seen().is_empty());
+}
+
+#[test]
+fn invoke_without_an_org() {
+    insta::assert_snapshot!(applink(INVOKE).run(), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: APPLINK_SIM_KEY isn't set, so no local org is known
+
+    hint: run this below a directory with a running `applink dev`, or set what `applink org` prints
+    ");
+    let ran =
+        applink(INVOKE).env("APPLINK_SIM_KEY", SIM_KEY).env("APPLINK_ORG_URL", "http://127.0.0.1:1").run();
+    insta::assert_snapshot!(ran, @"
+    exit: 2
+    --- stdout
+    --- stderr
+    Invoking ProvisioningAPI.provisionServices as sales@acme.example... !
+    error: can't reach the org at 127.0.0.1:1
+      caused by: Connection refused (os error 111)
+      the address comes from the environment
+
+    hint: is `applink dev` or `applink org` still running?
+    ");
+}
+
+#[test]
+fn assign_a_permission_set() {
+    let fake = Fake::start().on("POST /_sim/permission-sets/assign", 200, json!({"assigned": true}));
+    let ran = applink("org permsets assign ProvisioningAPI --on-behalf-of sales@acme.example")
+        .with_org(&fake)
+        .run();
+    insta::assert_snapshot!(ran, @"
+    exit: 0
+    --- stdout
+    --- stderr
+    Assigning ProvisioningAPI to sales@acme.example... done
+    ");
+    assert_eq!(
+        fake.only().json(),
+        json!({"permission_set": "ProvisioningAPI", "username": "sales@acme.example"})
+    );
+}
+
+#[test]
+fn assign_an_unknown_permission_set() {
+    let refusal = json!({"error": "not_found", "message": "there is no permission set Nope", "detail": null});
+    let fake = Fake::start().on("POST /_sim/permission-sets/assign", 404, refusal);
+    insta::assert_snapshot!(applink("org:permsets:assign Nope -b sales@acme.example").with_org(&fake).run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    Assigning Nope to sales@acme.example... !
+    error: there is no permission set Nope
+    ");
+}
