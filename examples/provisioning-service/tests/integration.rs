@@ -1,0 +1,16 @@
+//! The app over HTTP, between a scripted AppLink API and a scripted org.
+#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is the test's")]
+
+#[path = "integration/stage.rs"]
+mod stage;
+
+#[path = "integration/campaigns.rs"]
+mod campaigns;
+#[path = "integration/documents.rs"]
+mod documents;
+#[path = "integration/products.rs"]
+mod products;
+#[path = "integration/provisioning.rs"]
+mod provisioning;
+#[path = "integration/service.rs"]
+mod service;
