@@ -107,7 +107,7 @@ pub(crate) enum SimError {
 
 impl Sim {
     /// The org at `url`, opened with `key`.
-    pub(crate) fn new(url: &str, key: &SecretString) -> Result<Self, SimError> {
+    pub(crate) fn new(url: &str, key: SecretString) -> Result<Self, SimError> {
         let org = Url::parse(url).ok().filter(Url::has_host);
         let org = org.ok_or_else(|| SimError::Address(url.to_owned()))?;
         let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_unprintable| SimError::Key)?;
