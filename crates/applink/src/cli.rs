@@ -3,10 +3,11 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 
+use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{admin, authorizations, completions, connections, dev, invoke, org, salesforce};
-use crate::error::ExitStatus;
+use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
 use crate::spelling::{self, Spelled};
 
@@ -93,6 +94,7 @@ pub(crate) enum Command {
 pub(crate) enum Answered {
     Clap(Box<clap::Error>),
     Topic(String),
+    Unknown(Box<CliError>),
 }
 
 /// Reads the arguments, the program's name left out.
@@ -106,9 +108,24 @@ pub(crate) fn parse(arguments: Vec<OsString>) -> Result<Command, Answered> {
             matches
                 .and_then(|matches| Cli::from_arg_matches(&matches))
                 .map(|cli| cli.command)
-                .map_err(|error| Answered::Clap(Box::new(error)))
+                .map_err(|error| answered(error, &names(&cli)))
         }
     }
+}
+
+/// Of the names clap finds similar, which all share a topic, only the nearest helps.
+fn answered(error: clap::Error, names: &BTreeSet<String>) -> Answered {
+    let typed = match error.get(ContextKind::InvalidSubcommand) {
+        Some(ContextValue::String(typed)) if error.kind() == ErrorKind::InvalidSubcommand => typed,
+        _ => return Answered::Clap(Box::new(error)),
+    };
+    let told = CliError::broken(format!("there is no command {typed}"));
+    let nearest = names.iter().min_by_key(|name| strsim::damerau_levenshtein(name, typed));
+    let near = nearest.filter(|name| strsim::damerau_levenshtein(name, typed) <= 3);
+    Answered::Unknown(Box::new(match near {
+        Some(name) => told.hint(format!("did you mean `applink {name}`?")),
+        None => told.hint("`applink --help` lists the commands"),
+    }))
 }
 
 impl Answered {
@@ -122,6 +139,10 @@ impl Answered {
             Self::Topic(text) => {
                 let _ = printer.data(text);
                 ExitStatus::Success
+            }
+            Self::Unknown(error) => {
+                printer.error(error);
+                error.status()
             }
         }
     }

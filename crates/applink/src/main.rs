@@ -7,12 +7,12 @@ mod cli;
 mod commands;
 mod error;
 mod key_file;
-mod orgsim;
 mod poll;
 mod printer;
 mod prompt;
 mod publish_dir;
 mod settings;
+mod sim;
 mod spelling;
 
 use std::process::ExitCode;

@@ -11,7 +11,7 @@ mod org;
 mod variables;
 
 pub(crate) use addon::Addon;
-pub(crate) use org::OrgAccess;
+pub(crate) use org::LocalOrg;
 pub(crate) use variables::Variables;
 
 use std::fmt;

@@ -1,5 +1,7 @@
 //! The real binary against a scripted service: exit status, standard output and standard error of every command.
 
+#![expect(clippy::unwrap_used, reason = "a test ends where its own set-up fails")]
+
 #[path = "cli/applink.rs"]
 mod applink;
 #[path = "cli/fake.rs"]

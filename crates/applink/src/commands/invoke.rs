@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 
 use crate::arguments::OutputArgs;
 use crate::error::{CliError, ExitStatus};
-use crate::orgsim::{Invocation, InvocationRequest, LocalOrg};
 use crate::poll::{self, Waited};
 use crate::printer::Printer;
-use crate::settings::Settings;
+use crate::settings::{LocalOrg, Settings};
+use crate::sim::{Invoke, Invoked, Mode};
 
 /// One look for callbacks; the org answers earlier when one arrives.
 const LOOK: Duration = Duration::from_secs(5);
@@ -48,50 +48,46 @@ pub(crate) struct Args {
     output: OutputArgs,
 }
 
-/// What in the org makes the call.
-#[derive(Clone, Copy, Debug, clap::ValueEnum)]
-enum Mode {
-    Apex,
-    Flow,
-}
-
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
-    let (service, operation) = target(&args.target)?;
-    let body = args.body.as_deref().map(body).transpose()?;
-    let request = InvocationRequest {
-        service,
-        operation,
-        username: &args.username,
-        body,
-        parameters: parameters(&args.parameters)?,
-        mode: args.mode.as_str(),
-        callback_timeout_minutes: args.callback_timeout,
-    };
-    let org = LocalOrg::new(&settings.org(args.org_url.as_deref())?)?;
+    let request = request(&args)?;
+    let org = settings.org(args.org_url.as_deref())?;
 
     let progress = printer.start(format!("Invoking {} as {}...", args.target, args.username));
-    let invocation = match poll::interruptible(org.invoke(&request)).await {
-        Waited::Done(outcome) => outcome?,
+    let invoked = match poll::interruptible(org.sim().invoke(&request)).await {
+        Waited::Done(outcome) => outcome.map_err(|error| org.explain(error))?,
         Waited::Interrupted => {
             return Err(CliError::interrupted("stopped waiting; the app may still be working on the call"));
         }
     };
-    progress.finish(&invocation.status.to_string());
-    show(&invocation, args.output.json, printer)?;
+    progress.finish(&invoked.status.to_string());
+    show(&invoked, args.output.json, printer)?;
     if let Some(count) = args.wait_callbacks {
         let limit = Duration::from_secs(args.timeout);
-        wait_for_callbacks(&org, &invocation, count, limit, printer).await?;
+        wait_for_callbacks(&org, &invoked, count, limit, printer).await?;
     }
-    if invocation.status < 400 {
+    if invoked.status < 400 {
         return Ok(ExitStatus::Success);
     }
-    Err(CliError::refused(format!("the app answered {}", invocation.status)))
+    Err(CliError::refused(format!("the app answered {}", invoked.status)))
+}
+
+fn request(args: &Args) -> Result<Invoke, CliError> {
+    let (service, operation) = target(&args.target)?;
+    Ok(Invoke {
+        service: service.to_owned(),
+        operation: operation.to_owned(),
+        username: args.username.clone(),
+        body: args.body.as_deref().map(body).transpose()?,
+        parameters: parameters(&args.parameters)?,
+        mode: args.mode,
+        callback_timeout_minutes: args.callback_timeout,
+    })
 }
 
 /// The answer is the data; with `--json` all the org knows about the call.
-fn show(invocation: &Invocation, json: bool, printer: Printer) -> Result<(), CliError> {
-    match &invocation.body {
-        _ if json => printer.json(&invocation.whole),
+fn show(invoked: &Invoked, json: bool, printer: Printer) -> Result<(), CliError> {
+    match &invoked.body {
+        _ if json => printer.json(invoked),
         Value::Null => Ok(()),
         Value::String(text) => printer.data(text),
         other => printer.json(other),
@@ -101,12 +97,12 @@ fn show(invocation: &Invocation, json: bool, printer: Printer) -> Result<(), Cli
 /// Prints each callback as a line of JSON when it arrives.
 async fn wait_for_callbacks(
     org: &LocalOrg,
-    invocation: &Invocation,
+    invoked: &Invoked,
     count: usize,
     limit: Duration,
     printer: Printer,
 ) -> Result<(), CliError> {
-    if !invocation.callbacks_expected {
+    if !invoked.callbacks_expected {
         printer
             .warning("this call expects no callbacks: its operation declares none, or it was made as a Flow");
         return Ok(());
@@ -114,7 +110,8 @@ async fn wait_for_callbacks(
     let mut seen = 0;
     let all = async {
         while seen < count {
-            let callbacks = org.callbacks(&invocation.id, seen + 1, LOOK).await?;
+            let callbacks = org.sim().callbacks(&invoked.invocation_id, seen + 1, LOOK).await;
+            let callbacks = callbacks.map_err(|error| org.explain(error))?;
             for callback in callbacks.iter().skip(seen) {
                 printer.json_line(callback)?;
             }
@@ -131,15 +128,6 @@ async fn wait_for_callbacks(
         .hint("wait longer with --timeout")),
         Waited::Interrupted => {
             Err(CliError::interrupted(format!("stopped waiting after {seen} of {count} callbacks")))
-        }
-    }
-}
-
-impl Mode {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Apex => "apex",
-            Self::Flow => "flow",
         }
     }
 }
@@ -174,7 +162,7 @@ fn file(path: &str) -> Result<String, CliError> {
 }
 
 /// `NAME=VALUE` pairs; what reads as a number or a boolean is sent as one.
-fn parameters(pairs: &[String]) -> Result<Value, CliError> {
+fn parameters(pairs: &[String]) -> Result<Option<Value>, CliError> {
     let mut object = Map::new();
     for pair in pairs {
         let (name, value) = pair
@@ -183,7 +171,7 @@ fn parameters(pairs: &[String]) -> Result<Value, CliError> {
             .ok_or_else(|| CliError::refused(format!("`{pair}` is no parameter")).hint("write NAME=VALUE"))?;
         object.insert(name.to_owned(), parameter(value));
     }
-    Ok(Value::Object(object))
+    Ok((!object.is_empty()).then_some(Value::Object(object)))
 }
 
 fn parameter(value: &str) -> Value {

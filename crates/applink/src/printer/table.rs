@@ -47,9 +47,9 @@ impl Table {
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (index, row) in self.rows.iter().enumerate() {
-            writeln!(f, "{}", self.line(row))?;
-            if index == 0 {
-                writeln!(f, " {}", self.rule())?;
+            match index {
+                0 => write!(f, "{}\n {}", self.line(row), self.rule())?,
+                _ => write!(f, "\n{}", self.line(row))?,
             }
         }
         Ok(())

@@ -7,18 +7,18 @@ use super::addon::with_common;
 use super::{Layer, Origin, Settings};
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::sim::{Sim, SimError};
 
 const ORG_URL: &str = "APPLINK_ORG_URL";
 const SIM_KEY: &str = "APPLINK_SIM_KEY";
 const SERVER_URL: &str = "APPLINK_SERVER_URL";
 const OPERATOR_KEY: &str = "APPLINK_OPERATOR_KEY";
 
-/// A local org and the key of its control interface.
+/// A local org, opened with its key.
 #[derive(Debug)]
-pub(crate) struct OrgAccess {
-    pub(crate) url: String,
-    pub(crate) sim_key: SecretString,
-    pub(crate) origin: Origin,
+pub(crate) struct LocalOrg {
+    sim: Sim,
+    origin: Origin,
 }
 
 /// A control plane and an operator's key.
@@ -33,11 +33,11 @@ impl Settings {
     ///
     /// # Errors
     /// When no org or no key is known.
-    pub(crate) fn org(&self, url: Option<&str>) -> Result<OrgAccess, CliError> {
+    pub(crate) fn org(&self, url: Option<&str>) -> Result<LocalOrg, CliError> {
         let (layer, sim_key) = self.layer_with(SIM_KEY)?.ok_or_else(|| no_org(SIM_KEY))?;
         let url = url.or_else(|| layer.variables.get(ORG_URL)).ok_or_else(|| no_org(ORG_URL))?.to_owned();
         layer.ensure_trusted(ORG_URL, &url)?;
-        Ok(OrgAccess { url, sim_key, origin: layer.origin })
+        Ok(LocalOrg { sim: Sim::new(&url, sim_key)?, origin: layer.origin })
     }
 
     /// The control plane to set up; `url` is the flag `--server`.
@@ -69,6 +69,20 @@ impl Settings {
         let found =
             self.layers()?.into_iter().find_map(|layer| layer.variables.secret(name).map(|key| (layer, key)));
         Ok(found)
+    }
+}
+
+impl LocalOrg {
+    /// Its control interface.
+    pub(crate) fn sim(&self) -> &Sim {
+        &self.sim
+    }
+
+    /// A failed call, with where the address came from.
+    pub(crate) fn explain(&self, error: SimError) -> CliError {
+        let unreachable = matches!(error, SimError::Unreachable { .. });
+        let told = CliError::from(error);
+        if unreachable { told.note(format!("the address comes from {}", self.origin)) } else { told }
     }
 }
 

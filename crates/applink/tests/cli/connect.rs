@@ -59,25 +59,22 @@ fn connect_json_keeps_standard_output_for_the_result() {
 #[test]
 fn connect_starts_the_named_browser_even_without_a_terminal() {
     let fake = connecting_then(connection("new_org", "connected", "SalesforceOrg"));
-    let script = "#!/bin/sh\nprintf '%s' \"$1\" > opened.tmp && mv opened.tmp opened\n";
-    let applink = applink("salesforce:connect new_org").with(&fake).file_with_mode("browser", script, 0o700);
-    let browser = applink.directory().join("browser");
-    let (mut command, directory) = applink.env("BROWSER", browser.to_str().unwrap()).into_command();
-    let output = command.stdin(std::process::Stdio::null()).output().unwrap();
-    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
-    assert!(String::from_utf8(output.stderr).unwrap().starts_with(&format!("Opening browser to {LOGIN}\n")));
-    assert_eq!(eventually_read(&directory.path().join("opened")), LOGIN);
-}
-
-/// The browser is a process of its own, which nobody waits for.
-fn eventually_read(path: &std::path::Path) -> String {
-    for _ in 0..1000 {
-        if let Ok(text) = std::fs::read_to_string(path) {
-            return text;
-        }
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
-    panic!("{} never appeared", path.display());
+    let applink = applink("salesforce:connect new_org").with(&fake).file_with_mode(
+        "browser",
+        "#!/bin/sh\nprintf '%s' \"$1\" > opened\n",
+        0o700,
+    );
+    let (browser, opened) = (applink.directory().join("browser"), applink.directory().join("opened"));
+    nix::unistd::mkfifo(&opened, nix::sys::stat::Mode::S_IRWXU).unwrap();
+    let running = applink.env("BROWSER", browser.to_str().unwrap()).spawn();
+    // Reading waits until the browser, a process nobody waits for, has written.
+    assert_eq!(std::fs::read_to_string(opened).unwrap(), LOGIN);
+    let ran = running.finish();
+    assert_eq!(
+        (ran.code, ran.stderr.lines().next()),
+        (Some(0), Some(format!("Opening browser to {LOGIN}").as_str())),
+        "{ran}"
+    );
 }
 
 #[test]

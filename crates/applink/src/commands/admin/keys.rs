@@ -19,7 +19,7 @@ pub(crate) struct CreateArgs {
     #[arg(long, value_enum, default_value_t = KeyScope::Manage)]
     scope: KeyScope,
     /// The add-on a key with scope `manage` reaches, by uuid
-    #[arg(long, value_name = "UUID", required_if_eq("scope", "manage"))]
+    #[arg(long, value_name = "UUID")]
     addon: Option<AddonId>,
     #[command(flatten)]
     server: ServerArgs,
@@ -49,6 +49,10 @@ pub(crate) async fn create(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
+    if matches!(args.scope, KeyScope::Manage) && args.addon.is_none() {
+        return Err(CliError::refused("a key with scope `manage` reaches one add-on, and none was named")
+            .hint("give the add-on's uuid with --addon"));
+    }
     let control_plane = settings.control_plane(args.server.server.as_deref(), printer)?;
     let request = CreateApiKey { owner: args.owner, scope: args.scope.into(), addon: args.addon };
     let created = control_plane.client().operator().create_key(&request).await;

@@ -2,7 +2,6 @@
 
 use crate::arguments::OutputArgs;
 use crate::error::{CliError, ExitStatus};
-use crate::orgsim::LocalOrg;
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -25,9 +24,10 @@ pub(crate) async fn assign(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let org = LocalOrg::new(&settings.org(args.org_url.as_deref())?)?;
+    let org = settings.org(args.org_url.as_deref())?;
     let progress = printer.start(format!("Assigning {} to {}...", args.permission_set, args.on_behalf_of));
-    let answer = org.assign_permission_set(&args.permission_set, &args.on_behalf_of).await?;
+    let assigned = org.sim().assign(&args.permission_set, &args.on_behalf_of).await;
+    let answer = assigned.map_err(|error| org.explain(error))?;
     progress.finish("done");
     if args.output.json {
         printer.json(&answer)?;

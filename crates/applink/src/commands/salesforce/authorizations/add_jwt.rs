@@ -53,7 +53,10 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
             progress.finish(&status_title(authorization.status.as_str()));
             conclude(authorization, args.output.json, printer)
         }
-        Waited::Done(Err(error)) => Err(addon.explain(error)),
+        Waited::Done(Err(error)) => {
+            progress.finish("Failed");
+            Err(addon.explain(error))
+        }
         Waited::Interrupted => {
             Err(interrupted_change(&addon, "store the user", &format!("applink authorizations:info {name}")))
         }
