@@ -1,11 +1,12 @@
 //! A client of a simulated org's control interface, `/_sim`: invoke a published app as a user, read the callbacks
-//! that came back, assign permission sets, query as somebody. A real org has no such thing.
+//! that came back, assign permission sets.
 //!
 //! Used by `applink invoke`, `applink org …` and the tour of `applink dev`.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use reqwest::header::HeaderValue;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -23,17 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(180);
 pub(crate) struct Sim {
     http: reqwest::Client,
     org: Url,
-    key: SecretString,
+    key: HeaderValue,
 }
 
 /// How the org makes the call.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Mode {
-    /// As Apex: with callbacks, when the operation declares them
+    /// As Apex: with callbacks, when the operation declares them.
     #[default]
     Apex,
-    /// As a Flow: without callbacks
+    /// As Flow: without callbacks.
     Flow,
 }
 
@@ -94,43 +95,41 @@ pub(crate) enum SimError {
     Unreachable { org: String, source: reqwest::Error },
     #[error("{message}")]
     Refused { status: u16, message: String },
-    #[error("the org at {org} gave an answer that can't be read")]
-    Unreadable { org: String, source: serde_json::Error },
-    #[error("`{url}` is not the address of an org")]
-    Address { url: String, source: url::ParseError },
+    #[error("{org} answered {status}, but not as a local org does")]
+    NotAnOrg { org: String, status: u16 },
+    #[error("`{0}` can't be used as the address of a local org")]
+    Address(String),
+    #[error("the sim key has characters that can't be sent in a header")]
+    Key,
+    #[error("no HTTP client can be made")]
+    Client(#[source] reqwest::Error),
 }
 
 impl Sim {
     /// The org at `url`, opened with `key`.
-    ///
-    /// # Errors
-    /// When `url` is no address.
     pub(crate) fn new(url: &str, key: SecretString) -> Result<Self, SimError> {
-        let org = Url::parse(url).map_err(|source| SimError::Address { url: url.to_owned(), source })?;
+        let org = Url::parse(url).ok().filter(Url::has_host);
+        let org = org.ok_or_else(|| SimError::Address(url.to_owned()))?;
+        let mut key = HeaderValue::from_str(key.expose_secret()).map_err(|_unprintable| SimError::Key)?;
+        key.set_sensitive(true);
         let mut http = reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
             .timeout(PATIENCE)
             .no_proxy();
         if org.scheme() == "http" {
-            // Loading the system's certificates costs more than a whole call.
+            // Reading the system's certificates takes longer than the call.
             http = http.tls_certs_only(std::iter::empty());
         }
-        let http = http.build().map_err(|source| SimError::Unreachable { org: url.to_owned(), source })?;
+        let http = http.build().map_err(SimError::Client)?;
         Ok(Self { http, org, key })
     }
 
     /// Makes the org call a published app.
-    ///
-    /// # Errors
-    /// [`SimError::Refused`] when the org's own rules forbid it, or the app can't be reached.
     pub(crate) async fn invoke(&self, invoke: &Invoke) -> Result<Invoked, SimError> {
         self.post("invoke", invoke).await
     }
 
     /// The callbacks of an invocation, once `at_least` of them arrived or `patience` is over.
-    ///
-    /// # Errors
-    /// When the org can't be asked.
     pub(crate) async fn callbacks(
         &self,
         invocation: &str,
@@ -177,17 +176,25 @@ impl Sim {
     }
 
     async fn send<T: DeserializeOwned>(&self, request: reqwest::RequestBuilder) -> Result<T, SimError> {
-        let org = || self.org.authority().to_owned();
-        let unreachable =
-            |source: reqwest::Error| SimError::Unreachable { org: org(), source: source.without_url() };
-        let response =
-            request.header("x-sim-key", self.key.expose_secret()).send().await.map_err(unreachable)?;
+        let unreachable = |source: reqwest::Error| SimError::Unreachable {
+            org: self.org.authority().to_owned(),
+            source: source.without_url(),
+        };
+        let request = request.header("x-sim-key", self.key.clone()).header("accept", "application/json");
+        let response = request.send().await.map_err(unreachable)?;
         let status = response.status();
         let body = response.bytes().await.map_err(unreachable)?;
-        if !status.is_success() {
-            return Err(SimError::Refused { status: status.as_u16(), message: message_of(&body) });
+        let body = if body.is_empty() { b"null".as_slice() } else { &body };
+        if status.is_success() {
+            serde_json::from_slice(body).map_err(|_other_shape| self.not_an_org(status.as_u16()))
+        } else {
+            let message = message_of(body).ok_or_else(|| self.not_an_org(status.as_u16()))?;
+            Err(SimError::Refused { status: status.as_u16(), message })
         }
-        serde_json::from_slice(&body).map_err(|source| SimError::Unreadable { org: org(), source })
+    }
+
+    fn not_an_org(&self, status: u16) -> SimError {
+        SimError::NotAnOrg { org: self.org.authority().to_owned(), status }
     }
 
     fn url(&self, path: &str) -> Url {
@@ -198,14 +205,13 @@ impl Sim {
 }
 
 /// The sentence in an error body: ours is an object, the REST API's an array.
-fn message_of(body: &[u8]) -> String {
-    let value: Value = serde_json::from_slice(body).unwrap_or_default();
+fn message_of(body: &[u8]) -> Option<String> {
+    let value: Value = serde_json::from_slice(body).ok()?;
     let object = value.get(0).unwrap_or(&value);
     let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     match (text("message"), text("detail")) {
-        (Some(message), Some(detail)) if !message.contains(detail) => format!("{message}: {detail}"),
-        (Some(message), _) => message.to_owned(),
-        _ => "the org refused without saying why".to_owned(),
+        (Some(message), Some(detail)) if !message.contains(detail) => Some(format!("{message}: {detail}")),
+        (message, _) => message.map(str::to_owned),
     }
 }
 
@@ -213,10 +219,18 @@ impl From<SimError> for CliError {
     fn from(error: SimError) -> Self {
         let message = error.to_string();
         match error {
-            SimError::Refused { status: 401, .. } => Self::refused(message).hint("check APPLINK_SIM_KEY"),
-            SimError::Refused { status: 500.., .. } => Self::broken(message),
-            SimError::Refused { .. } => Self::refused(message),
-            other => Self::broken(message).because(other).hint("is `applink dev` or `applink org` running?"),
+            SimError::Refused { status, .. } => {
+                let told = if status < 500 { Self::refused(message) } else { Self::broken(message) };
+                if status == 401 { told.hint("check APPLINK_SIM_KEY") } else { told }
+            }
+            SimError::Unreachable { .. } => {
+                Self::broken(message).because(error).hint("is `applink dev` or `applink org` still running?")
+            }
+            SimError::NotAnOrg { .. } => {
+                Self::broken(message).hint("does the address really lead to `applink org`?")
+            }
+            SimError::Address(_) => Self::broken(message).hint("it looks like http://127.0.0.1:7701"),
+            SimError::Key | SimError::Client(_) => Self::broken(message),
         }
     }
 }
