@@ -15,6 +15,8 @@
 //! the origin makes one: a URL out of an answer can't be called by mistake. Secrets are
 //! [`secrecy::SecretString`]; nothing here logs. The current time and random bytes are arguments.
 
+#![warn(missing_docs)]
+
 pub mod egress;
 pub mod error;
 pub mod hosts;

@@ -81,7 +81,10 @@ impl InvocationSettings {
     }
 
     /// The process's own, read once.
-    fn of_process() -> Result<&'static Self, InvocationError> {
+    ///
+    /// # Errors
+    /// [`InvocationError::Settings`], the same every time.
+    pub fn of_process() -> Result<&'static Self, InvocationError> {
         static SETTINGS: OnceLock<Result<InvocationSettings, Arc<Error>>> = OnceLock::new();
         let settings = SETTINGS.get_or_init(|| Self::from_env(&ProcessEnv).map_err(Arc::new));
         settings.as_ref().map_err(|error| InvocationError::Settings(error.clone()))
