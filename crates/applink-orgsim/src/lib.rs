@@ -1,14 +1,66 @@
-//! A simulator of a Salesforce org.
+//! A simulator of a Salesforce org, for developing and testing against without one.
+//!
+//! One [`Org::start`] is one org on one port, with sample users and data in one SQLite database (in memory, or
+//! in a directory that survives restarts). Several can run in one process.
+//!
+//! # What is simulated
+//! - **Signing in**: the OAuth web server flow with PKCE, a login and a consent page for people, JWT bearer,
+//!   refresh with optional rotation, revoke, introspect, userinfo, identity URLs, `/id/keys`.
+//! - **Data**: sObjects as tables, SOQL compiled to SQL, create/read/update/delete/upsert, composite requests;
+//!   object, field and sharing rights enforced in every statement, session-based permission sets included.
+//! - **Metadata deploys**: packages with external service registrations, named and external credentials,
+//!   permission sets, external client apps; checked and refused component by component.
+//! - **Invoking**: the org calls a published app as Flow or Apex would, with the calling user's rights, a signed
+//!   token and callbacks.
+//! - **`/_sim`**: control of all of it for tests and tours, behind a key.
+//!
+//! # What is not
+//! Apex, flows and triggers don't run; there is no Lightning interface, no SOAP, no Data Cloud. Claims and
+//! texts that Salesforce doesn't publish are close guesses, marked where they are made.
+//!
+//! ```no_run
+//! # async fn example() -> Result<(), applink_orgsim::OrgsimError> {
+//! use applink_orgsim::{Org, OrgConfig};
+//!
+//! let org = Org::start(OrgConfig::new("Acme", "a long random key".to_owned().into())).await?;
+//! println!("{} is org {}", org.url(), org.org_id());
+//! org.stop().await;
+//! # Ok(())
+//! # }
+//! ```
 
+mod browser;
+mod callbacks;
 mod clock;
+mod control;
 pub mod db;
 mod entropy;
+mod error;
+mod failure;
+mod guard;
 pub mod ids;
+mod invoke;
+mod keys;
+mod metadata;
+mod oauth;
+mod org;
+mod pages;
 pub mod records;
 pub mod rest;
 pub mod rights;
 pub mod schema;
+mod secrets;
+pub mod seed;
+mod services;
+mod sessions;
 pub mod soql;
+mod state;
+mod tables;
+mod times;
+mod users;
 
 pub use clock::{Clock, MICROS_PER_SECOND, MockClock};
 pub use entropy::Entropy;
+pub use error::OrgsimError;
+pub use keys::KeyError;
+pub use org::{DEFAULT_API_VERSION, DeployMode, OLDEST_API_VERSION, Org, OrgConfig, OrgKind, RunningOrg, SampleUser};

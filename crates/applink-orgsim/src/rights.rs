@@ -249,7 +249,7 @@ fn holds_any(permissions: &[&str]) -> String {
 }
 
 fn object_permitted(object: &SObject, action: Action) -> String {
-    let flags: &[&str] = match action {
+    let flags: &[&str] = match governing(object, action).1 {
         Action::Create => &["PermissionsCreate"],
         Action::Read => &["PermissionsRead"],
         Action::Edit => &["PermissionsEdit"],
@@ -270,12 +270,21 @@ fn all_rows_permitted(object: &SObject, action: Action) -> String {
     format!("({} OR {})", object_flag(object, flags), holds_any(data))
 }
 
+/// The sObject whose permissions count, and which of them.
+fn governing(object: &SObject, action: Action) -> (&str, Action) {
+    match (object.governed_by, action) {
+        (None, _) => (&object.name, action),
+        (Some(name), Action::Read) => (name, Action::Read),
+        (Some(name), _) => (name, Action::Edit),
+    }
+}
+
 fn object_flag(object: &SObject, flags: &[&str]) -> String {
     let columns: Vec<String> = flags.iter().map(|flag| format!("op.\"{flag}\"")).collect();
     format!(
         "EXISTS (SELECT 1 FROM \"ObjectPermissions\" op WHERE op.\"SobjectType\" = '{}' \
          AND op.\"ParentId\" IN (SELECT \"Id\" FROM granted) AND ({}))",
-        object.name,
+        governing(object, Action::Read).0,
         columns.join(" OR ")
     )
 }
@@ -367,7 +376,8 @@ impl Rights {
         {
             return true;
         }
-        self.objects.get(&object.name.to_lowercase()).is_some_and(|flags| match action {
+        let (name, action) = governing(object, action);
+        self.objects.get(&name.to_lowercase()).is_some_and(|flags| match action {
             Action::Create => flags.create,
             Action::Read => flags.read,
             Action::Edit => flags.edit,

@@ -66,6 +66,9 @@ pub struct SObject {
     pub fields: Vec<Field>,
     /// Who may read and change rows.
     pub access: Access,
+    /// The sObject whose object permissions govern this one, which has none of its own: reading needs its read
+    /// permission, any change its edit permission.
+    pub governed_by: Option<&'static str>,
     /// Whether a deleted row stays in the recycle bin (`IsDeleted`), where `queryAll` sees it.
     pub recyclable: bool,
     /// Sets of fields that together occur only once.
@@ -225,6 +228,7 @@ impl Declaration {
                 key_prefix: key_prefix.into(),
                 fields: Vec::new(),
                 access: Access::Business(Sharing::PublicReadWrite),
+                governed_by: None,
                 recyclable: true,
                 unique_together: Vec::new(),
                 view: None,
@@ -236,6 +240,11 @@ impl Declaration {
     fn access(mut self, access: Access) -> Self {
         self.object.recyclable = matches!(access, Access::Business(_));
         self.object.access = access;
+        self
+    }
+
+    fn governed_by(mut self, object: &'static str) -> Self {
+        self.object.governed_by = Some(object);
         self
     }
 

@@ -151,6 +151,7 @@ fn opportunity() -> SObject {
 fn opportunity_line_item() -> SObject {
     Declaration::new("OpportunityLineItem", "Opportunity Product", "Opportunity Products", "00k")
         .access(Access::Business(Sharing::ControlledByParent("OpportunityId")))
+        .governed_by("Opportunity")
         .fields(vec![
             Field::lookup("OpportunityId", &["Opportunity"], "Opportunity")
                 .children("OpportunityLineItems")
@@ -206,6 +207,7 @@ fn price_book() -> SObject {
 
 fn price_book_entry() -> SObject {
     Declaration::new("PricebookEntry", "Price Book Entry", "Price Book Entries", "01u")
+        .governed_by("Pricebook2")
         .unique_together(&["Pricebook2Id", "Product2Id"])
         .fields(vec![
             Field::text("Name", 255).label("Product Name").read_only().system(),
