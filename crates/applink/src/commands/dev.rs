@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use crate::dev::tour::Step;
+use crate::dev::{self, DevSettings};
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
 use crate::settings::Settings;
@@ -11,21 +13,24 @@ pub(crate) struct Args {
     /// Run the tour and exit, with status 1 if a step failed
     #[arg(long)]
     once: bool,
-    /// Print one line of JSON when everything is ready
+    /// Print one line of JSON when everything is ready; the tour then goes to standard error
     #[arg(long)]
     json: bool,
-    /// Discard the kept state first
+    /// Discard what earlier starts kept
     #[arg(long)]
     fresh: bool,
-    /// Break one step of the tour, to see how a failure looks
-    #[arg(long = "break", value_name = "STEP")]
-    break_step: Option<String>,
-    /// Port of the org; 0 picks a free one
-    #[arg(long, value_name = "PORT", default_value_t = 7701)]
-    org_port: u16,
+    /// Break one step of the tour on purpose, in a folder of its own, to see what a failure looks like
+    #[arg(long = "break", value_name = "STEP", requires = "once", conflicts_with_all = ["fresh", "command"])]
+    broken: Option<Step>,
     /// Port of the control plane; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 7700)]
     port: u16,
+    /// Port of the production org; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 7701)]
+    org_port: u16,
+    /// Port of the sandbox org; 0 picks a free one
+    #[arg(long, value_name = "PORT", default_value_t = 7702)]
+    sandbox_port: u16,
     /// Port of the mesh; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 8070)]
     mesh_port: u16,
@@ -35,18 +40,26 @@ pub(crate) struct Args {
     /// Where state is kept
     #[arg(long, value_name = "DIR", default_value = ".applink")]
     state_dir: PathBuf,
-    /// Listen on every network interface, not only this machine's own
-    #[arg(long)]
-    expose: bool,
     /// Your own app, run behind the mesh instead of the sample
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
 }
 
-pub(crate) async fn run(
-    _args: Args,
-    _settings: &Settings,
-    _printer: Printer,
-) -> Result<ExitStatus, CliError> {
-    Err(CliError::broken("`dev` is not part of this build"))
+pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
+    let settings = DevSettings {
+        once: args.once,
+        json: args.json,
+        fresh: args.fresh,
+        broken: args.broken,
+        state_dir: settings.directory().join(args.state_dir),
+        ports: dev::Ports {
+            control_plane: args.port,
+            org: args.org_port,
+            sandbox: args.sandbox_port,
+            mesh: args.mesh_port,
+            app: args.app_port,
+        },
+        command: args.command,
+    };
+    dev::run(settings, printer).await
 }

@@ -1,0 +1,125 @@
+//! `applink dev`: the whole stack in one process with embedded defaults, and the tour through it.
+//!
+//! 1. The state folder is opened ([`state_dir`]) and the orgs, the control plane, the mesh and the app are started
+//!    ([`stack`]).
+//! 2. Addresses and keys are written to `.applink/dev.env` and, with `--json`, printed as one line ([`facts`]).
+//! 3. The tour walks the whole story once ([`tour`]), with a browser done by program ([`visitor`]).
+//! 4. Without `--once` everything stays up until Ctrl-C.
+
+mod facts;
+mod stack;
+mod state_dir;
+pub(crate) mod tour;
+mod visitor;
+
+use std::path::PathBuf;
+
+use crate::error::{CliError, ExitStatus};
+use crate::printer::Printer;
+
+use stack::{Stack, StackError};
+pub(crate) use state_dir::Ports;
+use state_dir::{StateDir, StateError};
+use tour::Step;
+
+/// What was asked for.
+#[derive(Debug)]
+pub(crate) struct DevSettings {
+    /// Run the tour and exit.
+    pub(crate) once: bool,
+    /// Print the one line.
+    pub(crate) json: bool,
+    /// Discard earlier state.
+    pub(crate) fresh: bool,
+    /// The step to break; it runs in a folder of its own that is thrown away.
+    pub(crate) broken: Option<Step>,
+    /// Where state is kept.
+    pub(crate) state_dir: PathBuf,
+    /// Where to listen; 0 is any free port.
+    pub(crate) ports: Ports,
+    /// The person's own app, instead of the sample.
+    pub(crate) command: Vec<String>,
+}
+
+/// Runs `applink dev`.
+pub(crate) async fn run(settings: DevSettings, printer: Printer) -> Result<ExitStatus, CliError> {
+    let scratch = settings.broken.is_some().then(tempfile::tempdir).transpose();
+    let scratch = scratch.map_err(|source| CliError::broken("no folder for a broken tour can be made").because(source))?;
+    let path = scratch.as_ref().map_or(settings.state_dir.as_path(), tempfile::TempDir::path);
+    let state_dir = StateDir::open(path, settings.fresh && scratch.is_none())?;
+    let stack = Stack::start(&settings, &state_dir).await?;
+    state_dir.write("dev.env", stack.facts.env_file().as_bytes())?;
+    announce(&stack, settings.json, printer)?;
+    let passed = tokio::select! {
+        passed = take_tour(&stack, &settings, printer) => Some(passed?),
+        () = interrupted() => None,
+    };
+    let status = match passed {
+        Some(passed) if settings.once => ended(passed),
+        Some(_) => {
+            printer.note("\nEverything stays up until Ctrl-C.");
+            stack.run_until(interrupted()).await
+        }
+        None => ExitStatus::Interrupted,
+    };
+    stack.stop().await;
+    Ok(status)
+}
+
+fn ended(passed: bool) -> ExitStatus {
+    if passed { ExitStatus::Success } else { ExitStatus::No }
+}
+
+fn announce(stack: &Stack, json: bool, printer: Printer) -> Result<(), CliError> {
+    if json { printer.json_line(&stack.facts.summary()) } else { printer.data(&stack.facts.in_words()) }
+}
+
+async fn take_tour(stack: &Stack, settings: &DevSettings, printer: Printer) -> Result<bool, CliError> {
+    let own_app = !settings.command.is_empty();
+    let steps: &[Step] = if own_app { &Step::FOR_OWN_APP } else { &Step::ALL };
+    // With --json standard output is for the one line.
+    let mut failure = None;
+    let passed = tour::run(stack, steps, settings.broken, |report| {
+        if settings.json {
+            printer.note(&report.to_string());
+        } else if let Err(error) = printer.data(&format!("{report}\n")) {
+            failure.get_or_insert(error);
+        }
+    })
+    .await;
+    if own_app {
+        printer.note(
+            "\nPublish your app's OpenAPI document with `applink publish api-spec.yaml --client-name MyApp --connection-name acme`.",
+        );
+    }
+    failure.map_or(Ok(passed), Err)
+}
+
+/// Ctrl-C, or the signal a supervisor stops a service with.
+async fn interrupted() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+impl From<StateError> for CliError {
+    fn from(error: StateError) -> Self {
+        Self::broken(error.to_string()).hint(error.hint()).because(error)
+    }
+}
+
+impl From<StackError> for CliError {
+    fn from(error: StackError) -> Self {
+        let hint = error.hint();
+        let told = Self::broken(error.to_string()).because(error);
+        match hint {
+            Some(hint) => told.hint(hint),
+            None => told,
+        }
+    }
+}

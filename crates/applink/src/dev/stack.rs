@@ -1,0 +1,396 @@
+//! The parts of `applink dev`, started in the order in which they need each other:
+//!
+//! 1. two orgs, a production org and a sandbox, side by side;
+//! 2. the control plane, which is led to them instead of login.salesforce.com and test.salesforce.com;
+//! 3. an app and an add-on, on the first start;
+//! 4. the mesh, which starts the app as its child.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use applink_api::client::Client;
+use applink_api::entropy::Entropy;
+use applink_api::operator::{CreateAddon, CreateApiKey, CreateApp, Scope};
+use applink_mesh::child::{ChildConfig, ChildOutput};
+use applink_mesh::config::{AppAddress, Listen, MeshConfig};
+use applink_mesh::{Mesh, RunningMesh};
+use applink_orgsim::{Org, OrgConfig, OrgKind, RunningOrg};
+use applink_server::{Config, RunningServer, Server};
+use secrecy::SecretString;
+use thiserror::Error;
+
+use super::facts::{Facts, SampleUser};
+use super::state_dir::{AddonState, Ports, State, StateDir, StateError};
+use super::tour::{Failure, Step};
+use super::visitor::{Decision, Person};
+use super::DevSettings;
+use crate::error::ExitStatus;
+use crate::sim::{Sim, SimError};
+
+/// The connection the tour makes.
+pub(crate) const CONNECTION: &str = "acme";
+/// The authorization the sample reads campaigns through.
+pub(crate) const AUTHORIZATION: &str = "influencerPortal";
+/// The sample's name in the org.
+pub(crate) const SERVICE: &str = "ProvisioningService";
+/// The session-based permission set of the sample's user-plus mode.
+pub(crate) const PERMISSION_SET: &str = "ProvisioningServicePermissions";
+/// The sample's public routes: a web page, its data, and the ingest API.
+const PUBLIC_ROUTES: [&str; 3] = ["/", "/api/campaigns", "/api/products/*"];
+/// Whose key the stack's own API key is.
+const OWNER: &str = "developer@localhost";
+
+/// The running stack.
+#[derive(Debug)]
+pub(crate) struct Stack {
+    pub(crate) facts: Facts,
+    pub(crate) sim: Sim,
+    pub(crate) http: reqwest::Client,
+    org: RunningOrg,
+    sandbox: RunningOrg,
+    server: RunningServer,
+    mesh: RunningMesh,
+    users: BTreeMap<String, SampleUser>,
+}
+
+/// The stack does not start. Nothing is left running.
+#[derive(Debug, Error)]
+pub(crate) enum StackError {
+    #[error("port {port} of the {part} is taken")]
+    PortTaken { part: &'static str, port: u16, flag: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the {part} does not start")]
+    Start { part: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("`{command}` can't be run")]
+    Command { command: String, source: Box<dyn std::error::Error + Send + Sync> },
+    #[error("the app ended before it listened on port {port}")]
+    AppEnded { port: u16 },
+    #[error("the stack's own add-on can't be made")]
+    Provision(#[source] applink_api::client::ClientError),
+    #[error(transparent)]
+    State(#[from] StateError),
+}
+
+impl StackError {
+    /// What to do next.
+    pub(crate) fn hint(&self) -> Option<String> {
+        match self {
+            Self::PortTaken { flag, .. } => Some(format!("choose another with {flag}, or 0 for any free one")),
+            Self::Command { .. } => Some("is it installed, and on the PATH?".to_owned()),
+            Self::AppEnded { .. } => {
+                Some("its own words are above; it must listen on the port in PORT".to_owned())
+            }
+            Self::State(error) => Some(error.hint().to_owned()),
+            Self::Start { .. } | Self::Provision(_) => None,
+        }
+    }
+}
+
+fn start_error(
+    part: &'static str,
+) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> StackError {
+    move |source| StackError::Start { part, source }
+}
+
+impl Stack {
+    /// Starts everything and waits until it answers.
+    pub(crate) async fn start(settings: &DevSettings, dir: &StateDir) -> Result<Self, StackError> {
+        let entropy = Entropy::system();
+        let mut state = match dir.load()? {
+            Some(state) => state,
+            None => first_state(&entropy),
+        };
+        let ports = chosen_ports(settings.ports, state.ports)?;
+        let (org, sandbox) = tokio::try_join!(
+            start_org(OrgKind::Production, ports.org, &state, dir),
+            start_org(OrgKind::Sandbox, ports.sandbox, &state, dir),
+        )?;
+        let server = start_server(ports.control_plane, &state, dir, &org, &sandbox).await?;
+        let mesh_url = format!("http://127.0.0.1:{}", ports.mesh);
+        let addon = provisioned(&server, &mut state, &mesh_url, settings).await?;
+        state.ports = Ports { control_plane: server.addr().port(), org: org.addr().port(), sandbox: sandbox.addr().port(), ..ports };
+        dir.save(&state)?;
+        let api_url = format!("{}/addons/{}", server.url(), addon.addon_id);
+        let mesh = start_mesh(settings, ports, &addon, &api_url).await?;
+        let facts = facts(&addon, api_url, &server, &org, &sandbox, &mesh, ports, &state, dir);
+        let sim = Sim::new(&facts.org_url, facts.sim_key.clone()).map_err(sim_error)?;
+        let users = facts.users.iter().map(|user| (user.role.clone(), user.clone())).collect();
+        let http = visitor_client().map_err(|source| start_error("tour")(source.into()))?;
+        Ok(Self { facts, sim, http, org, sandbox, server, mesh, users })
+    }
+
+    /// A client with the stack's API key, as the CLI has it.
+    pub(crate) fn client(&self) -> Result<Client, Failure> {
+        let client = Client::builder(&self.facts.api_url)
+            .token(self.facts.token.clone())
+            .api_key(self.facts.api_key.clone())
+            .app(self.facts.app_id)
+            .build()?;
+        Ok(client)
+    }
+
+    /// The username of the sample user with this role.
+    pub(crate) fn username(&self, role: &str) -> &str {
+        self.users.get(role).map_or("", |user| &user.username)
+    }
+
+    /// The sample user with this role, in front of a browser.
+    pub(crate) fn person(&self, role: &str, decision: Decision) -> Result<Person, Failure> {
+        let user = self.users.get(role);
+        let user = user.ok_or_else(|| Failure::new(format!("the org has no user with the role {role}")))?;
+        Ok(Person { username: user.username.clone(), password: user.password.clone(), decision })
+    }
+
+    /// What the sandbox org, which is not connected, would send to call the app.
+    pub(crate) fn headers_of_an_unconnected_org(&self) -> Result<Vec<(String, String)>, Failure> {
+        let app = self.facts.app_id.to_string();
+        self.sandbox.vouch("admin", &app).map_err(|error| Failure::because(&error))
+    }
+
+    /// What the connected org would send, with a signature that is not its own.
+    pub(crate) fn forged_headers(&self) -> Result<Vec<(String, String)>, Failure> {
+        let app = self.facts.app_id.to_string();
+        let headers = self.org.vouch("admin", &app).map_err(|error| Failure::because(&error))?;
+        super::forgery::with_another_signature(headers)
+    }
+
+    /// Stays up until `until`, or until the app ends: then with the app's exit code.
+    pub(crate) async fn run_until(&self, until: impl Future<Output = ()>) -> ExitStatus {
+        tokio::select! {
+            () = until => ExitStatus::Success,
+            exit = self.mesh.wait_for_child() => ExitStatus::Child(exit.code()),
+        }
+    }
+
+    /// Stops everything, the door first.
+    pub(crate) async fn stop(self) {
+        self.mesh.stop().await;
+        self.server.stop().await;
+        self.org.stop().await;
+        self.sandbox.stop().await;
+    }
+}
+
+fn sim_error(error: SimError) -> StackError {
+    start_error("org")(error.into())
+}
+
+fn visitor_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .timeout(Duration::from_secs(30))
+        .no_proxy()
+        .build()
+}
+
+fn first_state(entropy: &Entropy) -> State {
+    use base64::Engine as _;
+    let master_key = base64::engine::general_purpose::STANDARD.encode(entropy.bytes::<32>());
+    let key = || SecretString::from(entropy.url_token());
+    let operator_key = format!("{}{}", applink_api::operator::API_KEY_PREFIX, entropy.url_token());
+    State::new(master_key.into(), key(), operator_key.into())
+}
+
+/// Port 0 takes the port of the last start when it is free: an org's address is part of its connections.
+fn chosen_ports(asked: Ports, last: Ports) -> Result<Ports, StackError> {
+    let free = |port: u16| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let again = |asked: u16, last: u16| if asked == 0 && last != 0 && free(last) { last } else { asked };
+    // These two are told to others before anything listens there, so they can't stay 0.
+    let definite = |part: &'static str, port: u16| match port {
+        0 => any_free_port().map_err(|source| start_error(part)(source.into())),
+        port => Ok(port),
+    };
+    Ok(Ports {
+        control_plane: again(asked.control_plane, last.control_plane),
+        org: again(asked.org, last.org),
+        sandbox: again(asked.sandbox, last.sandbox),
+        mesh: definite("mesh", again(asked.mesh, last.mesh))?,
+        app: definite("app", again(asked.app, last.app))?,
+    })
+}
+
+fn any_free_port() -> std::io::Result<u16> {
+    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+}
+
+fn loopback(port: u16) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, port))
+}
+
+async fn start_org(kind: OrgKind, port: u16, state: &State, dir: &StateDir) -> Result<RunningOrg, StackError> {
+    let (name, folder, domain, part, flag) = match kind {
+        OrgKind::Production => ("Acme", "org", "acme.example", "org", "--org-port"),
+        OrgKind::Sandbox => ("Acme Sandbox", "sandbox", "acme.example.sandbox", "sandbox org", "--sandbox-port"),
+    };
+    let mut config = OrgConfig::new(name, state.sim_key.clone());
+    config.kind = kind;
+    config.bind = loopback(port);
+    config.state_dir = Some(dir.folder(folder)?);
+    config.username_domain = domain.to_owned();
+    Org::start(config).await.map_err(|error| match error {
+        applink_orgsim::OrgsimError::AddressInUse { .. } => {
+            StackError::PortTaken { part, port, flag, source: error.into() }
+        }
+        other => start_error(part)(other.into()),
+    })
+}
+
+async fn start_server(
+    port: u16,
+    state: &State,
+    dir: &StateDir,
+    org: &RunningOrg,
+    sandbox: &RunningOrg,
+) -> Result<RunningServer, StackError> {
+    let config = server_config(port, state, dir, org, sandbox).map_err(start_error("control plane"))?;
+    Server::start(config).await.map_err(|error| {
+        if error.is_port_taken() {
+            StackError::PortTaken { part: "control plane", port, flag: "--port", source: error.into() }
+        } else {
+            start_error("control plane")(error.into())
+        }
+    })
+}
+
+fn server_config(
+    port: u16,
+    state: &State,
+    dir: &StateDir,
+    org: &RunningOrg,
+    sandbox: &RunningOrg,
+) -> Result<Config, Box<dyn std::error::Error + Send + Sync>> {
+    let database = format!("sqlite://{}", dir.join("applink.db").display());
+    let master_key = applink_server::vault::MasterKey::parse(&state.master_key)?;
+    let mut config = Config::local(database.parse()?, master_key);
+    config.bind = loopback(port);
+    config.access.operator_key = Some(state.operator_key.clone());
+    for (login_host, org) in [(LOGIN, org), (TEST, sandbox)] {
+        config.org_hosts = config.org_hosts.list(org.url())?.lead(login_host, org.url())?;
+        let (client_id, secret) = org.oauth_client();
+        for host in [login_host, org.url()] {
+            config.oauth.clients.push(applink_server::config::LoginClient {
+                login_host: Some(host.to_owned()),
+                client_id: client_id.clone(),
+                client_secrets: vec![secret.clone()],
+            });
+        }
+    }
+    Ok(config)
+}
+
+const LOGIN: &str = "https://login.salesforce.com";
+const TEST: &str = "https://test.salesforce.com";
+
+/// The add-on of this folder: made on the first start, kept afterwards. The app's address follows the mesh's.
+async fn provisioned(
+    server: &RunningServer,
+    state: &mut State,
+    mesh_url: &str,
+    settings: &DevSettings,
+) -> Result<AddonState, StackError> {
+    let operator = Client::builder(&server.url())
+        .api_key(state.operator_key.clone())
+        .build()
+        .map_err(StackError::Provision)?;
+    let operator = operator.operator();
+    if let Some(addon) = &state.addon {
+        operator.set_app_url(&addon.app_name, mesh_url).await.map_err(StackError::Provision)?;
+        return Ok(addon.clone());
+    }
+    let name = if settings.command.is_empty() { "sample-app" } else { "my-app" };
+    let create = CreateApp { name: name.to_owned(), url: Some(mesh_url.to_owned()) };
+    let app = operator.create_app(&create).await.map_err(StackError::Provision)?;
+    let create = CreateAddon { app: app.name.clone(), attachment: None, name: None };
+    let addon = operator.create_addon(&create).await.map_err(StackError::Provision)?;
+    let create = CreateApiKey { owner: OWNER.to_owned(), scope: Scope::Manage, addon: Some(addon.id) };
+    let key = operator.create_key(&create).await.map_err(StackError::Provision)?;
+    let addon = AddonState {
+        addon_id: addon.id,
+        addon_name: addon.name,
+        app_id: app.id,
+        app_name: app.name,
+        token: addon.token,
+        api_key: key.key,
+    };
+    state.addon = Some(addon.clone());
+    Ok(addon)
+}
+
+async fn start_mesh(
+    settings: &DevSettings,
+    ports: Ports,
+    addon: &AddonState,
+    api_url: &str,
+) -> Result<RunningMesh, StackError> {
+    let mut config = MeshConfig::new(api_url, addon.token.clone());
+    config.listen = Listen::At(loopback(ports.mesh));
+    config.app = AppAddress::loopback(ports.app);
+    config.app_uuid = Some(addon.app_id);
+    config.child = Some(child(settings, ports, addon, api_url)?);
+    if settings.command.is_empty() {
+        for route in PUBLIC_ROUTES {
+            let route = route.parse_route().map_err(|error| start_error("mesh")(Box::new(error)))?;
+            config.bypass.routes.push(route);
+        }
+    }
+    config.bypass.all = settings.broken == Some(Step::Mesh);
+    let mesh = Mesh::start(config).await.map_err(|error| mesh_error(error, ports, settings))?;
+    if mesh.app_ready().await { Ok(mesh) } else { Err(StackError::AppEnded { port: ports.app }) }
+}
+
+fn mesh_error(error: applink_mesh::MeshStartError, ports: Ports, settings: &DevSettings) -> StackError {
+    use applink_mesh::MeshStartError;
+    match error {
+        MeshStartError::PortTaken { .. } => {
+            StackError::PortTaken { part: "mesh", port: ports.mesh, flag: "--mesh-port", source: error.into() }
+        }
+        MeshStartError::AppPortTaken { .. } => {
+            StackError::PortTaken { part: "app", port: ports.app, flag: "--app-port", source: error.into() }
+        }
+        MeshStartError::Child(source) => {
+            let command = settings.command.first().cloned().unwrap_or_else(|| "applink sample".to_owned());
+            StackError::Command { command, source: source.into() }
+        }
+        other => start_error("mesh")(other.into()),
+    }
+}
+
+/// The sample is this very program once more, so that the mesh supervises a real process.
+fn child(
+    settings: &DevSettings,
+    ports: Ports,
+    addon: &AddonState,
+    api_url: &str,
+) -> Result<ChildConfig, StackError> {
+    use secrecy::ExposeSecret as _;
+    let own = settings.command.split_first();
+    let (program, arguments): (OsString, Vec<OsString>) = match own {
+        Some((program, arguments)) => (program.into(), arguments.iter().map(OsString::from).collect()),
+        None => (this_program()?.into(), vec!["sample".into()]),
+    };
+    let port = ports.app.to_string();
+    let app_id = addon.app_id.to_string();
+    let variables = [
+        ("PORT", port.as_str()),
+        ("APP_PORT", &port),
+        ("HEROKU_APPLINK_API_URL", api_url),
+        ("HEROKU_APPLINK_TOKEN", addon.token.expose_secret()),
+        ("HEROKU_APP_ID", &app_id),
+        ("HEROKU_APP_NAME", &addon.app_name),
+        ("CONNECTION_MARKETING", AUTHORIZATION),
+    ];
+    let environment = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
+    Ok(ChildConfig {
+        program,
+        arguments,
+        environment: environment.into(),
+        directory: None,
+        output: ChildOutput::Lines(std::sync::Arc::new(|line| crate::printer::Printer::new().note(&format!("app | {}", line.text)))),
+    })
+}
+
+fn this_program() -> Result<PathBuf, StackError> {
+    std::env::current_exe().map_err(|source| StackError::Command { command: "applink".to_owned(), source: source.into() })
+}

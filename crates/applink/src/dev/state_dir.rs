@@ -1,0 +1,244 @@
+//! `.applink/`: what `applink dev` keeps between starts. The folder is 0700, every file 0600, and it ignores
+//! itself in git, because it holds the stack's keys and tokens.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
+use std::path::{Path, PathBuf};
+
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use applink_api::ids::{AddonId, AppUuid};
+use applink_api::secret::wire;
+
+/// The layout of `state.json` this build writes. A higher number comes from a newer build.
+const SCHEMA: u32 = 1;
+
+/// What is kept between starts.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// The layout of this file.
+    pub(crate) schema: u32,
+    /// The control plane's master key, base64.
+    #[serde(with = "wire")]
+    pub(crate) master_key: SecretString,
+    /// Opens `/_sim` of the orgs.
+    #[serde(with = "wire")]
+    pub(crate) sim_key: SecretString,
+    /// Opens `/operator` of the control plane.
+    #[serde(with = "wire")]
+    pub(crate) operator_key: SecretString,
+    /// The add-on of this stack, once it is provisioned.
+    pub(crate) addon: Option<AddonState>,
+    /// The ports of the last start, taken again when a port is asked to be any free one.
+    #[serde(default)]
+    pub(crate) ports: Ports,
+}
+
+/// The provisioned add-on and its app.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct AddonState {
+    pub(crate) addon_id: AddonId,
+    pub(crate) addon_name: String,
+    pub(crate) app_id: AppUuid,
+    pub(crate) app_name: String,
+    #[serde(with = "wire")]
+    pub(crate) token: SecretString,
+    #[serde(with = "wire")]
+    pub(crate) api_key: SecretString,
+}
+
+/// Where each part listens on loopback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Ports {
+    pub(crate) control_plane: u16,
+    pub(crate) org: u16,
+    pub(crate) sandbox: u16,
+    pub(crate) mesh: u16,
+    pub(crate) app: u16,
+}
+
+/// The state folder can't be used.
+#[derive(Debug, Error)]
+pub(crate) enum StateError {
+    #[error("{path} can't be {action}")]
+    Io { path: PathBuf, action: &'static str, source: std::io::Error },
+    #[error("{path} was written by a newer AppLink (schema {found}, this one knows {SCHEMA})")]
+    Newer { path: PathBuf, found: u32 },
+    #[error("{path} can't be read as the state of `applink dev` (line {}, column {})", .source.line(), .source.column())]
+    Malformed { path: PathBuf, source: serde_json::Error },
+}
+
+impl StateError {
+    /// What to do next.
+    pub(crate) fn hint(&self) -> &'static str {
+        match self {
+            Self::Io { .. } => "check the folder's owner and permissions, or name another one with --state-dir",
+            Self::Newer { .. } => {
+                "use the newer AppLink, or start over with --fresh (connections, authorizations and publications of this folder are discarded)"
+            }
+            Self::Malformed { .. } => "mend the file, or start over with --fresh",
+        }
+    }
+}
+
+/// The state folder, open.
+#[derive(Debug)]
+pub(crate) struct StateDir {
+    path: PathBuf,
+}
+
+impl StateDir {
+    /// Opens or makes the folder; `fresh` discards what an earlier start left.
+    pub(crate) fn open(path: &Path, fresh: bool) -> Result<Self, StateError> {
+        if fresh {
+            discard(path)?;
+        }
+        make_private_folder(path)?;
+        let dir = Self { path: path.to_owned() };
+        dir.write(".gitignore", b"*\n")?;
+        Ok(dir)
+    }
+
+    /// A path inside the folder.
+    pub(crate) fn join(&self, name: &str) -> PathBuf {
+        self.path.join(name)
+    }
+
+    /// A private folder inside the folder.
+    pub(crate) fn folder(&self, name: &str) -> Result<PathBuf, StateError> {
+        let path = self.join(name);
+        make_private_folder(&path)?;
+        Ok(path)
+    }
+
+    /// What an earlier start kept, if there was one.
+    pub(crate) fn load(&self) -> Result<Option<State>, StateError> {
+        let path = self.join("state.json");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => return Err(StateError::Io { path, action: "read", source }),
+        };
+        #[derive(Deserialize)]
+        struct Header {
+            schema: u32,
+        }
+        let malformed = |source| StateError::Malformed { path: path.clone(), source };
+        let header: Header = serde_json::from_str(&text).map_err(malformed)?;
+        if header.schema > SCHEMA {
+            return Err(StateError::Newer { path, found: header.schema });
+        }
+        serde_json::from_str(&text).map(Some).map_err(malformed)
+    }
+
+    /// Keeps `state` for the next start.
+    pub(crate) fn save(&self, state: &State) -> Result<(), StateError> {
+        let path = self.join("state.json");
+        let text =
+            serde_json::to_vec_pretty(state).map_err(|source| StateError::Malformed { path, source })?;
+        self.write("state.json", &text)
+    }
+
+    /// Writes a private file so that a reader sees the old or the new content, never half of it.
+    pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateError> {
+        let path = self.join(name);
+        let draft = self.join(&format!("{name}.new"));
+        let io = |action| {
+            let path = path.clone();
+            move |source| StateError::Io { path, action, source }
+        };
+        let mut file = fs::OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&draft)
+            .map_err(io("written"))?;
+        file.write_all(content).and_then(|()| file.sync_all()).map_err(io("written"))?;
+        fs::rename(&draft, &path).map_err(io("written"))
+    }
+}
+
+impl State {
+    /// The state of a first start.
+    pub(crate) fn new(master_key: SecretString, sim_key: SecretString, operator_key: SecretString) -> Self {
+        Self { schema: SCHEMA, master_key, sim_key, operator_key, addon: None, ports: Ports::default() }
+    }
+}
+
+/// Removes the folder, but only one that is ours: a mistyped `--state-dir` must not cost a person their files.
+fn discard(path: &Path) -> Result<(), StateError> {
+    if !path.exists() {
+        return Ok(());
+    }
+    let is_empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    if is_empty {
+        return Ok(());
+    }
+    if !path.join("state.json").is_file() {
+        let source = std::io::Error::other("it holds no state.json, so it isn't a state folder");
+        return Err(StateError::Io { path: path.to_owned(), action: "discarded", source });
+    }
+    fs::remove_dir_all(path)
+        .map_err(|source| StateError::Io { path: path.to_owned(), action: "discarded", source })
+}
+
+fn make_private_folder(path: &Path) -> Result<(), StateError> {
+    let io = |action| move |source| StateError::Io { path: path.to_owned(), action, source };
+    fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(io("made"))?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o700)).map_err(io("made private"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn state() -> State {
+        State::new("a".to_owned().into(), "b".to_owned().into(), "c".to_owned().into())
+    }
+
+    fn mode(path: &Path) -> u32 {
+        fs::metadata(path).unwrap().permissions().mode() & 0o777
+    }
+
+    #[test]
+    fn keeps_what_it_is_given_and_lets_nobody_else_read_it() {
+        let temp = tempfile::tempdir().unwrap();
+        let path = temp.path().join("state");
+        let dir = StateDir::open(&path, false).unwrap();
+        assert!(dir.load().unwrap().is_none());
+        dir.save(&state()).unwrap();
+        assert_eq!(dir.load().unwrap().unwrap().schema, SCHEMA);
+        assert_eq!((mode(&path), mode(&path.join("state.json"))), (0o700, 0o600));
+        assert_eq!(fs::read_to_string(path.join(".gitignore")).unwrap(), "*\n");
+    }
+
+    #[test]
+    fn refuses_a_newer_schema_and_names_the_place_of_a_syntax_error() {
+        let temp = tempfile::tempdir().unwrap();
+        let dir = StateDir::open(temp.path(), false).unwrap();
+        dir.write("state.json", br#"{"schema": 99, "unknown": true}"#).unwrap();
+        let error = dir.load().unwrap_err();
+        assert!(matches!(error, StateError::Newer { found: 99, .. }), "{error}");
+        assert!(error.hint().contains("--fresh"));
+        dir.write("state.json", b"{\n  \"schema\": x}").unwrap();
+        assert!(dir.load().unwrap_err().to_string().contains("line 2"));
+    }
+
+    #[test]
+    fn fresh_discards_only_a_state_folder() {
+        let temp = tempfile::tempdir().unwrap();
+        let ours = temp.path().join("ours");
+        StateDir::open(&ours, false).unwrap().save(&state()).unwrap();
+        assert!(StateDir::open(&ours, true).unwrap().load().unwrap().is_none());
+
+        let theirs = temp.path().join("theirs");
+        fs::create_dir(&theirs).unwrap();
+        fs::write(theirs.join("thesis.txt"), "years of work").unwrap();
+        StateDir::open(&theirs, true).unwrap_err();
+        assert!(theirs.join("thesis.txt").exists());
+    }
+}
