@@ -81,7 +81,11 @@ pub(crate) struct Callback {
     #[serde(default)]
     pub(crate) callback: Option<String>,
     #[serde(default)]
+    pub(crate) user_id: Option<String>,
+    #[serde(default)]
     pub(crate) username: Option<String>,
+    #[serde(default)]
+    pub(crate) received_at: Option<String>,
     /// Whether it came with the invoking user's session.
     pub(crate) session_ok: bool,
     #[serde(default)]

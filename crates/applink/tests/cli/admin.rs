@@ -22,7 +22,6 @@ fn apps() {
      ────────────────────────────────────────────────────────────────────────
       my-app   89abcdef-0123-4567-89ab-cdef01234567   https://my-app.example
       other    89abcdef-0123-4567-89ab-cdef01234567
-
     --- stderr
     ");
     assert_eq!(fake.only().header("authorization"), format!("Bearer {OPERATOR_KEY}"));
@@ -106,10 +105,12 @@ fn create_a_key() {
 fn a_manage_key_needs_its_addon() {
     let fake = Fake::start();
     insta::assert_snapshot!(applink("admin keys create --owner me@example.com").with_control_plane(&fake).run(), @"
-    exit: 2
+    exit: 1
     --- stdout
     --- stderr
-    error: no answer for POST /operator/keys
+    error: a key with scope `manage` reaches one add-on, and none was named
+
+    hint: give the add-on's uuid with --addon
     ");
 }
 

@@ -25,7 +25,6 @@ fn list() {
      ──────────────────────────────────────────────────────────────────────
       applink-regular-78506   auth_user        Authorized   Salesforce Org
       applink-regular-78506   dc_user          Authorized   Data Cloud Org
-
     --- stderr
     ");
     assert_eq!(applink("authorizations").with(&fake).run().stdout, first.stdout);
@@ -190,7 +189,7 @@ fn add_jwt_refused_by_the_org() {
     exit: 1
     --- stdout
     --- stderr
-    Adding credentials for api@example.com to my-app as cicd... !
+    Adding credentials for api@example.com to my-app as cicd... Failed
     error: the org says: user hasn't approved this consumer
     ");
 }

@@ -29,7 +29,6 @@ fn every_spelling_lists_the_same_table() {
       applink-regular-78506   production_org    Connected   Salesforce Org
       applink-regular-78506   my_datacloud      Connected   Data Cloud Org
       applink-regular-78506   broken_org        Failed      Salesforce Org
-
     --- stderr
     warning: you have one or more failed connections; `applink connections:info NAME` says why
     ");

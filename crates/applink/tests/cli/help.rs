@@ -105,13 +105,9 @@ fn a_mistyped_command() {
     exit: 2
     --- stdout
     --- stderr
-    error: unrecognized subcommand 'salesforce:conect'
+    error: there is no command salesforce:conect
 
-      tip: some similar subcommands exist: 'salesforce:authorizations:add:jwt', 'salesforce:authorizations:jwt:add', 'salesforce:authorizations:remove', 'salesforce:authorizations:add', 'salesforce:publish', 'salesforce:publications', 'salesforce:connect:jwt', 'salesforce:disconnect', 'salesforce:connect'
-
-    Usage: applink <COMMAND>
-
-    For more information, try '--help'.
+    hint: did you mean `applink salesforce:connect`?
     ");
 }
 

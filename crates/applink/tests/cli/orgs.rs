@@ -71,7 +71,10 @@ fn invoke_json_is_all_the_org_knows() {
 
 #[test]
 fn invoke_waits_for_callbacks() {
-    let callback = |name: &str| json!({"invocation_id": "inv-1", "callback": name, "username": "sales@acme.example", "session_ok": true});
+    let callback = |name: &str| {
+        json!({"invocation_id": "inv-1", "callback": name, "user_id": "005000000000001AAA", "username": "sales@acme.example",
+            "received_at": "2025-05-30T18:55:42.863808Z", "session_ok": true, "body": {"step": name}})
+    };
     let fake = Fake::start()
         .on("POST /_sim/invoke", 200, answered(201, json!({"jobId": "job-1"}), true))
         .on("GET /_sim/callbacks", 200, json!([callback("onStarted")]))
@@ -83,8 +86,8 @@ fn invoke_waits_for_callbacks() {
     {
       "jobId": "job-1"
     }
-    {"invocation_id":"inv-1","callback":"onStarted","username":"sales@acme.example","session_ok":true}
-    {"invocation_id":"inv-1","callback":"onCompleted","username":"sales@acme.example","session_ok":true}
+    {"invocation_id":"inv-1","callback":"onStarted","user_id":"005000000000001AAA","username":"sales@acme.example","received_at":"2025-05-30T18:55:42.863808Z","session_ok":true,"body":{"step":"onStarted"}}
+    {"invocation_id":"inv-1","callback":"onCompleted","user_id":"005000000000001AAA","username":"sales@acme.example","received_at":"2025-05-30T18:55:42.863808Z","session_ok":true,"body":{"step":"onCompleted"}}
     --- stderr
     Invoking ProvisioningAPI.provisionServices as sales@acme.example... 201
     "#);
@@ -137,8 +140,7 @@ fn invoke_that_the_org_refuses() {
     --- stdout
     --- stderr
     Invoking ProvisioningAPI.provisionServices as sales@acme.example... !
-    error: intern@acme.example may not call ProvisioningAPI
-      the permission set ProvisioningAPI is not assigned
+    error: intern@acme.example may not call ProvisioningAPI: the permission set ProvisioningAPI is not assigned
     ");
 }
 
@@ -195,7 +197,7 @@ fn invoke_without_an_org() {
     --- stdout
     --- stderr
     Invoking ProvisioningAPI.provisionServices as sales@acme.example... !
-    error: can't reach the org at 127.0.0.1:1
+    error: the org at 127.0.0.1:1 can't be reached
       caused by: Connection refused (os error 111)
       the address comes from the environment
 
