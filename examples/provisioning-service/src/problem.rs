@@ -102,7 +102,7 @@ impl From<Error> for Problem {
 
 fn of_org(refused: &OrgError) -> Problem {
     let (status, error) = match refused.kind() {
-        ErrorKind::Auth => (StatusCode::UNAUTHORIZED, "session_ended"),
+        ErrorKind::Auth => (StatusCode::BAD_GATEWAY, "session_ended"),
         ErrorKind::Limit | ErrorKind::Transient => (StatusCode::SERVICE_UNAVAILABLE, "org_unavailable"),
         _ => (StatusCode::BAD_GATEWAY, "org_refused"),
     };

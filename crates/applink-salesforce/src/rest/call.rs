@@ -112,7 +112,7 @@ impl OrgCall {
 
 /// A path of the org, or an absolute URL of its origin.
 pub(super) fn own_url(org: &OrgOrigin, target: &str) -> Result<Url, OrgError> {
-    if !target.contains("://") {
+    if !is_absolute(target) {
         return Ok(org.at(&format!("/{}", target.trim_start_matches('/'))));
     }
     let bad =
@@ -124,6 +124,14 @@ pub(super) fn own_url(org: &OrgOrigin, target: &str) -> Result<Url, OrgError> {
         return Err(OrgError::ForeignOrigin { origin, org: org.to_string() });
     }
     Ok(url)
+}
+
+/// Whether a scheme and `://` come first; later on they may be part of a query.
+fn is_absolute(target: &str) -> bool {
+    let scheme = target.trim_start().split_once("://").map(|(scheme, _)| scheme);
+    scheme.is_some_and(|scheme| {
+        scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    })
 }
 
 /// A successful answer.
@@ -181,6 +189,10 @@ mod tests {
             ("//services/data?x=1", "https://acme.my.salesforce.com/services/data?x=1"),
             ("//evil.example/x", "https://acme.my.salesforce.com/evil.example/x"),
             ("https://acme.my.salesforce.com:443/a", "https://acme.my.salesforce.com/a"),
+            (
+                "services/a?next=https://x.example/",
+                "https://acme.my.salesforce.com/services/a?next=https://x.example/",
+            ),
             ("https://ACME.my.salesforce.com/a#b", "https://acme.my.salesforce.com/a"),
         ] {
             assert_eq!(url(&OrgCall::get(target)).unwrap().as_str(), expected);
@@ -196,6 +208,7 @@ mod tests {
             "https://acme.my.salesforce.com@evil.example/a",
             "https://user@acme.my.salesforce.com/a",
             "https://acme.my.salesforce.com.evil.example/a",
+            " https://evil.example/a",
             "file:///etc/passwd",
         ] {
             assert!(matches!(url(&OrgCall::get(target)), Err(OrgError::ForeignOrigin { .. })), "{target}");

@@ -6,7 +6,11 @@ use serde::Serialize;
 use super::parameters::Parameters;
 use super::sold::LineItem;
 
-/// How many of one service are run when `MaxQuantity` says nothing.
+/// Parameter: where services run.
+const REGION: &str = "defaultRegion";
+/// Parameter: how many of one service may be ordered at once.
+const MAX_QUANTITY: &str = "maxNodesPerOrder";
+/// The same when the parameter says nothing.
 const DEFAULT_MAX_QUANTITY: f64 = 1_000.0;
 
 /// What became of one line item.
@@ -34,7 +38,7 @@ pub(super) fn order(opportunity_id: &str, item: &LineItem, parameters: &Paramete
     let (status, message) = match refusal(item, parameters) {
         Some(reason) => (Outcome::Failed, reason),
         None => {
-            let region = parameters.get("Region").map(|region| format!(" in {region}")).unwrap_or_default();
+            let region = parameters.get(REGION).map(|region| format!(" in {region}")).unwrap_or_default();
             (Outcome::Provisioned, format!("{} × {} runs{region}.", item.quantity, item.product))
         }
     };
@@ -50,7 +54,7 @@ pub(super) fn order(opportunity_id: &str, item: &LineItem, parameters: &Paramete
 
 fn refusal(item: &LineItem, parameters: &Parameters) -> Option<String> {
     let limit =
-        parameters.get("MaxQuantity").and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_MAX_QUANTITY);
+        parameters.get(MAX_QUANTITY).and_then(|text| text.parse().ok()).unwrap_or(DEFAULT_MAX_QUANTITY);
     if item.quantity <= 0.0 {
         return Some(format!("{} can't be provisioned: the quantity is {}.", item.product, item.quantity));
     }
@@ -69,12 +73,12 @@ mod tests {
 
     #[test]
     fn parameters_say_where_and_how_many() {
-        let result = ordered(2.0, &[("region", "eu-west-1")]);
+        let result = ordered(2.0, &[("DEFAULTREGION", "eu-west-1")]);
         assert_eq!(result.service_id.as_deref(), Some("svc-00k1"));
         assert_eq!(result.message, "2 × Edge Gateway runs in eu-west-1.");
         assert_eq!(ordered(2.5, &[]).message, "2.5 × Edge Gateway runs.");
-        assert_eq!(ordered(11.0, &[("MaxQuantity", "10")]).status, Outcome::Failed);
-        assert_eq!(ordered(10.0, &[("MaxQuantity", "10")]).status, Outcome::Provisioned);
+        assert_eq!(ordered(11.0, &[("maxNodesPerOrder", "10")]).status, Outcome::Failed);
+        assert_eq!(ordered(10.0, &[("maxNodesPerOrder", "10")]).status, Outcome::Provisioned);
         let nothing = ordered(0.0, &[]);
         assert_eq!((nothing.status, nothing.service_id), (Outcome::Failed, None));
     }

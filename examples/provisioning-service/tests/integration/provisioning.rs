@@ -18,7 +18,7 @@ fn line(id: &str, quantity: f64) -> Value {
 fn parameters() -> axum::response::Response {
     let row =
         |name: &str, value: &str| json!({"attributes": {"type": "P"}, "Name__c": name, "Value__c": value});
-    page(vec![row("Region", "eu-west-1"), row("MaxQuantity", "10")])
+    page(vec![row("defaultRegion", "eu-west-1"), row("maxNodesPerOrder", "10")])
 }
 
 /// One visible deal with two line items, the second on a page of its own.
@@ -130,7 +130,7 @@ async fn opportunities_nobody_may_see_are_no_job() {
 #[tokio::test]
 async fn what_the_org_refuses_is_passed_on_as_such() {
     for (code, org_status, status, error) in [
-        ("INVALID_SESSION_ID", 401, StatusCode::UNAUTHORIZED, "session_ended"),
+        ("INVALID_SESSION_ID", 401, StatusCode::BAD_GATEWAY, "session_ended"),
         ("REQUEST_LIMIT_EXCEEDED", 403, StatusCode::SERVICE_UNAVAILABLE, "org_unavailable"),
         ("MALFORMED_QUERY", 400, StatusCode::BAD_GATEWAY, "org_refused"),
     ] {
