@@ -63,4 +63,6 @@ pub use clock::{Clock, MICROS_PER_SECOND, MockClock};
 pub use entropy::Entropy;
 pub use error::OrgsimError;
 pub use keys::KeyError;
-pub use org::{DEFAULT_API_VERSION, DeployMode, OLDEST_API_VERSION, Org, OrgConfig, OrgKind, RunningOrg, SampleUser};
+pub use org::{
+    DEFAULT_API_VERSION, DeployMode, OLDEST_API_VERSION, Org, OrgConfig, OrgKind, RunningOrg, SampleUser,
+};

@@ -31,7 +31,6 @@ pub use run::{DEFAULT_BATCH, QueryOptions, SMALLEST_BATCH, run, run_more};
 
 pub(crate) use ast::parse_moment;
 pub(crate) use run::fetch;
-pub(crate) use shape::moment_json;
 
 /// Reads a query.
 ///

@@ -1,0 +1,46 @@
+//! `/_sim`: what a test, a tour or a person can do to the org from outside of it.
+//!
+//! Every call carries `X-Sim-Key`, speaks JSON and comes from no web page ([`guard`]). Errors are
+//! `{"error", "message", "detail"}`.
+
+mod guard;
+mod invocations;
+mod oauth_clients;
+pub(crate) mod permission_sets;
+mod probe;
+mod problem;
+mod views;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::from_fn_with_state;
+use axum::routing::{get, post};
+
+use crate::state::OrgState;
+
+/// A body of an invocation may be as large as what an org sends.
+const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
+
+/// Every route, relative to `/_sim`.
+pub(crate) fn routes(state: &OrgState) -> Router<OrgState> {
+    Router::new()
+        .route("/org", get(views::org))
+        .route("/users", get(views::users))
+        .route("/services", get(views::services))
+        .route("/deployments", get(views::deployments))
+        .route("/deployments/step", post(views::step_deployment))
+        .route("/permission-sets", get(permission_sets::list))
+        .route("/permission-sets/assign", post(permission_sets::assign))
+        .route("/permission-sets/unassign", post(permission_sets::unassign))
+        .route("/oauth-clients", get(oauth_clients::list).post(oauth_clients::save))
+        .route("/invoke", post(invocations::invoke))
+        .route("/invocations", get(invocations::list))
+        .route("/invocations/{id}", get(invocations::show))
+        .route("/invocations/{id}/end", post(invocations::end))
+        .route("/callbacks", get(invocations::callbacks))
+        .route("/sessions/probe", post(probe::probe))
+        .route("/sweep", post(views::sweep))
+        .fallback(problem::not_found)
+        .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
+        .layer(from_fn_with_state(state.clone(), guard::check))
+}

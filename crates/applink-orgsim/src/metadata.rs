@@ -1,0 +1,42 @@
+//! Metadata deploys through the REST API.
+//!
+//! 1. `POST /services/data/vXX.0/metadata/deployRequest` takes a zip and options and answers `Pending`
+//!    ([`api`]).
+//! 2. A background worker takes the deployment to `InProgress` and runs it ([`worker`], [`run`]): the package
+//!    is unpacked ([`archive`]), matched with its manifest ([`package`]), every component read
+//!    ([`component`]) and put into the org ([`apply`]), component by component, all in one transaction.
+//! 3. Any failure with `rollbackOnError` (or `checkOnly`) undoes it all; the deployment is `Succeeded`,
+//!    `SucceededPartial` or `Failed`, with one message per component ([`message`]).
+//! 4. `GET …/deployRequest/{id}?includeDetails=true` shows where it is; `PATCH` with status `Canceling` stops
+//!    one that has not begun.
+
+pub(crate) mod component;
+pub(crate) mod components;
+pub(crate) mod deployment;
+pub(crate) mod worker;
+
+mod api;
+mod apply;
+mod archive;
+mod message;
+mod package;
+mod run;
+mod shapes;
+mod xml;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{get, post};
+
+use crate::state::OrgState;
+
+/// The zip, the options and the multipart framing around them.
+const MAX_REQUEST_BYTES: usize = archive::MAX_ZIP_BYTES + 1024 * 1024;
+
+/// The deploy routes below `/services/data/{version}`.
+pub(crate) fn routes() -> Router<OrgState> {
+    Router::new()
+        .route("/services/data/{version}/metadata/deployRequest", post(api::deploy))
+        .route("/services/data/{version}/metadata/deployRequest/{id}", get(api::status).patch(api::cancel))
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+}
