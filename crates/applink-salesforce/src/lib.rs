@@ -7,6 +7,7 @@
 //! | [`oauth`] | authorize, token, revoke and introspect; who may retry what afterwards |
 //! | [`identity`] | who a token belongs to, which org that is, and whether it may manage AppLink |
 //! | [`rest`] | queries, records and any other REST call, as one user |
+//! | [`keys`] | the public keys an org signs with |
 //! | [`metadata`] | deploying a package and reading what became of each component |
 //! | [`ids`] | 15- and 18-character record ids |
 //! | [`error`] | what an org answers when it refuses |
@@ -22,6 +23,7 @@ pub mod error;
 pub mod hosts;
 pub mod identity;
 pub mod ids;
+pub mod keys;
 pub mod metadata;
 pub mod oauth;
 pub mod rest;

@@ -102,7 +102,7 @@ pub struct Deploy {
     pub format: Format,
     /// The document as uploaded.
     pub document: Vec<u8>,
-    /// Where in the document each component comes from.
+    /// The components of the package, and where the document names them.
     pub origins: Vec<Origin>,
     /// When it was asked for.
     pub requested_at: Timestamp,

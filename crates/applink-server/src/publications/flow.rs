@@ -118,6 +118,8 @@ pub enum Outcome {
     Running,
     /// Everything is in.
     Done {
+        /// Id of the External Service registration; empty when the org did not tell it.
+        registration_id: String,
         /// What is in.
         components: Vec<Component>,
     },
@@ -137,8 +139,10 @@ pub fn apply(
         Outcome::Sent { deploy_id } => (DeployState::Deploying { deploy_id }, Some(now.plus(pause(0)))),
         // Nothing of it is in the org, so sending again is safe.
         Outcome::NotSent | Outcome::Absent => (DeployState::Pending, later),
-        Outcome::AnswerUnknown | Outcome::NoAnswer | Outcome::Busy | Outcome::Running => (state.clone(), later),
-        Outcome::Done { components } => (DeployState::Published { components }, None),
+        Outcome::AnswerUnknown | Outcome::NoAnswer | Outcome::Busy | Outcome::Running => {
+            (state.clone(), later)
+        }
+        Outcome::Done { components, .. } => (DeployState::Published { components }, None),
         Outcome::Refused(failure) => (DeployState::Failed(failure), None),
     }
 }
@@ -167,9 +171,9 @@ mod tests {
         assert_eq!(apply(&intended, Outcome::Busy, 0, NOW).0, intended);
         assert_eq!(apply(&intended, Outcome::Absent, 0, NOW).0, DeployState::Pending);
         assert_eq!(apply(&intended, Outcome::NotSent, 0, NOW).0, DeployState::Pending);
-        let components = Vec::new();
-        let published = DeployState::Published { components: components.clone() };
-        assert_eq!(apply(&intended, Outcome::Done { components }, 0, NOW), (published, None));
+        let done = Outcome::Done { registration_id: "0xS".to_owned(), components: Vec::new() };
+        let published = DeployState::Published { components: Vec::new() };
+        assert_eq!(apply(&intended, done, 0, NOW), (published, None));
     }
 
     #[test]

@@ -141,12 +141,6 @@ impl Package {
         files.extend(self.components.iter().map(|component| component.file.clone()));
         files
     }
-
-    /// The place of the document a component comes from.
-    pub fn origin(&self, kind: &str, name: &str) -> Option<&(String, Position)> {
-        let component = self.components.iter().find(|one| one.kind == kind && one.name == name)?;
-        component.origin.as_ref()
-    }
 }
 
 /// The marker of one package of one publication.
@@ -186,7 +180,8 @@ fn check_release(release: ApiVersion, findings: &mut Vec<Finding>) {
 
 /// SHA-256 over length-prefixed paths and contents, cut to 128 bits.
 fn hash(components: &[Component], registration: &Component) -> String {
-    let mut files: Vec<&File> = components.iter().chain([registration]).map(|component| &component.file).collect();
+    let mut files: Vec<&File> =
+        components.iter().chain([registration]).map(|component| &component.file).collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     let mut hasher = Sha256::new();
     for file in files {

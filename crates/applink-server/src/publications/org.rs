@@ -11,6 +11,12 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::metadata::{ExistingPermissionSet, OrgProfile, Plan};
+use crate::app::App;
+use crate::credentials::Credential;
+use crate::tokens::{self, FreshToken, TokenError};
+
+/// Served by every org that can publish; the connection knows its org's newest.
+const FALLBACK_VERSION: ApiVersion = ApiVersion::new(59);
 
 /// A registration of the org.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,12 +37,20 @@ struct Records {
 #[derive(Clone, Debug)]
 pub struct PublishingOrg {
     org: Org,
+    token_version: i64,
 }
 
 impl PublishingOrg {
-    /// Through `org`.
-    pub fn new(org: Org) -> Self {
-        Self { org }
+    fn with_token(app: &App, connection: &Credential, token: FreshToken) -> Self {
+        let version =
+            connection.live().and_then(|user| user.api_version.parse().ok()).unwrap_or(FALLBACK_VERSION);
+        let org = Org::new(app.egress.clone(), token.instance, version, token.access_token);
+        Self { org, token_version: token.version }
+    }
+
+    /// The version of its token, for [`reconnect`].
+    pub fn token_version(&self) -> i64 {
+        self.token_version
     }
 
     /// Release, and what the org has of what the plan names.
@@ -76,7 +90,10 @@ impl PublishingOrg {
         if names.is_empty() {
             return Ok(Vec::new());
         }
-        let soql = format!("SELECT Name, HasActivationRequired FROM PermissionSet WHERE Name IN ({})", quoted(&names));
+        let soql = format!(
+            "SELECT Name, HasActivationRequired FROM PermissionSet WHERE Name IN ({})",
+            quoted(&names)
+        );
         let records = or_none(self.org.query_all(&soql).await)?;
         let existing = records.iter().filter_map(|record| {
             let session_based = record.get("HasActivationRequired").and_then(Value::as_bool).unwrap_or(false);
@@ -91,8 +108,9 @@ impl PublishingOrg {
     /// [`OrgError`].
     pub async fn registration(&self, client: &ClientName) -> Result<Option<Registration>, OrgError> {
         let name = quoted(&[client.as_str().to_owned()]);
-        let soql =
-            format!("SELECT Id, DeveloperName, Description FROM ExternalServiceRegistration WHERE DeveloperName = {name}");
+        let soql = format!(
+            "SELECT Id, DeveloperName, Description FROM ExternalServiceRegistration WHERE DeveloperName = {name}"
+        );
         let records = self.setup_query(&soql).await?;
         Ok(records.first().and_then(|record| {
             let description = text(record, "Description").unwrap_or_default();
@@ -171,12 +189,13 @@ pub fn registration_id(result: &DeployResult) -> Option<String> {
 fn is_unknown(error: &OrgError) -> bool {
     let status_says_so = matches!(error, OrgError::Rejected { status, .. } | OrgError::Unexpected { status }
         if *status == http::StatusCode::NOT_FOUND);
-    status_says_so || error.has_code("INVALID_TYPE") || error.has_code("NOT_FOUND") || error.has_code("INVALID_FIELD")
+    status_says_so
+        || error.has_code("INVALID_TYPE")
+        || error.has_code("NOT_FOUND")
+        || error.has_code("INVALID_FIELD")
 }
 
-fn or_none(
-    answer: Result<Vec<Map<String, Value>>, OrgError>,
-) -> Result<Vec<Map<String, Value>>, OrgError> {
+fn or_none(answer: Result<Vec<Map<String, Value>>, OrgError>) -> Result<Vec<Map<String, Value>>, OrgError> {
     match answer {
         Err(error) if is_unknown(&error) => Ok(Vec::new()),
         answer => answer,
@@ -192,4 +211,26 @@ fn quoted(names: &[String]) -> String {
 
 fn text(record: &Map<String, Value>, field: &str) -> Option<String> {
     record.get(field)?.as_str().map(str::to_owned)
+}
+
+/// The org of a connection, with a live token of its user.
+///
+/// # Errors
+/// [`TokenError`] when there is no token to be had.
+pub async fn connect(app: &App, connection: &Credential) -> Result<PublishingOrg, TokenError> {
+    let token = tokens::fresh_access_token(app, connection).await?;
+    Ok(PublishingOrg::with_token(app, connection, token))
+}
+
+/// The same after the org refused the token of that version.
+///
+/// # Errors
+/// [`TokenError`].
+pub async fn reconnect(
+    app: &App,
+    connection: &Credential,
+    refused: i64,
+) -> Result<PublishingOrg, TokenError> {
+    let token = tokens::replace_rejected(app, connection, refused).await?;
+    Ok(PublishingOrg::with_token(app, connection, token))
 }

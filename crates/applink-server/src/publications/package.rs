@@ -105,7 +105,9 @@ pub enum PackageError {
         limit: u64,
     },
     /// All files together over [`MAX_TOTAL_BYTES`].
-    #[error("the files of the zip archive have more than {MAX_TOTAL_BYTES} bytes uncompressed (reached in `{name}`)")]
+    #[error(
+        "the files of the zip archive have more than {MAX_TOTAL_BYTES} bytes uncompressed (reached in `{name}`)"
+    )]
     TotalTooLarge {
         /// The file in which the limit was passed.
         name: String,
@@ -143,8 +145,8 @@ pub fn read(archive: &[u8]) -> Result<Upload, PackageError> {
     if archive.len() > MAX_ARCHIVE_BYTES {
         return Err(PackageError::ArchiveTooLarge { size: archive.len() });
     }
-    let mut entries =
-        ZipIterable::try_new(Cursor::new(archive), zip::read::Config::default()).map_err(PackageError::NotZip)?;
+    let mut entries = ZipIterable::try_new(Cursor::new(archive), zip::read::Config::default())
+        .map_err(PackageError::NotZip)?;
     if entries.len() > MAX_FILES {
         return Err(PackageError::TooManyFiles { count: entries.len() });
     }
@@ -201,7 +203,8 @@ impl Unpacking {
         if !self.names.insert(name.clone()) {
             return Err(PackageError::DuplicateName { name });
         }
-        let known = Known::from_name(&name).ok_or_else(|| PackageError::UnknownFile { name: name.clone() })?;
+        let known =
+            Known::from_name(&name).ok_or_else(|| PackageError::UnknownFile { name: name.clone() })?;
         let bytes = self.unpack(archive, entry, &name, known.limit())?;
         self.keep(known, bytes)
     }
@@ -395,18 +398,12 @@ mod tests {
         // Compresses 1000 to 1: the unpacked size counts, not the size of the archive.
         let bomb = archive(&[("api-spec.yaml", &vec![b'a'; 4 * 1024 * 1024])]);
         assert!(bomb.len() < 100_000);
-        assert!(matches!(
-            read(&bomb),
-            Err(PackageError::FileTooLarge { limit: MAX_YAML_BYTES, .. })
-        ));
+        assert!(matches!(read(&bomb), Err(PackageError::FileTooLarge { limit: MAX_YAML_BYTES, .. })));
         let json = archive(&[("api-spec.json", &vec![b' '; 10 * 1024 * 1024])]);
         assert!(read(&json).is_ok());
         let json = archive(&[("api-spec.json", &vec![b' '; 10 * 1024 * 1024 + 1])]);
         assert!(matches!(read(&json), Err(PackageError::FileTooLarge { limit: MAX_JSON_BYTES, .. })));
-        assert!(matches!(
-            read(&vec![0; MAX_ARCHIVE_BYTES + 1]),
-            Err(PackageError::ArchiveTooLarge { .. })
-        ));
+        assert!(matches!(read(&vec![0; MAX_ARCHIVE_BYTES + 1]), Err(PackageError::ArchiveTooLarge { .. })));
     }
 
     #[test]

@@ -14,32 +14,38 @@ use serde::{Deserialize, Serialize};
 use super::metadata::Package;
 use super::spec::{self, Format, Position};
 
-/// Where in the document a component comes from.
+/// A component of a package, and where the document names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Origin {
     /// Metadata type.
     pub kind: String,
     /// Full name.
     pub name: String,
-    /// JSON path.
-    pub path: String,
-    /// Line and column.
-    pub at: Position,
+    /// JSON path, line and column; none when it follows from the publish itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub place: Option<(String, Position)>,
 }
 
-/// The origins of a package's components.
+/// Every component of a package.
 pub fn origins(package: &Package) -> Vec<Origin> {
     let components = package.components.iter();
     components
-        .filter_map(|component| {
-            let (path, at) = component.origin.clone()?;
-            Some(Origin { kind: component.kind.to_owned(), name: component.name.clone(), path, at })
+        .map(|component| Origin {
+            kind: component.kind.to_owned(),
+            name: component.name.clone(),
+            // The registration is the whole document, which is no place worth naming.
+            place: component.origin.clone().filter(|(path, _)| path != "$"),
         })
         .collect()
 }
 
 /// The failed components as problems with places.
-pub fn problems(format: Format, document: &[u8], origins: &[Origin], components: &[Component]) -> Vec<Problem> {
+pub fn problems(
+    format: Format,
+    document: &[u8],
+    origins: &[Origin],
+    components: &[Component],
+) -> Vec<Problem> {
     let named = names(format, document);
     components
         .iter()
@@ -55,7 +61,12 @@ fn problem(component: &Component, text: &str, found: Option<(String, Position)>)
     let message = format!("{} {}: {text}", component.kind, component.name);
     match found {
         Some((place, at)) => Problem { place, message, line: Some(at.line), column: Some(at.column) },
-        None => Problem { place: format!("{}/{}", component.kind, component.name), message, line: None, column: None },
+        None => Problem {
+            place: format!("{}/{}", component.kind, component.name),
+            message,
+            line: None,
+            column: None,
+        },
     }
 }
 
@@ -69,7 +80,8 @@ fn names(format: Format, document: &[u8]) -> Vec<(String, String, Position)> {
             names.push((name.clone(), operation.json_path.clone(), operation.at));
         }
     }
-    let schemas = spec.document.get("components").and_then(|all| all.get("schemas")).and_then(|all| all.as_map());
+    let schemas =
+        spec.document.get("components").and_then(|all| all.get("schemas")).and_then(|all| all.as_map());
     for (name, entry) in schemas.into_iter().flatten() {
         names.push((name.clone(), format!("$.components.schemas.{name}"), entry.key_at));
     }
@@ -94,11 +106,9 @@ fn contains_word(text: &str, word: &str) -> bool {
 }
 
 fn origin_of(origins: &[Origin], component: &Component) -> Option<(String, Position)> {
-    // The registration is the whole document, which is no place worth naming.
-    let origin = origins
-        .iter()
-        .find(|origin| origin.kind == component.kind && origin.name == component.name && origin.path != "$")?;
-    Some((origin.path.clone(), origin.at))
+    let origin =
+        origins.iter().find(|origin| origin.kind == component.kind && origin.name == component.name)?;
+    origin.place.clone()
 }
 
 #[cfg(test)]
@@ -122,11 +132,17 @@ mod tests {
         let origins = [Origin {
             kind: "PermissionSet".to_owned(),
             name: "DiscountsPermissions".to_owned(),
-            path: "$.paths./discounts.post.x-sfdc.heroku.authorization.permissionSet".to_owned(),
-            at: Position { line: 40, column: 28 },
+            place: Some((
+                "$.paths./discounts.post.x-sfdc.heroku.authorization.permissionSet".to_owned(),
+                Position { line: 40, column: 28 },
+            )),
         }];
         let components = [
-            failed("ExternalServiceRegistration", "Tools", "Operation computeDiscount: unsupported media type"),
+            failed(
+                "ExternalServiceRegistration",
+                "Tools",
+                "Operation computeDiscount: unsupported media type",
+            ),
             failed("ExternalServiceRegistration", "Tools", "The path '/discounts/{id}' is too long"),
             failed("ExternalServiceRegistration", "Tools", "Schema Discount has no properties"),
             failed("ExternalServiceRegistration", "Tools", "computeDiscounts is not known"),

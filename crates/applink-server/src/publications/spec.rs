@@ -141,8 +141,10 @@ fn parse(format: Format, bytes: &[u8]) -> Result<Node, Finding> {
 /// `openapi: 3.0.x`, as a text or as YAML's number `3.0`.
 fn check_version(document: &Node) -> Result<(), Finding> {
     let Some(map) = document.as_map() else {
-        let message = format!("an OpenAPI document is a mapping that starts with `openapi: 3.0.3`, this is {}",
-            document.kind());
+        let message = format!(
+            "an OpenAPI document is a mapping that starts with `openapi: 3.0.3`, this is {}",
+            document.kind()
+        );
         return Err(Finding::new(Code::NotOpenApi, "$", document.at, message));
     };
     if let Some(swagger) = map.get("swagger") {
@@ -150,7 +152,8 @@ fn check_version(document: &Node) -> Result<(), Finding> {
         return Err(Finding::new(Code::OpenApiVersion, "$.swagger", swagger.key_at, message));
     }
     let Some(version) = map.get("openapi") else {
-        let message = "this is not an OpenAPI document: the key `openapi` (for example `openapi: 3.0.3`) is missing";
+        let message =
+            "this is not an OpenAPI document: the key `openapi` (for example `openapi: 3.0.3`) is missing";
         return Err(Finding::new(Code::NotOpenApi, "$", document.at, message));
     };
     let found = scalar_text(&version.node);

@@ -107,27 +107,23 @@ pub struct Names<'a> {
 /// Every [`Finding`] when one of them is an error.
 pub fn plan(spec: &Spec, wishes: &Wishes, client: &str) -> Result<Plan, Vec<Finding>> {
     let mut findings = conflicts(wishes);
-    let connected_app_xml = read_xml(
-        "ConnectedApp",
-        CONNECTED_APP_XML,
-        wishes.connected_app_xml.as_deref(),
-        &mut findings,
-    );
-    let permission_set_xml = read_xml(
-        "PermissionSet",
-        PERMISSION_SET_XML,
-        wishes.permission_set_xml.as_deref(),
-        &mut findings,
-    );
+    let connected_app_xml =
+        read_xml("ConnectedApp", CONNECTED_APP_XML, wishes.connected_app_xml.as_deref(), &mut findings);
+    let permission_set_xml =
+        read_xml("PermissionSet", PERMISSION_SET_XML, wishes.permission_set_xml.as_deref(), &mut findings);
     let all: Vec<Authorizations> = spec.operations.iter().map(authorizations).collect();
     let named_in = |pick: fn(&Authorizations) -> Option<&Choice>| distinct(all.iter().filter_map(pick));
     let connected_app = connected_app_xml
         .as_ref()
-        .map(|xml| xml_name(xml, &named_in(|one| one.connected_app.as_ref()), format!("{client}ConnectedApp")))
+        .map(|xml| {
+            xml_name(xml, &named_in(|one| one.connected_app.as_ref()), format!("{client}ConnectedApp"))
+        })
         .or_else(|| flag(wishes.connected_app.as_deref(), &mut findings));
     let permission_set = permission_set_xml
         .as_ref()
-        .map(|xml| xml_name(xml, &named_in(|one| one.permission_set.as_ref()), format!("{client}Permissions")))
+        .map(|xml| {
+            xml_name(xml, &named_in(|one| one.permission_set.as_ref()), format!("{client}Permissions"))
+        })
         .or_else(|| flag(wishes.permission_set.as_deref(), &mut findings));
     let external_client_app = flag(wishes.external_client_app.as_deref(), &mut findings);
     for (choice, file) in [(&connected_app, CONNECTED_APP_XML), (&permission_set, PERMISSION_SET_XML)] {
@@ -158,7 +154,9 @@ fn conflicts(wishes: &Wishes) -> Vec<Finding> {
     if wishes.permission_set.is_some() && wishes.permission_set_xml.is_some() {
         both(PERMISSION_SET_XML, "the permission set is given by file and by flag; use one of them");
     }
-    if wishes.external_client_app.is_some() && (wishes.connected_app.is_some() || wishes.connected_app_xml.is_some()) {
+    if wishes.external_client_app.is_some()
+        && (wishes.connected_app.is_some() || wishes.connected_app_xml.is_some())
+    {
         both(
             "authorization_external_client_app_name",
             "a connected app and an external client app are given; use the external client app",
@@ -262,7 +260,10 @@ impl Plan {
     pub fn names_for<'a>(&'a self, operation: &'a Operation) -> Names<'a> {
         let block = &operation.authorization;
         let chosen = |instead: &'a Option<Choice>, own: &'a Option<Named>| {
-            instead.as_ref().map(|choice| choice.name.as_str()).or(own.as_ref().map(|named| named.name.as_str()))
+            instead
+                .as_ref()
+                .map(|choice| choice.name.as_str())
+                .or(own.as_ref().map(|named| named.name.as_str()))
         };
         let replaces_app = self.connected_app.is_some() || self.external_client_app.is_some();
         let own_app = |own: &'a Option<Named>| if replaces_app { None } else { own.as_ref() };

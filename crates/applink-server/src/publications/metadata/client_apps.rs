@@ -44,7 +44,8 @@ fn external(
         return Vec::new();
     }
     if let Some(other) = org.external_client_apps.iter().find(|other| other.eq_ignore_ascii_case(name)) {
-        let message = format!("the org's external client app is spelled `{other}`; letter case counts, write it so");
+        let message =
+            format!("the org's external client app is spelled `{other}`; letter case counts, write it so");
         findings.push(choice.finding(Code::ExternalClientAppCase, message));
         return Vec::new();
     }
@@ -147,7 +148,8 @@ fn connected(
     findings: &mut Vec<Finding>,
 ) -> Option<Component> {
     let name = choice.name.as_str();
-    let message = format!("`{name}` is a connected app, which Salesforce retires; name an external client app instead");
+    let message =
+        format!("`{name}` is a connected app, which Salesforce retires; name an external client app instead");
     findings.push(choice.finding(Code::ConnectedAppDeprecated, message));
     if choice.origin.is_some() || org.connected_apps.iter().any(|existing| existing == name) {
         return None;

@@ -23,11 +23,7 @@ fn external(subject: &Subject) -> Component {
     );
     let root = Element::of(
         "ExternalCredential",
-        vec![
-            Element::text("authenticationProtocol", "Custom"),
-            principal,
-            Element::text("label", name),
-        ],
+        vec![Element::text("authenticationProtocol", "Custom"), principal, Element::text("label", name)],
     );
     Component {
         kind: "ExternalCredential",

@@ -50,7 +50,9 @@ fn session_set(
 ) -> Option<Component> {
     let name = choice.name.as_str();
     if name.eq_ignore_ascii_case(subject.client.as_str()) {
-        let message = format!("`{name}` is the permission set that lets users call; give the session-based one another name");
+        let message = format!(
+            "`{name}` is the permission set that lets users call; give the session-based one another name"
+        );
         findings.push(choice.finding(Code::PermissionSetNameTaken, message));
         return None;
     }

@@ -74,8 +74,10 @@ fn document(spec: &Spec, plan: &Plan) -> String {
 
 fn rewrite(document: &mut Value, operation: &Operation, plan: &Plan) {
     let method = operation.method.as_str().to_ascii_lowercase();
-    let Some(target) =
-        document.get_mut("paths").and_then(|paths| paths.get_mut(&operation.path)).and_then(|item| item.get_mut(&method))
+    let Some(target) = document
+        .get_mut("paths")
+        .and_then(|paths| paths.get_mut(&operation.path))
+        .and_then(|item| item.get_mut(&method))
     else {
         return;
     };

@@ -139,8 +139,9 @@ fn an_existing_client_app_is_referenced_and_its_spelling_counts() {
 #[test]
 fn an_existing_session_based_set_is_left_alone_and_another_is_refused() {
     let mut publish = Publish::of(USER_PLUS_ECA);
-    let existing =
-        |session_based| vec![ExistingPermissionSet { name: "DiscountsPermissions".to_owned(), session_based }];
+    let existing = |session_based| {
+        vec![ExistingPermissionSet { name: "DiscountsPermissions".to_owned(), session_based }]
+    };
     publish.org.permission_sets = existing(true);
     assert!(!publish.component_names().contains(&"PermissionSet DiscountsPermissions".to_owned()));
     publish.upload.permission_set_xml = Some(SET_XML.to_owned());
@@ -154,7 +155,8 @@ fn a_flag_takes_the_place_of_every_name_of_the_document() {
     let mut publish = Publish::of(USER_PLUS_ECA);
     publish.request.authorization_permission_set_name = Some("Elevated".to_owned());
     let package = publish.package().unwrap();
-    let registration = package.components.iter().find(|one| one.kind == "ExternalServiceRegistration").unwrap();
+    let registration =
+        package.components.iter().find(|one| one.kind == "ExternalServiceRegistration").unwrap();
     assert_eq!(registration.file.content.matches("permissionSet&quot;:&quot;Elevated").count(), 2);
     assert!(!registration.file.content.contains("DiscountsPermissions"));
     assert!(registration.file.content.contains("externalClientApp&quot;:&quot;DiscountsClientApp"));
@@ -167,7 +169,10 @@ fn a_file_is_meant_for_the_name_it_gives_else_the_documents_else_the_default() {
         let mut publish = Publish::of(yaml);
         publish.upload.permission_set_xml = Some(xml.to_owned());
         let names = publish.component_names();
-        names.into_iter().filter(|name| name.starts_with("PermissionSet") && name != "PermissionSet Tools").collect::<Vec<_>>()
+        names
+            .into_iter()
+            .filter(|name| name.starts_with("PermissionSet") && name != "PermissionSet Tools")
+            .collect::<Vec<_>>()
     };
     assert_eq!(set_of(USER_PLUS_ECA, SET_XML), ["PermissionSet DiscountsPermissions"]);
     assert_eq!(set_of(PARAMETERS_ONLY, SET_XML), ["PermissionSet ToolsPermissions"]);

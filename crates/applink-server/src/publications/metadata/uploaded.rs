@@ -119,10 +119,15 @@ impl Copy<'_> {
             return Err(self.finding("elements nest too deep for metadata"));
         }
         if self.path.is_empty() && (self.seen_root || name != self.kind) {
-            return Err(self.finding(format!("the file must hold one <{}>, not <{}>", self.kind, shown(&name))));
+            return Err(self.finding(format!(
+                "the file must hold one <{}>, not <{}>",
+                self.kind,
+                shown(&name)
+            )));
         }
         if name.eq_ignore_ascii_case("consumerSecret") {
-            return Err(self.finding("remove <consumerSecret>: secrets don't belong into files, the org makes its own"));
+            return Err(self
+                .finding("remove <consumerSecret>: secrets don't belong into files, the org makes its own"));
         }
         self.seen_root = true;
         self.text.clear();
@@ -218,7 +223,10 @@ mod tests {
     #[test]
     fn a_permission_set_is_made_session_based() {
         insta::assert_snapshot!(permission_set(SET).unwrap().content);
-        let named = SET.replace("<label>", "<fullName>Mine</fullName><hasActivationRequired>true</hasActivationRequired><label>");
+        let named = SET.replace(
+            "<label>",
+            "<fullName>Mine</fullName><hasActivationRequired>true</hasActivationRequired><label>",
+        );
         let named = permission_set(&named).unwrap();
         assert_eq!(named.full_name.as_deref(), Some("Mine"));
         assert_eq!(named.content.matches("hasActivationRequired").count(), 2);
@@ -239,7 +247,8 @@ mod tests {
             format!("<PermissionSet>{}</PermissionSet>", "<a>".repeat(100)),
             "<PermissionSet><consumerSecret>x</consumerSecret></PermissionSet>".to_owned(),
         ];
-        let found: Vec<String> = wrong.iter().map(|xml| permission_set(xml).unwrap_err().to_string()).collect();
+        let found: Vec<String> =
+            wrong.iter().map(|xml| permission_set(xml).unwrap_err().to_string()).collect();
         insta::assert_snapshot!(found.join("\n"));
     }
 

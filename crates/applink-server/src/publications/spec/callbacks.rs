@@ -41,7 +41,8 @@ impl RuntimeExpression {
         if let Some(pointer) = source.strip_prefix("body#") {
             return pointer.starts_with('/').then(|| Self::Body(pointer.to_owned()));
         }
-        let named = |prefix: &str| source.strip_prefix(prefix).filter(|name| !name.is_empty()).map(str::to_owned);
+        let named =
+            |prefix: &str| source.strip_prefix(prefix).filter(|name| !name.is_empty()).map(str::to_owned);
         named("query.").map(Self::Query).or_else(|| named("header.").map(Self::Header))
     }
 }
@@ -96,7 +97,9 @@ fn check_target(
     findings: &mut Vec<Finding>,
 ) {
     let has_parameter = |place, name: &str| {
-        parameters.iter().any(|parameter| parameter.place == place && parameter.name.eq_ignore_ascii_case(name))
+        parameters
+            .iter()
+            .any(|parameter| parameter.place == place && parameter.name.eq_ignore_ascii_case(name))
     };
     let missing = match expression {
         RuntimeExpression::Body(pointer) => {
@@ -106,11 +109,14 @@ fn check_target(
         RuntimeExpression::Query(name) => {
             (!has_parameter(super::ParameterPlace::Query, name)).then_some("query parameter")
         }
-        RuntimeExpression::Header(name) => (!has_parameter(super::ParameterPlace::Header, name)).then_some("header"),
+        RuntimeExpression::Header(name) => {
+            (!has_parameter(super::ParameterPlace::Header, name)).then_some("header")
+        }
     };
     if let Some(kind) = missing {
-        let message =
-            format!("the callback names a {kind} that the request does not have; add it to the request (type: string)");
+        let message = format!(
+            "the callback names a {kind} that the request does not have; add it to the request (type: string)"
+        );
         findings.push(Finding::new(Code::CallbackPropertyMissing, &item.path, at, message));
     }
 }
@@ -121,7 +127,8 @@ fn may_have(root: &Node, schema: &Node, pointer: &str) -> bool {
     let mut current = schema;
     for segment in pointer.split('/').skip(1) {
         let Ok((resolved, _)) = references::resolve(root, current) else { return true };
-        let is_open = ["allOf", "anyOf", "oneOf", "additionalProperties"].iter().any(|key| resolved.get(key).is_some());
+        let is_open =
+            ["allOf", "anyOf", "oneOf", "additionalProperties"].iter().any(|key| resolved.get(key).is_some());
         let property = resolved.get("properties").and_then(|all| all.get(&references::unescape(segment)));
         match property {
             Some(property) => current = property,

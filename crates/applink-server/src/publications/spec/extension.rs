@@ -64,7 +64,8 @@ pub fn read(operation: &Place<'_>, findings: &mut Vec<Finding>) -> Authorization
 
 fn unknown_key(value: &Place<'_>, key: &str, at: Position) -> Finding {
     let key: String = key.chars().take(40).collect();
-    let message = format!("`{key}` means nothing here; known are externalClientApp, permissionSet and connectedApp");
+    let message =
+        format!("`{key}` means nothing here; known are externalClientApp, permissionSet and connectedApp");
     Finding::new(Code::AuthorizationKey, &value.path, at, message)
 }
 

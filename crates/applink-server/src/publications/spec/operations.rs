@@ -398,9 +398,11 @@ fn check_placeholders(
     findings: &mut Vec<Finding>,
 ) {
     for name in placeholders(path) {
-        let is_declared = |parameter: &Parameter| parameter.place == ParameterPlace::Path && parameter.name == name;
+        let is_declared =
+            |parameter: &Parameter| parameter.place == ParameterPlace::Path && parameter.name == name;
         if !parameters.iter().any(is_declared) {
-            let message = format!("the path has `{{{name}}}`, but no parameter with `in: path` is called `{name}`");
+            let message =
+                format!("the path has `{{{name}}}`, but no parameter with `in: path` is called `{name}`");
             findings.push(Finding::new(Code::PathParameterMissing, &operation.path, at, message));
         }
     }

@@ -58,7 +58,8 @@ pub fn look_up<'a>(root: &'a Node, pointer: &str) -> Option<&'a Node> {
 
 /// `~1` is a slash, `~0` a tilde (RFC 6901 §4), and in a URL fragment both may be percent-encoded.
 pub fn unescape(segment: &str) -> Cow<'_, str> {
-    let decoded = percent_encoding::percent_decode_str(segment).decode_utf8().unwrap_or(Cow::Borrowed(segment));
+    let decoded =
+        percent_encoding::percent_decode_str(segment).decode_utf8().unwrap_or(Cow::Borrowed(segment));
     if decoded.contains('~') { Cow::Owned(decoded.replace("~1", "/").replace("~0", "~")) } else { decoded }
 }
 
@@ -134,15 +135,17 @@ impl<'a> Walk<'a> {
         let (code, message) = match broken {
             Broken::Remote => (
                 Code::ReferenceRemote,
-                format!("`$ref: {reference}` leads out of the document; copy what it names into `components`"),
+                format!(
+                    "`$ref: {reference}` leads out of the document; copy what it names into `components`"
+                ),
             ),
-            Broken::Missing => (
-                Code::ReferenceUnresolved,
-                format!("`$ref: {reference}` leads nowhere; check the spelling"),
-            ),
-            Broken::Cycle => {
-                (Code::ReferenceCycle, format!("`$ref: {reference}` leads only to other references, in a circle"))
+            Broken::Missing => {
+                (Code::ReferenceUnresolved, format!("`$ref: {reference}` leads nowhere; check the spelling"))
             }
+            Broken::Cycle => (
+                Code::ReferenceCycle,
+                format!("`$ref: {reference}` leads only to other references, in a circle"),
+            ),
         };
         let at = node.get("$ref").map_or(node.at, |reference| reference.at);
         self.findings.push(Finding::new(code, self.rendered_path(), at, message));

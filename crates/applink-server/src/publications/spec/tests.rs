@@ -37,7 +37,10 @@ fn yaml_and_json_give_the_same_operations() {
     let json = serde_json::to_string_pretty(&yaml.document.to_json()).unwrap();
     let json = read(Format::Json, json.as_bytes()).unwrap();
     let names = |spec: &Spec| -> Vec<_> {
-        spec.operations.iter().map(|one| (one.name.clone(), one.request.clone(), one.callbacks.len())).collect()
+        spec.operations
+            .iter()
+            .map(|one| (one.name.clone(), one.request.clone(), one.callbacks.len()))
+            .collect()
     };
     assert_eq!(names(&yaml), names(&json));
 }

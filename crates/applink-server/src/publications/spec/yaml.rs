@@ -26,7 +26,8 @@ pub const MAX_COPIED_BYTES: usize = 20 * 1024 * 1024;
 pub fn read(text: &str) -> Result<Node, SyntaxError> {
     let mut builder = Builder::default();
     for next in Parser::new_from_str_with_options(text, options()) {
-        let (event, span) = next.map_err(|error| SyntaxError::new(position(*error.marker()), error.info()))?;
+        let (event, span) =
+            next.map_err(|error| SyntaxError::new(position(*error.marker()), error.info()))?;
         builder.take(event, position(span.start))?;
     }
     builder.root.ok_or_else(|| SyntaxError::new(Position::START, "the document is empty"))
@@ -123,7 +124,10 @@ impl Builder {
     fn start_document(&mut self, at: Position) -> Result<(), SyntaxError> {
         self.documents = self.documents.saturating_add(1);
         if self.documents > 1 {
-            return Err(SyntaxError::new(at, "a second YAML document starts here; keep one document per file"));
+            return Err(SyntaxError::new(
+                at,
+                "a second YAML document starts here; keep one document per file",
+            ));
         }
         Ok(())
     }
@@ -203,7 +207,10 @@ impl Builder {
     fn count_copy(&mut self, weight: Weight, at: Position) -> Result<(), SyntaxError> {
         self.copied.add(weight);
         if self.copied.nodes > MAX_COPIED_NODES || self.copied.bytes > MAX_COPIED_BYTES {
-            return Err(SyntaxError::new(at, "anchors and aliases make this document too large; write it out"));
+            return Err(SyntaxError::new(
+                at,
+                "anchors and aliases make this document too large; write it out",
+            ));
         }
         Ok(())
     }
@@ -216,7 +223,9 @@ impl Builder {
         match &mut open.content {
             Content::List(list) => list.push(node),
             Content::Map { map, key, merges } => match key.take() {
-                None => return Err(SyntaxError::new(node.at, "a key must be a text, not a list or a mapping")),
+                None => {
+                    return Err(SyntaxError::new(node.at, "a key must be a text, not a list or a mapping"));
+                }
                 Some((name, _)) if name == "<<" => merges.push(node),
                 Some((name, key_at)) => {
                     map.insert(name, Entry { key_at, node });
@@ -287,14 +296,20 @@ fn plain_value(text: &str, at: Position) -> Result<Option<Value>, SyntaxError> {
         _ => {}
     }
     if is_infinite_or_nan(text) {
-        return Err(SyntaxError::new(at, format!("`{text}` can't be written in JSON; quote it or use a number")));
+        return Err(SyntaxError::new(
+            at,
+            format!("`{text}` can't be written in JSON; quote it or use a number"),
+        ));
     }
     if !looks_like_number(text) {
         return Ok(None);
     }
     number(text).map(|number| Some(Value::Number(number))).ok_or_else(|| {
         let shown: String = text.chars().take(40).collect();
-        SyntaxError::new(at, format!("the number `{shown}` is out of range; quote it when it is meant as a text"))
+        SyntaxError::new(
+            at,
+            format!("the number `{shown}` is out of range; quote it when it is meant as a text"),
+        )
     })
 }
 
@@ -361,9 +376,29 @@ mod tests {
     #[test]
     fn plain_scalars_follow_the_core_schema() {
         assert_eq!(
-            value("[null, ~, yes, on, True, 12, +3, 0x1F, 0o17, 1., .5, 1e3, 007, 1_000, '12', 2024-01-01, !!str 12, 1.2.3]"),
-            json!([null, null, "yes", "on", true, 12, 3, 31, 15, 1.0, 0.5, 1000.0, 7, "1_000", "12",
-                "2024-01-01", "12", "1.2.3"])
+            value(
+                "[null, ~, yes, on, True, 12, +3, 0x1F, 0o17, 1., .5, 1e3, 007, 1_000, '12', 2024-01-01, !!str 12, 1.2.3]"
+            ),
+            json!([
+                null,
+                null,
+                "yes",
+                "on",
+                true,
+                12,
+                3,
+                31,
+                15,
+                1.0,
+                0.5,
+                1000.0,
+                7,
+                "1_000",
+                "12",
+                "2024-01-01",
+                "12",
+                "1.2.3"
+            ])
         );
     }
 
@@ -388,8 +423,19 @@ mod tests {
     fn errors_name_the_place() {
         insta::assert_snapshot!(
             [
-                "", "a: 1\na: 2\n", "a:\n\tb: 1\n", "a: [1, 2\n", "--- 1\n--- 2\n", "a: .inf", "a: 1e400",
-                "? [a]\n: b\n", "a: &x [*x]\n", "a: *nowhere\n", "a: !point {x: 1}\n", "a: b: c\n", "{}}",
+                "",
+                "a: 1\na: 2\n",
+                "a:\n\tb: 1\n",
+                "a: [1, 2\n",
+                "--- 1\n--- 2\n",
+                "a: .inf",
+                "a: 1e400",
+                "? [a]\n: b\n",
+                "a: &x [*x]\n",
+                "a: *nowhere\n",
+                "a: !point {x: 1}\n",
+                "a: b: c\n",
+                "{}}",
             ]
             .map(error)
             .join("\n")

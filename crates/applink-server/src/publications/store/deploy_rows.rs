@@ -122,7 +122,10 @@ impl Model {
         Ok(match self.state.as_str() {
             "pending" => DeployState::Pending,
             "intended" => DeployState::Intended {
-                since: self.intent_at.map(Timestamp::from_micros).ok_or_else(|| self.impossible("intent_at"))?,
+                since: self
+                    .intent_at
+                    .map(Timestamp::from_micros)
+                    .ok_or_else(|| self.impossible("intent_at"))?,
             },
             "deploying" => DeployState::Deploying {
                 deploy_id: self.deploy_id.clone().ok_or_else(|| self.impossible("deploy_id"))?,

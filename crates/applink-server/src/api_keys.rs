@@ -1,0 +1,91 @@
+//! API keys: 256 random bits with a visible prefix, stored hashed, with one scope, at most two alive per owner and
+//! scope so that one can replace the other.
+
+pub mod api;
+pub mod store;
+
+use applink_api::ids::AddonId;
+use applink_api::operator::{API_KEY_PREFIX, CreateApiKey, CreatedApiKey, Scope};
+use secrecy::{ExposeSecret as _, SecretString};
+use uuid::Uuid;
+
+use crate::addons;
+use crate::app::App;
+use crate::audit::{Actor, Entry};
+use crate::error::ApiError;
+use crate::web::auth::hash_of;
+
+/// Characters of a key that stay visible, the prefix included.
+const SHOWN: usize = 10;
+/// Live keys per owner and scope: one in use, one to change over to.
+const LIVE_KEYS: u64 = 2;
+
+/// A key, without its secret.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiKey {
+    /// Its uuid.
+    pub id: Uuid,
+    /// What it may do.
+    pub scope: Scope,
+    /// The one add-on it reaches, for [`Scope::Manage`].
+    pub addon: Option<AddonId>,
+    /// Whose it is.
+    pub owner: String,
+}
+
+/// Makes a key. The only time it is shown.
+///
+/// # Errors
+/// 404 when there is no such add-on, 409 when the owner has two already, 422 when owner or add-on are missing.
+pub async fn create(app: &App, actor: &Actor, request: CreateApiKey) -> Result<CreatedApiKey, ApiError> {
+    let CreateApiKey { owner, scope, addon } = request;
+    if owner.trim().is_empty() || owner.chars().count() > 254 {
+        return Err(ApiError::invalid_field(
+            "$.owner",
+            "Say whose key it is, by e-mail: it is recorded as the actor.",
+        ));
+    }
+    if (scope == Scope::Manage) != addon.is_some() {
+        let message = "A key with scope `manage` names one add-on; a key with scope `operate` names none.";
+        return Err(ApiError::invalid_field("$.addon", message));
+    }
+    let key = SecretString::from(format!("{API_KEY_PREFIX}{}", app.entropy.url_token()));
+    let id = app.entropy.uuid();
+    let mut tx = app.store.begin().await?;
+    if let Some(addon) = addon
+        && !addons::store::lock(&*tx, addon).await?
+    {
+        return Err(ApiError::not_found());
+    }
+    if store::count_live(&*tx, &owner, scope, addon).await? >= LIVE_KEYS {
+        let message = format!("{owner} has {LIVE_KEYS} such keys already: revoke one first.");
+        return Err(ApiError::conflict(message));
+    }
+    let shown = key.expose_secret().get(..SHOWN).unwrap_or_default().to_owned();
+    let row = ApiKey { id, scope, addon, owner };
+    store::insert(&*tx, &row, shown, hash_of(&key), app.clock.now()).await?;
+    let detail = format!("{} for {}", store::scope_word(scope), row.owner);
+    tx.audit(Entry { actor: actor.clone(), action: "api_key.created", addon, subject: Some(id), detail });
+    tx.commit().await?;
+    Ok(CreatedApiKey { id, key })
+}
+
+/// Makes a key void at once.
+///
+/// # Errors
+/// 404 when there is no such live key.
+pub async fn revoke(app: &App, actor: &Actor, id: Uuid) -> Result<(), ApiError> {
+    let mut tx = app.store.begin().await?;
+    if !store::revoke(&*tx, id, app.clock.now()).await? {
+        return Err(ApiError::not_found());
+    }
+    let entry = Entry {
+        actor: actor.clone(),
+        action: "api_key.revoked",
+        addon: None,
+        subject: Some(id),
+        detail: String::new(),
+    };
+    tx.audit(entry);
+    Ok(tx.commit().await?)
+}

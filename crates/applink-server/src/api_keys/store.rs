@@ -1,0 +1,135 @@
+//! The table `api_keys`.
+
+use applink_api::ids::AddonId;
+use applink_api::operator::Scope;
+use applink_api::time::Timestamp;
+use sea_orm::entity::prelude::*;
+use sea_orm::{Condition, IntoActiveModel as _};
+
+use super::ApiKey;
+use crate::db::{RowId, StoreError};
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+#[sea_orm(table_name = "api_keys")]
+pub struct Model {
+    /// Its id.
+    #[sea_orm(primary_key, auto_increment = false)]
+    pub id: RowId,
+    /// The one add-on it reaches.
+    pub addon_id: Option<RowId>,
+    /// The first characters, to tell keys apart by eye.
+    pub shown_prefix: String,
+    /// SHA-256 of the key.
+    pub key_hash: String,
+    /// `manage` or `operate`.
+    pub scope: String,
+    /// Whose it is.
+    pub owner: String,
+    /// Microseconds UTC.
+    pub created_at: i64,
+    /// Microseconds UTC.
+    pub expires_at: Option<i64>,
+    /// Microseconds UTC.
+    pub revoked_at: Option<i64>,
+}
+
+/// None: rows are joined by id only.
+#[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+pub enum Relation {}
+
+impl ActiveModelBehavior for ActiveModel {}
+
+/// Adds a key.
+pub async fn insert(
+    connection: &impl ConnectionTrait,
+    key: &ApiKey,
+    shown_prefix: String,
+    key_hash: String,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let row = Model {
+        id: key.id.into(),
+        addon_id: key.addon.map(RowId::from),
+        shown_prefix,
+        key_hash,
+        scope: scope_word(key.scope).to_owned(),
+        owner: key.owner.clone(),
+        created_at: now.as_micros(),
+        expires_at: None,
+        revoked_at: None,
+    };
+    Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// The live key with this hash.
+pub async fn find_live(
+    connection: &impl ConnectionTrait,
+    key_hash: &str,
+    now: Timestamp,
+) -> Result<Option<ApiKey>, StoreError> {
+    let unexpired =
+        Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now.as_micros()));
+    let query = Entity::find()
+        .filter(Column::KeyHash.eq(key_hash))
+        .filter(Column::RevokedAt.is_null())
+        .filter(unexpired);
+    query.one(connection).await?.map(ApiKey::try_from).transpose()
+}
+
+/// Live keys of one owner with one scope.
+pub async fn count_live(
+    connection: &impl ConnectionTrait,
+    owner: &str,
+    scope: Scope,
+    addon: Option<AddonId>,
+) -> Result<u64, StoreError> {
+    let of_addon = match addon {
+        Some(addon) => Column::AddonId.eq(RowId::from(addon)),
+        None => Column::AddonId.is_null(),
+    };
+    let query = Entity::find()
+        .filter(Column::Owner.eq(owner))
+        .filter(Column::Scope.eq(scope_word(scope)))
+        .filter(of_addon)
+        .filter(Column::RevokedAt.is_null());
+    Ok(query.count(connection).await?)
+}
+
+/// Revokes a live key; `false` when there is none with this id.
+pub async fn revoke(connection: &impl ConnectionTrait, id: Uuid, now: Timestamp) -> Result<bool, StoreError> {
+    let columns = ActiveModel { revoked_at: sea_orm::Set(Some(now.as_micros())), ..Default::default() };
+    let update = Entity::update_many()
+        .set(columns)
+        .filter(Column::Id.eq(RowId(id)))
+        .filter(Column::RevokedAt.is_null());
+    Ok(update.exec(connection).await?.rows_affected == 1)
+}
+
+/// As stored.
+pub(super) fn scope_word(scope: Scope) -> &'static str {
+    match scope {
+        Scope::Manage => "manage",
+        Scope::Operate => "operate",
+    }
+}
+
+impl TryFrom<Model> for ApiKey {
+    type Error = StoreError;
+
+    fn try_from(row: Model) -> Result<Self, StoreError> {
+        let scope = match row.scope.as_str() {
+            "manage" => Scope::Manage,
+            "operate" => Scope::Operate,
+            _ => {
+                return Err(StoreError::Inconsistent {
+                    table: "api_keys",
+                    column: "scope",
+                    row: row.id.to_string(),
+                });
+            }
+        };
+        Ok(Self { id: row.id.0, scope, addon: row.addon_id.map(AddonId::from), owner: row.owner })
+    }
+}

@@ -1,0 +1,94 @@
+//! What handlers and reconcilers share. Cheap to clone; passed down, never global.
+
+use std::fmt;
+use std::ops::Deref;
+use std::sync::Arc;
+
+use applink_api::clock::Clock;
+use applink_api::entropy::Entropy;
+use applink_salesforce::oauth::OAuth;
+use applink_salesforce::{OrgEgress, OrgHosts};
+use tokio_util::task::TaskTracker;
+
+use crate::audit::Recorder;
+use crate::config::Config;
+use crate::db::Store;
+use crate::invocations::keys::KeyRing;
+use crate::reconcilers::Nudges;
+use crate::tokens::flights::Flights;
+use crate::urls::Urls;
+use crate::vault::Vault;
+
+/// Everything a request or a reconciler may touch.
+#[derive(Clone)]
+pub struct App(Arc<Parts>);
+
+/// The parts of [`App`].
+#[non_exhaustive]
+pub struct Parts {
+    /// Settings.
+    pub config: Config,
+    /// The database.
+    pub store: Store,
+    /// Seals and opens.
+    pub vault: Vault,
+    /// Records what reads nothing but is to be known.
+    pub recorder: Recorder,
+    /// The time.
+    pub clock: Clock,
+    /// Random bytes.
+    pub entropy: Entropy,
+    /// Which orgs may be called.
+    pub hosts: OrgHosts,
+    /// The client that calls them.
+    pub egress: OrgEgress,
+    /// OAuth through that client.
+    pub oauth: OAuth,
+    /// Links to ourselves.
+    pub urls: Urls,
+    /// Renewals under way.
+    pub flights: Flights,
+    /// Public keys of connected orgs.
+    pub keys: KeyRing,
+    /// Wakes reconcilers.
+    pub nudges: Nudges,
+    /// Tasks that outlive a request; waited for at the end.
+    pub tasks: TaskTracker,
+}
+
+impl App {
+    /// Puts the parts together.
+    pub(crate) fn new(parts: Parts) -> Self {
+        Self(Arc::new(parts))
+    }
+
+    /// Runs `work` to its end even when the caller goes away: a code or a token that is spent at the org must be
+    /// recorded here.
+    pub async fn finish<T, F>(&self, work: F) -> Option<T>
+    where
+        F: Future<Output = T> + Send + 'static,
+        T: Send + 'static,
+    {
+        self.tasks.spawn(work).await.ok()
+    }
+}
+
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl fmt::Debug for App {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("App")
+    }
+}
+
+impl fmt::Debug for Parts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Parts")
+    }
+}

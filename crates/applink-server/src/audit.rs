@@ -1,0 +1,267 @@
+//! Who did what: an append-only ledger whose edits, gaps and truncations show.
+//!
+//! 1. Every process writes its own *segment*: rows `0, 1, 2, …`, each with the MAC of the one before. The key is
+//!    derived from the master key, so a thief of the database can't recompute the chain.
+//! 2. Rows of a state change are committed with it ([`crate::db::Tx::commit`]). Reads go through the
+//!    [`Recorder`], which groups what waits (at most [`recorder::MAX_WAIT`] or [`recorder::MAX_GROUP`] rows) into
+//!    one commit; the caller is answered after it.
+//! 3. Each minute the newest row of each open segment goes into one small chain of *anchors* ([`anchor`]), and to
+//!    the log, where a thief of the database can't reach it.
+//! 4. [`verify`] walks it all.
+//!
+//! Actors are opaque ids; their names are in a table of their own that can be erased. Details never hold secrets.
+
+pub mod anchor;
+mod chain;
+pub mod recorder;
+pub mod store;
+pub mod verify;
+
+use std::collections::HashMap;
+use std::fmt;
+
+use applink_api::clock::Clock;
+use applink_api::entropy::Entropy;
+use applink_api::ids::AddonId;
+use sea_orm::DatabaseTransaction;
+use uuid::Uuid;
+
+use crate::db::{RowId, StoreError};
+use crate::vault::MasterKeys;
+pub use chain::{ChainKey, ChainKeys};
+pub use recorder::Recorder;
+
+/// Who acts.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Actor {
+    /// What kind of caller, such as `api_key`.
+    pub kind: ActorKind,
+    /// The name that is kept in the erasable table: an e-mail, an attachment's id, a process.
+    pub name: String,
+}
+
+/// Kinds of actors.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ActorKind {
+    /// The server itself: reconcilers.
+    System,
+    /// An app with its add-on token.
+    App,
+    /// A person or pipeline with an API key.
+    ApiKey,
+    /// A person Heroku's single sign-on speaks of; the digest does not cover the name.
+    Claimed,
+    /// An operator.
+    Operator,
+    /// A browser in the OAuth round trip.
+    Browser,
+}
+
+impl ActorKind {
+    /// As stored.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::System => "system",
+            Self::App => "app",
+            Self::ApiKey => "api_key",
+            Self::Claimed => "claimed",
+            Self::Operator => "operator",
+            Self::Browser => "browser",
+        }
+    }
+}
+
+impl Actor {
+    /// An actor of a kind.
+    pub fn new(kind: ActorKind, name: impl Into<String>) -> Self {
+        Self { kind, name: name.into() }
+    }
+
+    /// The server itself.
+    pub fn system() -> Self {
+        Self::new(ActorKind::System, "applink")
+    }
+}
+
+/// One thing that happened.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Who.
+    pub actor: Actor,
+    /// What: a dotted constant such as `connection.connected`.
+    pub action: &'static str,
+    /// In which add-on.
+    pub addon: Option<AddonId>,
+    /// To what.
+    pub subject: Option<Uuid>,
+    /// More, for people; never a secret.
+    pub detail: String,
+}
+
+impl Entry {
+    /// An entry without details.
+    pub fn new(actor: &Actor, action: &'static str, addon: AddonId, subject: impl Into<Uuid>) -> Self {
+        Self {
+            actor: actor.clone(),
+            action,
+            addon: Some(addon),
+            subject: Some(subject.into()),
+            detail: String::new(),
+        }
+    }
+
+    /// The same with details.
+    #[must_use]
+    pub fn with_detail(mut self, detail: impl Into<String>) -> Self {
+        self.detail = detail.into();
+        self
+    }
+}
+
+/// This process's segment of the ledger.
+pub struct Journal {
+    keys: ChainKeys,
+    process: String,
+    clock: Clock,
+    entropy: Entropy,
+    state: tokio::sync::Mutex<Segment>,
+}
+
+struct Segment {
+    id: RowId,
+    opened: bool,
+    next: i64,
+    last_mac: String,
+    actors: HashMap<Actor, RowId>,
+}
+
+impl fmt::Debug for Journal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Journal({})", self.process)
+    }
+}
+
+/// Actors remembered between rows; beyond that the table is asked again.
+const REMEMBERED_ACTORS: usize = 4096;
+
+impl Journal {
+    /// A journal that will open a segment with its first row.
+    pub fn new(masters: &MasterKeys, process: String, clock: Clock, entropy: Entropy) -> Self {
+        let state = tokio::sync::Mutex::new(Segment::new(RowId(entropy.uuid())));
+        Self { keys: ChainKeys::new(masters), process, clock, entropy, state }
+    }
+
+    /// The keys of the chains, for verifying.
+    pub fn keys(&self) -> &ChainKeys {
+        &self.keys
+    }
+
+    /// This process's name.
+    pub fn process(&self) -> &str {
+        &self.process
+    }
+
+    /// Appends the entries in the transaction and commits it. One transaction at a time holds the segment; it does
+    /// nothing but insert and commit meanwhile.
+    pub(crate) async fn commit(
+        &self,
+        tx: DatabaseTransaction,
+        entries: Vec<Entry>,
+    ) -> Result<(), StoreError> {
+        let mut segment = self.state.lock().await;
+        let mut next = segment.position();
+        let mut met = HashMap::new();
+        for entry in &entries {
+            let actor = match segment.actors.get(&entry.actor).or_else(|| met.get(&entry.actor)) {
+                Some(known) => *known,
+                None => self.actor_id(&tx, &entry.actor).await?,
+            };
+            met.insert(entry.actor.clone(), actor);
+            self.append(&tx, &mut next, entry, actor).await?;
+        }
+        match tx.commit().await {
+            Ok(()) => {
+                segment.advance(next, met);
+                Ok(())
+            }
+            Err(error) => {
+                // Whether it was committed is unknown: the next row must not take the same number.
+                *segment = Segment::new(RowId(self.entropy.uuid()));
+                Err(error.into())
+            }
+        }
+    }
+
+    async fn append(
+        &self,
+        tx: &DatabaseTransaction,
+        position: &mut Position,
+        entry: &Entry,
+        actor: RowId,
+    ) -> Result<(), StoreError> {
+        let key = self.keys.current();
+        let at = self.clock.now().as_micros();
+        if !position.opened {
+            store::open_segment(tx, position.segment, &self.process, key.master_key_id(), at).await?;
+            position.opened = true;
+        }
+        let mut row = store::rows::Model {
+            segment: position.segment,
+            seq: position.next,
+            at,
+            actor,
+            action: entry.action.to_owned(),
+            addon_id: entry.addon.map(RowId::from),
+            subject: entry.subject.map(RowId),
+            detail: entry.detail.clone(),
+            prev_mac: position.last_mac.clone(),
+            mac: String::new(),
+        };
+        row.mac = key.row_mac(&row);
+        position.next += 1;
+        position.last_mac.clone_from(&row.mac);
+        store::insert_row(tx, row).await
+    }
+
+    async fn actor_id(&self, tx: &DatabaseTransaction, actor: &Actor) -> Result<RowId, StoreError> {
+        let lookup = self.keys.current().actor_lookup(actor);
+        match store::find_actor(tx, &lookup).await? {
+            Some(id) => Ok(id),
+            None => store::insert_actor(tx, RowId(self.entropy.uuid()), actor, lookup).await,
+        }
+    }
+
+    /// The newest committed row of this process's segment, for an anchor.
+    pub(crate) async fn tip(&self) -> Option<(RowId, i64, String)> {
+        let segment = self.state.lock().await;
+        (segment.next > 0).then(|| (segment.id, segment.next - 1, segment.last_mac.clone()))
+    }
+}
+
+/// Where the next row goes; becomes the segment's once the transaction is committed.
+struct Position {
+    segment: RowId,
+    opened: bool,
+    next: i64,
+    last_mac: String,
+}
+
+impl Segment {
+    fn new(id: RowId) -> Self {
+        Self { id, opened: false, next: 0, last_mac: String::new(), actors: HashMap::new() }
+    }
+
+    fn position(&self) -> Position {
+        Position { segment: self.id, opened: self.opened, next: self.next, last_mac: self.last_mac.clone() }
+    }
+
+    fn advance(&mut self, position: Position, met: HashMap<Actor, RowId>) {
+        self.opened = position.opened;
+        self.next = position.next;
+        self.last_mac = position.last_mac;
+        if self.actors.len() + met.len() > REMEMBERED_ACTORS {
+            self.actors.clear();
+        }
+        self.actors.extend(met);
+    }
+}

@@ -1,0 +1,261 @@
+//! The tables of the ledger.
+
+use sea_orm::sea_query::OnConflict;
+use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+
+use super::Actor;
+use crate::db::{RowId, StoreError};
+
+/// `audit_rows`
+pub mod rows {
+    use sea_orm::entity::prelude::*;
+
+    use crate::db::RowId;
+
+    /// One thing that happened.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_rows")]
+    pub struct Model {
+        /// The segment it belongs to.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub segment: RowId,
+        /// Its number there, from 0.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub seq: i64,
+        /// Microseconds UTC.
+        pub at: i64,
+        /// See `audit_actors`.
+        pub actor: RowId,
+        /// What happened.
+        pub action: String,
+        /// In which add-on.
+        pub addon_id: Option<RowId>,
+        /// To what.
+        pub subject: Option<RowId>,
+        /// More, for people.
+        pub detail: String,
+        /// The MAC of the row before; empty for the first.
+        pub prev_mac: String,
+        /// Its own.
+        pub mac: String,
+    }
+
+    /// None.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// `audit_segments`
+pub mod segments {
+    use sea_orm::entity::prelude::*;
+
+    use crate::db::RowId;
+
+    /// One process's part of the ledger.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_segments")]
+    pub struct Model {
+        /// Its id.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: RowId,
+        /// The process, for people.
+        pub process: String,
+        /// The master key its MACs come from.
+        pub master_key_id: String,
+        /// Microseconds UTC.
+        pub opened_at: i64,
+        /// When the process ended in an orderly way.
+        pub closed_at: Option<i64>,
+    }
+
+    /// None.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// `audit_anchors`
+pub mod anchors {
+    use sea_orm::entity::prelude::*;
+
+    use crate::db::RowId;
+
+    /// The newest row of a segment at some minute.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_anchors")]
+    pub struct Model {
+        /// Its number in the one chain of anchors, from 1.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub number: i64,
+        /// Microseconds UTC.
+        pub at: i64,
+        /// The segment.
+        pub segment: RowId,
+        /// The row's number there.
+        pub seq: i64,
+        /// The row's MAC.
+        pub row_mac: String,
+        /// The MAC of the anchor before; empty for the first.
+        pub prev_mac: String,
+        /// Its own.
+        pub mac: String,
+    }
+
+    /// None.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// `audit_actors`
+pub mod actors {
+    use sea_orm::entity::prelude::*;
+
+    use crate::db::RowId;
+
+    /// A name that can be erased without touching the chain.
+    #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
+    #[sea_orm(table_name = "audit_actors")]
+    pub struct Model {
+        /// The opaque id rows carry.
+        #[sea_orm(primary_key, auto_increment = false)]
+        pub id: RowId,
+        /// See [`crate::audit::ActorKind`].
+        pub kind: String,
+        /// None once erased.
+        pub name: Option<String>,
+        /// A keyed hash of kind and name; none once erased.
+        pub lookup: Option<String>,
+    }
+
+    /// None.
+    #[derive(Copy, Clone, Debug, EnumIter, DeriveRelation)]
+    pub enum Relation {}
+
+    impl ActiveModelBehavior for ActiveModel {}
+}
+
+/// Opens a segment.
+pub async fn open_segment(
+    connection: &impl ConnectionTrait,
+    id: RowId,
+    process: &str,
+    master_key_id: &str,
+    at: i64,
+) -> Result<(), StoreError> {
+    let row = segments::Model {
+        id,
+        process: process.to_owned(),
+        master_key_id: master_key_id.to_owned(),
+        opened_at: at,
+        closed_at: None,
+    };
+    row.into_active_model().insert(connection).await?;
+    Ok(())
+}
+
+/// Marks a segment as ended in an orderly way.
+pub async fn close_segment(connection: &impl ConnectionTrait, id: RowId, at: i64) -> Result<(), StoreError> {
+    let closed = segments::ActiveModel { closed_at: sea_orm::Set(Some(at)), ..Default::default() };
+    segments::Entity::update_many().set(closed).filter(segments::Column::Id.eq(id)).exec(connection).await?;
+    Ok(())
+}
+
+/// Appends a row.
+pub async fn insert_row(connection: &impl ConnectionTrait, row: rows::Model) -> Result<(), StoreError> {
+    rows::Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// The opaque id of an actor that was seen before.
+pub async fn find_actor(
+    connection: &impl ConnectionTrait,
+    lookup: &str,
+) -> Result<Option<RowId>, StoreError> {
+    let found = actors::Entity::find().filter(actors::Column::Lookup.eq(lookup)).one(connection).await?;
+    Ok(found.map(|actor| actor.id))
+}
+
+/// Adds an actor; when another process was quicker, its id.
+pub async fn insert_actor(
+    connection: &impl ConnectionTrait,
+    id: RowId,
+    actor: &Actor,
+    lookup: String,
+) -> Result<RowId, StoreError> {
+    let row = actors::Model {
+        id,
+        kind: actor.kind.as_str().to_owned(),
+        name: Some(actor.name.clone()),
+        lookup: Some(lookup.clone()),
+    };
+    let unless_known = OnConflict::column(actors::Column::Lookup).do_nothing().to_owned();
+    let insert = actors::Entity::insert(row.into_active_model()).on_conflict(unless_known);
+    insert.exec_without_returning(connection).await?;
+    Ok(find_actor(connection, &lookup).await?.unwrap_or(id))
+}
+
+/// Erases a person's name everywhere in the ledger; what they did stays, under the opaque id.
+pub async fn erase_actor(connection: &impl ConnectionTrait, name: &str) -> Result<u64, StoreError> {
+    let erased =
+        actors::ActiveModel { name: sea_orm::Set(None), lookup: sea_orm::Set(None), ..Default::default() };
+    let update = actors::Entity::update_many().set(erased).filter(actors::Column::Name.eq(name));
+    Ok(update.exec(connection).await?.rows_affected)
+}
+
+/// The newest anchor.
+pub async fn last_anchor(connection: &impl ConnectionTrait) -> Result<Option<anchors::Model>, StoreError> {
+    Ok(anchors::Entity::find().order_by_desc(anchors::Column::Number).one(connection).await?)
+}
+
+/// Adds an anchor.
+pub async fn insert_anchor(
+    connection: &impl ConnectionTrait,
+    anchor: anchors::Model,
+) -> Result<(), StoreError> {
+    anchors::Entity::insert(anchor.into_active_model()).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Every segment, oldest first.
+pub async fn all_segments(connection: &impl ConnectionTrait) -> Result<Vec<segments::Model>, StoreError> {
+    Ok(segments::Entity::find().order_by_asc(segments::Column::OpenedAt).all(connection).await?)
+}
+
+/// At most `limit` rows of a segment from number `from` on.
+pub async fn rows_from(
+    connection: &impl ConnectionTrait,
+    segment: RowId,
+    from: i64,
+    limit: u64,
+) -> Result<Vec<rows::Model>, StoreError> {
+    let query = rows::Entity::find()
+        .filter(rows::Column::Segment.eq(segment))
+        .filter(rows::Column::Seq.gte(from))
+        .order_by_asc(rows::Column::Seq)
+        .limit(limit);
+    Ok(query.all(connection).await?)
+}
+
+/// Every anchor, in order.
+pub async fn all_anchors(connection: &impl ConnectionTrait) -> Result<Vec<anchors::Model>, StoreError> {
+    Ok(anchors::Entity::find().order_by_asc(anchors::Column::Number).all(connection).await?)
+}
+
+/// The rows about one add-on, newest first.
+pub async fn rows_of_addon(
+    connection: &impl ConnectionTrait,
+    addon: applink_api::ids::AddonId,
+    limit: u64,
+) -> Result<Vec<rows::Model>, StoreError> {
+    let query = rows::Entity::find()
+        .filter(rows::Column::AddonId.eq(RowId::from(addon)))
+        .order_by_desc(rows::Column::At)
+        .limit(limit);
+    Ok(query.all(connection).await?)
+}

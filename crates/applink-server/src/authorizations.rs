@@ -1,0 +1,8 @@
+//! Authorizations: one org user's credentials under a developer name, handed out to app code. How one comes and goes
+//! is told in [`crate::credentials`] and [`crate::oauth`]; here are the routes, the hand-out and the official words.
+
+pub mod api;
+mod hand_out;
+mod wire;
+
+pub use wire::to_wire;

@@ -1,0 +1,199 @@
+//! Configuration, read once: variables ([`crate::env_vars`]) over a TOML file over defaults. Everything that is
+//! wrong is reported at once.
+//!
+//! The file has the same settings:
+//!
+//! ```toml
+//! database_url = "postgres://applink@db/applink"
+//! bind = "0.0.0.0:7700"
+//! public_url = "https://applink.example"
+//! master_key_file = "/run/secrets/applink-master-key"
+//! org_origins = []
+//!
+//! [oauth]
+//! confirm = "always"
+//!
+//! [[oauth.clients]]            # one per login host; without login_host it serves the others
+//! login_host = "https://test.salesforce.com"
+//! client_id = "3MVG9…"
+//! client_secrets = ["…"]       # tried in order while one is being rotated
+//!
+//! [login_host_map]
+//! "https://login.salesforce.com" = "http://127.0.0.1:7701"
+//! ```
+
+mod file;
+mod read;
+
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use applink_api::clock::Clock;
+use applink_api::entropy::Entropy;
+use applink_salesforce::OrgHosts;
+use applink_salesforce::oauth::OAuthClient;
+use secrecy::SecretString;
+use url::Url;
+
+use crate::db::DatabaseUrl;
+use crate::vault::{MasterKey, MasterKeys};
+
+/// How to make a master key; the sentence a start without one ends with.
+pub const MASTER_KEY_ADVICE: &str = "make one with `openssl rand -base64 32`, set it as APPLINK_MASTER_KEY (or put it in a file named by APPLINK_MASTER_KEY_FILE), and keep a copy elsewhere: without it the database can't be read";
+
+/// Everything a control plane needs to know.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the data is.
+    pub database_url: DatabaseUrl,
+    /// Where to listen; port 0 picks a free one.
+    pub bind: SocketAddr,
+    /// Under which URL others reach us; derived from the bound address when absent.
+    pub public_url: Option<Url>,
+    /// What seals every secret.
+    pub master_keys: MasterKeys,
+    /// The browser round trip.
+    pub oauth: OAuthConfig,
+    /// Whom we may call as an org, and where log-ins are led.
+    pub org_hosts: OrgHosts,
+    /// Who may change things.
+    pub access: AccessConfig,
+    /// How long an access token is taken to live when nothing better is known.
+    pub token_lifetime: Duration,
+    /// Where the time comes from.
+    pub clock: Clock,
+    /// Where random bytes come from.
+    pub entropy: Entropy,
+}
+
+/// The browser round trip.
+#[derive(Clone, Debug, Default)]
+pub struct OAuthConfig {
+    /// Our external client apps.
+    pub clients: Vec<LoginClient>,
+    /// Whether a person confirms before tokens are fetched.
+    pub confirm: Confirm,
+    /// How long a person has to log in.
+    pub timeout: ConnectTimeout,
+}
+
+/// How long a person has to log in at the org.
+#[derive(Clone, Copy, Debug)]
+pub struct ConnectTimeout(pub Duration);
+
+impl Default for ConnectTimeout {
+    fn default() -> Self {
+        Self(Duration::from_secs(600))
+    }
+}
+
+/// Whether a person confirms before an org's tokens are fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Confirm {
+    /// A page with a button. Otherwise anyone could send an admin a link and receive that org's tokens.
+    #[default]
+    Always,
+    /// At once. For a machine with one user.
+    Never,
+}
+
+/// One of our external client apps, and the login host it is for.
+#[derive(Clone, Debug)]
+pub struct LoginClient {
+    /// The login host's origin; none serves every other host.
+    pub login_host: Option<String>,
+    /// The consumer key.
+    pub client_id: String,
+    /// Consumer secrets, tried in order while one is being rotated; may be empty.
+    pub client_secrets: Vec<SecretString>,
+}
+
+impl LoginClient {
+    /// As the org knows us, with the secret now in use.
+    pub fn oauth_client(&self) -> OAuthClient {
+        OAuthClient {
+            consumer_key: self.client_id.clone(),
+            consumer_secret: self.client_secrets.first().cloned(),
+        }
+    }
+}
+
+impl OAuthConfig {
+    /// The client for a login host: its own, else the one that serves every other.
+    pub fn client_for(&self, login_origin: &str) -> Option<&LoginClient> {
+        let own = self.clients.iter().find(|client| client.login_host.as_deref() == Some(login_origin));
+        own.or_else(|| self.clients.iter().find(|client| client.login_host.is_none()))
+    }
+
+    /// The client with a consumer key, as stored with a grant.
+    pub fn client_by_id(&self, client_id: &str) -> Option<&LoginClient> {
+        self.clients.iter().find(|client| client.client_id == client_id)
+    }
+}
+
+/// Who may change things.
+#[derive(Clone, Debug, Default)]
+pub struct AccessConfig {
+    /// A first operator key.
+    pub operator_key: Option<SecretString>,
+    /// What Heroku signs single sign-on with.
+    pub sso_salt: Option<SecretString>,
+    /// Whether a bare add-on token may change things.
+    pub allow_token_management: bool,
+}
+
+/// One setting that is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigProblem {
+    /// The variable or the path in the file.
+    pub setting: String,
+    /// What is wrong and how to mend it. Never the value of a secret.
+    pub message: String,
+}
+
+/// Everything that is wrong with the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the configuration has {} problem(s): {}", .0.len(), listing(.0))]
+pub struct ConfigError(pub Vec<ConfigProblem>);
+
+fn listing(problems: &[ConfigProblem]) -> String {
+    let lines: Vec<String> = problems.iter().map(ConfigProblem::to_string).collect();
+    lines.join("; ")
+}
+
+impl fmt::Display for ConfigProblem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.setting, self.message)
+    }
+}
+
+impl Config {
+    /// Reads variables (through `env`) and the text of the TOML file, when there is one.
+    ///
+    /// # Errors
+    /// [`ConfigError`] with every problem at once.
+    pub fn load(env: &dyn Fn(&str) -> Option<String>, file: Option<&str>) -> Result<Self, ConfigError> {
+        read::load(env, file)
+    }
+
+    /// Settings for a server of one's own process (`applink dev`, tests): loopback on a free port, nobody asked to
+    /// confirm, nothing connected to yet.
+    pub fn local(database_url: DatabaseUrl, master_key: MasterKey) -> Self {
+        Self {
+            database_url,
+            bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+            public_url: None,
+            master_keys: MasterKeys::new(master_key, Vec::new()),
+            oauth: OAuthConfig { confirm: Confirm::Never, ..OAuthConfig::default() },
+            org_hosts: OrgHosts::salesforce(),
+            access: AccessConfig::default(),
+            token_lifetime: DEFAULT_TOKEN_LIFETIME,
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+        }
+    }
+}
+
+/// The shortest session timeout an org can be set to is 15 minutes.
+pub const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(900);

@@ -1,0 +1,75 @@
+//! The TOML file.
+
+use std::collections::BTreeMap;
+
+use secrecy::SecretString;
+use serde::{Deserialize, Deserializer};
+
+/// The whole file. An unknown key is an error: it is usually a misspelt one.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ConfigFile {
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) database_url: Option<SecretString>,
+    pub(super) bind: Option<String>,
+    pub(super) public_url: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) master_key: Option<SecretString>,
+    pub(super) master_key_file: Option<String>,
+    #[serde(default)]
+    pub(super) org_origins: Vec<String>,
+    #[serde(default)]
+    pub(super) login_host_map: BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) sso_salt: Option<SecretString>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) operator_key: Option<SecretString>,
+    pub(super) allow_token_management: Option<bool>,
+    pub(super) token_lifetime: Option<u64>,
+    #[serde(default)]
+    pub(super) oauth: OAuthSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OAuthSection {
+    pub(super) confirm: Option<String>,
+    pub(super) timeout: Option<u64>,
+    #[serde(default)]
+    pub(super) clients: Vec<ClientSection>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ClientSection {
+    pub(super) login_host: Option<String>,
+    pub(super) client_id: String,
+    #[serde(default, deserialize_with = "secrets")]
+    pub(super) client_secrets: Vec<SecretString>,
+}
+
+fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+    Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+}
+
+fn secrets<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<SecretString>, D::Error> {
+    Ok(Vec::<String>::deserialize(deserializer)?.into_iter().map(SecretString::from).collect())
+}
+
+/// Reads the file.
+///
+/// # Errors
+/// Line, column and what is wrong. The parser's own text may quote a secret, so only its message is used.
+pub(super) fn parse(text: &str) -> Result<ConfigFile, String> {
+    toml::from_str(text).map_err(|error| {
+        let at = error.span().map(|span| place(text, span.start)).unwrap_or_default();
+        format!("{}{at}", error.message())
+    })
+}
+
+fn place(text: &str, offset: usize) -> String {
+    let before = text.get(..offset).unwrap_or(text);
+    let line = before.matches('\n').count() + 1;
+    let column = before.rsplit('\n').next().map_or(0, |last| last.chars().count()) + 1;
+    format!(" (line {line}, column {column})")
+}

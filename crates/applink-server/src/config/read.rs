@@ -1,0 +1,394 @@
+//! Variables over file over defaults, every problem kept.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use applink_api::clock::Clock;
+use applink_api::entropy::Entropy;
+use applink_salesforce::OrgHosts;
+use secrecy::{ExposeSecret as _, SecretString};
+use url::{Host, Url};
+
+use super::file::{self, ClientSection, ConfigFile};
+use super::{
+    AccessConfig, Config, ConfigError, ConfigProblem, Confirm, ConnectTimeout, DEFAULT_TOKEN_LIFETIME,
+    LoginClient, MASTER_KEY_ADVICE, OAuthConfig,
+};
+use crate::db::DatabaseUrl;
+use crate::env_vars as var;
+use crate::vault::{MasterKey, MasterKeys};
+
+/// A first operator key must be at least this long.
+const OPERATOR_KEY_LENGTH: usize = 32;
+
+type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
+struct Reader<'a> {
+    env: Env<'a>,
+    problems: Vec<ConfigProblem>,
+}
+
+pub(super) fn load(env: Env<'_>, file: Option<&str>) -> Result<Config, ConfigError> {
+    let mut reader = Reader { env, problems: Vec::new() };
+    let file = reader.file(file);
+    let config = reader.config(file);
+    match config {
+        Some(config) if reader.problems.is_empty() => Ok(config),
+        _ => Err(ConfigError(reader.problems)),
+    }
+}
+
+impl Reader<'_> {
+    fn file(&mut self, text: Option<&str>) -> ConfigFile {
+        match text.map(file::parse) {
+            None => ConfigFile::default(),
+            Some(Ok(file)) => file,
+            Some(Err(message)) => {
+                self.problem(var::CONFIG, message);
+                ConfigFile::default()
+            }
+        }
+    }
+
+    fn config(&mut self, mut file: ConfigFile) -> Option<Config> {
+        let database_url = self.database_url(file.database_url.take());
+        let bind = self.bind(file.bind.take());
+        let public_url = self.public_url(file.public_url.take(), bind);
+        let master_keys = self.master_keys(file.master_key.take(), file.master_key_file.take());
+        let org_hosts = self.org_hosts(&file);
+        let oauth = self.oauth(&mut file, &org_hosts);
+        let access = self.access(&mut file);
+        let token_lifetime = self
+            .seconds(var::TOKEN_LIFETIME, file.token_lifetime, 60..=86_400)
+            .unwrap_or(DEFAULT_TOKEN_LIFETIME);
+        Some(Config {
+            database_url: database_url?,
+            bind: bind?,
+            public_url,
+            master_keys: master_keys?,
+            oauth,
+            org_hosts,
+            access,
+            token_lifetime,
+            clock: Clock::system(),
+            entropy: Entropy::system(),
+        })
+    }
+
+    fn database_url(&mut self, file: Option<SecretString>) -> Option<DatabaseUrl> {
+        let url = self.secret(var::DATABASE_URL).or(file).unwrap_or_else(|| "sqlite://applink.db".into());
+        self.checked(var::DATABASE_URL, DatabaseUrl::parse(url).map_err(|error| error.to_string()))
+    }
+
+    fn bind(&mut self, file: Option<String>) -> Option<SocketAddr> {
+        if let Some(text) = self.text(var::BIND).or(file) {
+            let parsed =
+                text.parse().map_err(|_| "write an IP address and a port, such as 0.0.0.0:7700".to_owned());
+            return self.checked(var::BIND, parsed);
+        }
+        match self.text(var::PORT) {
+            None => Some(SocketAddr::from(([127, 0, 0, 1], 7700))),
+            Some(text) => {
+                let port = text.parse::<u16>().map_err(|_| "this is not a port number".to_owned());
+                self.checked(var::PORT, port).map(|port| SocketAddr::from(([0, 0, 0, 0], port)))
+            }
+        }
+    }
+
+    fn public_url(&mut self, file: Option<String>, bind: Option<SocketAddr>) -> Option<Url> {
+        match self.text(var::PUBLIC_URL).or(file) {
+            Some(text) => self.checked(var::PUBLIC_URL, public_url(&text)),
+            None => {
+                if bind.is_some_and(|bind| !bind.ip().is_loopback()) {
+                    let message = "set the https URL under which browsers and apps reach this server";
+                    self.problem(var::PUBLIC_URL, message);
+                }
+                None
+            }
+        }
+    }
+
+    fn master_keys(&mut self, file: Option<SecretString>, path: Option<String>) -> Option<MasterKeys> {
+        let from_path = self.text(var::MASTER_KEY_FILE).or(path).map(|path| self.master_key_file(&path));
+        let text = match (self.secret(var::MASTER_KEY).or(file), from_path) {
+            (Some(text), _) => text,
+            (None, Some(text)) => text?,
+            (None, None) => {
+                self.problem(var::MASTER_KEY, format!("a master key is needed: {MASTER_KEY_ADVICE}"));
+                return None;
+            }
+        };
+        let current =
+            self.checked(var::MASTER_KEY, MasterKey::parse(&text).map_err(|error| error.to_string()));
+        let older = self.previous_master_keys();
+        Some(MasterKeys::new(current?, older))
+    }
+
+    fn master_key_file(&mut self, path: &str) -> Option<SecretString> {
+        let read = std::fs::read_to_string(path).map_err(|error| format!("{path} can't be read: {error}"));
+        self.checked(var::MASTER_KEY_FILE, read).map(SecretString::from)
+    }
+
+    fn previous_master_keys(&mut self) -> Vec<MasterKey> {
+        let text = self.secret(var::PREVIOUS_MASTER_KEYS);
+        let parts: Vec<SecretString> = text
+            .iter()
+            .flat_map(|text| text.expose_secret().split(',').map(str::trim))
+            .filter(|part| !part.is_empty())
+            .map(SecretString::from)
+            .collect();
+        let parse = |part: &SecretString| MasterKey::parse(part).map_err(|error| error.to_string());
+        parts.iter().filter_map(|part| self.checked(var::PREVIOUS_MASTER_KEYS, parse(part))).collect()
+    }
+
+    fn org_hosts(&mut self, file: &ConfigFile) -> OrgHosts {
+        let mut hosts = OrgHosts::salesforce();
+        let origins = self.list(var::ORG_ORIGINS).unwrap_or_else(|| file.org_origins.clone());
+        for origin in origins {
+            hosts = self.changed(var::ORG_ORIGINS, hosts, |hosts| hosts.list(&origin));
+        }
+        let pairs = match self.list(var::LOGIN_HOST_MAP) {
+            None => file.login_host_map.clone().into_iter().collect(),
+            Some(pairs) => self.pairs(&pairs),
+        };
+        for (from, to) in pairs {
+            hosts = self.changed(var::LOGIN_HOST_MAP, hosts, |hosts| hosts.lead(&from, &to));
+        }
+        hosts
+    }
+
+    fn pairs(&mut self, texts: &[String]) -> Vec<(String, String)> {
+        let split = |text: &String| {
+            let pair = text.split_once('=').map(|(from, to)| (from.trim().to_owned(), to.trim().to_owned()));
+            pair.ok_or_else(|| {
+                "write pairs such as https://login.salesforce.com=http://127.0.0.1:7701".to_owned()
+            })
+        };
+        texts.iter().filter_map(|text| self.checked(var::LOGIN_HOST_MAP, split(text))).collect()
+    }
+
+    fn changed(
+        &mut self,
+        setting: &str,
+        hosts: OrgHosts,
+        change: impl FnOnce(OrgHosts) -> Result<OrgHosts, applink_salesforce::hosts::HostRefused>,
+    ) -> OrgHosts {
+        let before = hosts.clone();
+        self.checked(setting, change(hosts).map_err(|error| error.to_string())).unwrap_or(before)
+    }
+
+    fn oauth(&mut self, file: &mut ConfigFile, hosts: &OrgHosts) -> OAuthConfig {
+        let mut clients: Vec<LoginClient> = Vec::new();
+        for section in std::mem::take(&mut file.oauth.clients) {
+            clients.extend(self.client(section, hosts));
+        }
+        if let Some(client_id) = self.text(var::OAUTH_CLIENT_ID) {
+            clients.retain(|client| client.login_host.is_some());
+            let client_secrets = self.secret(var::OAUTH_CLIENT_SECRET).into_iter().collect();
+            clients.push(LoginClient { login_host: None, client_id, client_secrets });
+        }
+        let confirm = self.text(var::OAUTH_CONFIRM).or(file.oauth.confirm.take());
+        let confirm = match confirm.as_deref() {
+            None | Some("always") => Confirm::Always,
+            Some("never") => Confirm::Never,
+            Some(_) => {
+                self.problem(var::OAUTH_CONFIRM, "write `always` or `never`");
+                Confirm::Always
+            }
+        };
+        let timeout = self.seconds(var::CONNECT_TIMEOUT, file.oauth.timeout, 60..=3600);
+        OAuthConfig { clients, confirm, timeout: timeout.map(ConnectTimeout).unwrap_or_default() }
+    }
+
+    fn client(&mut self, section: ClientSection, hosts: &OrgHosts) -> Option<LoginClient> {
+        let ClientSection { login_host, client_id, client_secrets } = section;
+        let login_host = match login_host {
+            None => None,
+            Some(text) => {
+                let origin = hosts.login(Some(&text)).map_err(|error| error.to_string());
+                Some(self.checked("oauth.clients.login_host", origin)?.as_str().to_owned())
+            }
+        };
+        Some(LoginClient { login_host, client_id, client_secrets })
+    }
+
+    fn access(&mut self, file: &mut ConfigFile) -> AccessConfig {
+        let operator_key = self.secret(var::OPERATOR_KEY).or(file.operator_key.take());
+        if operator_key.as_ref().is_some_and(|key| key.expose_secret().len() < OPERATOR_KEY_LENGTH) {
+            let message =
+                format!("at least {OPERATOR_KEY_LENGTH} characters: make one with `openssl rand -hex 32`");
+            self.problem(var::OPERATOR_KEY, message);
+        }
+        let allow = match self.text(var::ALLOW_TOKEN_MANAGEMENT) {
+            None => file.allow_token_management,
+            Some(text) => {
+                let parsed = text.parse().map_err(|_| "write `true` or `false`".to_owned());
+                self.checked(var::ALLOW_TOKEN_MANAGEMENT, parsed)
+            }
+        };
+        AccessConfig {
+            operator_key,
+            sso_salt: self.secret(var::SSO_SALT).or(file.sso_salt.take()),
+            allow_token_management: allow.unwrap_or(false),
+        }
+    }
+
+    fn seconds(
+        &mut self,
+        setting: &str,
+        file: Option<u64>,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Option<Duration> {
+        let parsed = match self.text(setting) {
+            None => Ok(file?),
+            Some(text) => text.parse::<u64>().map_err(|_| "write a whole number of seconds".to_owned()),
+        };
+        let in_range = |seconds: u64| {
+            let message = format!("it must be {} to {} seconds", range.start(), range.end());
+            if range.contains(&seconds) { Ok(Duration::from_secs(seconds)) } else { Err(message) }
+        };
+        self.checked(setting, parsed.and_then(in_range))
+    }
+
+    /// An empty variable counts as not set.
+    fn text(&self, name: &str) -> Option<String> {
+        (self.env)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    }
+
+    fn secret(&self, name: &str) -> Option<SecretString> {
+        self.text(name).map(SecretString::from)
+    }
+
+    fn list(&self, name: &str) -> Option<Vec<String>> {
+        let text = self.text(name)?;
+        Some(text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect())
+    }
+
+    fn checked<T>(&mut self, setting: &str, result: Result<T, String>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(message) => {
+                self.problem(setting, message);
+                None
+            }
+        }
+    }
+
+    fn problem(&mut self, setting: &str, message: impl Into<String>) {
+        self.problems.push(ConfigProblem { setting: setting.to_owned(), message: message.into() });
+    }
+}
+
+fn public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text).map_err(|_| "write a URL such as https://applink.example".to_owned())?;
+    let loopback = match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    if url.scheme() != "https" && !(url.scheme() == "http" && loopback) {
+        return Err("it must start with https://, since tokens travel over it".to_owned());
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("it must end after host and port".to_owned());
+    }
+    Ok(url)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc=";
+
+    fn with(pairs: &[(&'static str, &'static str)], file: Option<&str>) -> Result<Config, ConfigError> {
+        let pairs = pairs.to_vec();
+        load(
+            &move |name| pairs.iter().find(|(key, _)| *key == name).map(|(_, value)| (*value).to_owned()),
+            file,
+        )
+    }
+
+    #[test]
+    fn a_missing_master_key_says_how_to_make_one() {
+        let error = with(&[], None).unwrap_err();
+        assert_eq!(error.0.len(), 1);
+        assert_eq!(error.0[0].setting, var::MASTER_KEY);
+        assert!(error.to_string().contains("openssl rand -base64 32"), "{error}");
+    }
+
+    #[test]
+    fn defaults_are_local_and_careful() {
+        let config = with(&[(var::MASTER_KEY, KEY)], None).unwrap();
+        assert_eq!(config.bind.to_string(), "127.0.0.1:7700");
+        assert_eq!(config.oauth.confirm, Confirm::Always);
+        assert!(!config.access.allow_token_management);
+        assert_eq!(config.token_lifetime, Duration::from_secs(900));
+    }
+
+    #[test]
+    fn everything_wrong_is_told_at_once_and_no_secret_repeated() {
+        let error = with(
+            &[
+                (var::MASTER_KEY, "canary-not-base64!"),
+                (var::DATABASE_URL, "mysql://u:canary@h/d"),
+                (var::BIND, "localhost"),
+                (var::PUBLIC_URL, "http://applink.example"),
+                (var::OPERATOR_KEY, "canary"),
+                (var::TOKEN_LIFETIME, "5"),
+                (var::LOGIN_HOST_MAP, "https://login.salesforce.com"),
+                (var::ORG_ORIGINS, "ftp://x"),
+                (var::OAUTH_CONFIRM, "sometimes"),
+            ],
+            None,
+        )
+        .unwrap_err();
+        let named: Vec<&str> = error.0.iter().map(|problem| problem.setting.as_str()).collect();
+        for setting in [
+            var::MASTER_KEY,
+            var::DATABASE_URL,
+            var::BIND,
+            var::PUBLIC_URL,
+            var::OPERATOR_KEY,
+            var::TOKEN_LIFETIME,
+            var::LOGIN_HOST_MAP,
+            var::ORG_ORIGINS,
+            var::OAUTH_CONFIRM,
+        ] {
+            assert!(named.contains(&setting), "{setting} is missing in {named:?}");
+        }
+        assert!(!error.to_string().contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn a_variable_wins_over_the_file() {
+        let file = format!(
+            "bind = '127.0.0.1:1'\nmaster_key = '{KEY}'\n[oauth]\nconfirm = 'never'\n[[oauth.clients]]\nlogin_host = 'https://test.salesforce.com'\nclient_id = 'sandbox'\n[[oauth.clients]]\nclient_id = 'others'\n"
+        );
+        let config =
+            with(&[(var::BIND, "127.0.0.1:2"), (var::OAUTH_CLIENT_ID, "mine")], Some(&file)).unwrap();
+        assert_eq!(config.bind.port(), 2);
+        assert_eq!(config.oauth.confirm, Confirm::Never);
+        assert_eq!(config.oauth.client_for("https://test.salesforce.com").unwrap().client_id, "sandbox");
+        assert_eq!(config.oauth.client_for("https://login.salesforce.com").unwrap().client_id, "mine");
+    }
+
+    #[test]
+    fn a_misspelt_key_in_the_file_is_named_with_its_place() {
+        let error = with(&[(var::MASTER_KEY, KEY)], Some("\nbnid = 'x'\n")).unwrap_err();
+        assert!(error.to_string().contains("bnid"), "{error}");
+        assert!(error.to_string().contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_public_address_needs_a_public_url() {
+        let error = with(&[(var::MASTER_KEY, KEY), (var::PORT, "5000")], None).unwrap_err();
+        assert_eq!(error.0[0].setting, var::PUBLIC_URL);
+        let config = with(
+            &[(var::MASTER_KEY, KEY), (var::PORT, "5000"), (var::PUBLIC_URL, "https://a.example")],
+            None,
+        );
+        assert_eq!(config.unwrap().bind.to_string(), "0.0.0.0:5000");
+    }
+}

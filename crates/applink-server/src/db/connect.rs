@@ -1,0 +1,125 @@
+//! Opening the connections.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use applink_api::clock::Clock;
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr, SqlxPostgresConnector, SqlxSqliteConnector};
+use secrecy::{ExposeSecret as _, SecretString};
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+
+use super::lock::FileLock;
+use super::{Database, Engine, OpenError};
+
+/// How long a request waits for a free connection before it is told to come back.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+/// Connections per process to PostgreSQL: five processes stay below the server's default of 100 with room to spare.
+const POSTGRES_CONNECTIONS: u32 = 16;
+/// Concurrent readers of the SQLite file; WAL lets them run beside the writer.
+const SQLITE_READERS: u32 = 4;
+/// How long SQLite waits for its file lock: only a foreign program can hold it.
+const SQLITE_BUSY: Duration = Duration::from_secs(5);
+
+/// Where the database is, with its password.
+#[derive(Clone)]
+pub struct DatabaseUrl(SecretString);
+
+impl DatabaseUrl {
+    /// Checks the scheme.
+    ///
+    /// # Errors
+    /// [`OpenError::Scheme`].
+    pub fn parse(url: SecretString) -> Result<Self, OpenError> {
+        let text = url.expose_secret();
+        let known = ["sqlite:", "postgres:", "postgresql:"].iter().any(|scheme| text.starts_with(scheme));
+        if known { Ok(Self(url)) } else { Err(OpenError::Scheme) }
+    }
+
+    /// A SQLite file.
+    pub fn sqlite(path: &std::path::Path) -> Self {
+        Self(SecretString::from(format!("sqlite://{}", path.display())))
+    }
+
+    fn is_sqlite(&self) -> bool {
+        self.0.expose_secret().starts_with("sqlite:")
+    }
+}
+
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_sqlite() { "DatabaseUrl(sqlite)" } else { "DatabaseUrl(postgres)" })
+    }
+}
+
+impl Database {
+    /// Connects without touching the schema.
+    pub(super) async fn connect(url: &DatabaseUrl, clock: Clock) -> Result<Self, OpenError> {
+        if url.is_sqlite() { connect_sqlite(url, clock).await } else { connect_postgres(url, clock).await }
+    }
+}
+
+async fn connect_sqlite(url: &DatabaseUrl, clock: Clock) -> Result<Database, OpenError> {
+    let options = SqliteConnectOptions::from_str(url.0.expose_secret()).map_err(|_| OpenError::Url)?;
+    let path = PathBuf::from(options.get_filename());
+    let in_memory = path.as_os_str().is_empty() || path.to_string_lossy().contains(":memory:");
+    if in_memory {
+        return Err(OpenError::Url);
+    }
+    let lock = FileLock::acquire(&path)?;
+    let options = options
+        .create_if_missing(true)
+        .journal_mode(SqliteJournalMode::Wal)
+        // NORMAL may lose the last commits of WAL at a power cut: a rotated refresh token must not get lost.
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        .busy_timeout(SQLITE_BUSY)
+        // Freed pages are overwritten: an erased ciphertext leaves the file.
+        .pragma("secure_delete", "ON")
+        .disable_statement_logging();
+    let writer = sqlite_pool(options.clone(), 1).await?;
+    let reader = sqlite_pool(options.pragma("query_only", "ON"), SQLITE_READERS).await?;
+    Ok(Database { engine: Engine::Sqlite, writer, reader, clock, _file_lock: Some(Arc::new(lock)) })
+}
+
+async fn sqlite_pool(
+    options: SqliteConnectOptions,
+    connections: u32,
+) -> Result<DatabaseConnection, OpenError> {
+    let pool = SqlitePoolOptions::new()
+        .max_connections(connections)
+        .min_connections(1)
+        .acquire_timeout(Duration::from_secs(30))
+        .idle_timeout(None)
+        .max_lifetime(None)
+        .connect_with(options)
+        .await
+        .map_err(connect_failed)?;
+    Ok(SqlxSqliteConnector::from_sqlx_sqlite_pool(pool))
+}
+
+async fn connect_postgres(url: &DatabaseUrl, clock: Clock) -> Result<Database, OpenError> {
+    let options = PgConnectOptions::from_str(url.0.expose_secret()).map_err(|_| OpenError::Url)?;
+    let pool = PgPoolOptions::new()
+        .max_connections(POSTGRES_CONNECTIONS)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_with(options.application_name("applink").disable_statement_logging())
+        .await
+        .map_err(connect_failed)?;
+    let connection = SqlxPostgresConnector::from_sqlx_postgres_pool(pool);
+    Ok(Database {
+        engine: Engine::Postgres,
+        writer: connection.clone(),
+        reader: connection,
+        clock,
+        _file_lock: None,
+    })
+}
+
+fn connect_failed(error: sqlx::Error) -> OpenError {
+    OpenError::Connect(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))
+}

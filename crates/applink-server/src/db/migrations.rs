@@ -1,0 +1,64 @@
+//! The schema's history, the same for both engines.
+//!
+//! *Expand, then contract*: two versions may run side by side during a rollout, so a migration only adds (a table,
+//! a column with a default, an index). What an older version still reads is removed one release later.
+//! A migration that has been released is never edited.
+
+mod m20261121_000001_foundation;
+mod m20261121_000002_publications;
+
+use std::collections::HashSet;
+
+use sea_orm::{ConnectionTrait as _, DatabaseTransaction, DbErr, FromQueryResult, Statement};
+use sea_orm_migration::{MigrationTrait, MigratorTrait};
+
+use super::{Database, OpenError};
+
+/// Every migration, oldest first.
+#[derive(Debug)]
+pub struct Migrator;
+
+#[sea_orm_migration::async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![
+            Box::new(m20261121_000001_foundation::Migration),
+            Box::new(m20261121_000002_publications::Migration),
+        ]
+    }
+}
+
+/// Brings the schema up to date, in one transaction. Of several processes that start at once, one migrates and the
+/// others wait; a schema that is newer than this version is refused.
+pub(super) async fn run(database: &Database) -> Result<(), OpenError> {
+    let tx = database.begin().await.map_err(OpenError::Connect)?;
+    database.lock_for_migration(&tx).await.map_err(OpenError::Migrate)?;
+    refuse_newer(&tx).await?;
+    Migrator::up(&tx, None).await.map_err(OpenError::Migrate)?;
+    tx.commit().await.map_err(OpenError::Migrate)
+}
+
+#[derive(FromQueryResult)]
+struct Applied {
+    version: String,
+}
+
+async fn refuse_newer(tx: &DatabaseTransaction) -> Result<(), OpenError> {
+    let known: HashSet<String> =
+        Migrator::migrations().iter().map(|migration| migration.name().to_owned()).collect();
+    let applied = applied(tx).await.map_err(OpenError::Migrate)?;
+    match applied.into_iter().find(|version| !known.contains(version)) {
+        Some(unknown) => Err(OpenError::Newer { unknown }),
+        None => Ok(()),
+    }
+}
+
+async fn applied(tx: &DatabaseTransaction) -> Result<Vec<String>, DbErr> {
+    let backend = tx.get_database_backend();
+    if !sea_orm_migration::SchemaManager::new(tx).has_table("seaql_migrations").await? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT version FROM seaql_migrations ORDER BY version";
+    let rows = Applied::find_by_statement(Statement::from_string(backend, sql)).all(tx).await?;
+    Ok(rows.into_iter().map(|row| row.version).collect())
+}

@@ -1,0 +1,89 @@
+//! Every variable the control plane reads, in one place. A TOML file may hold the same settings (see
+//! [`crate::config`]); a variable wins over the file.
+
+/// One documented variable.
+#[derive(Clone, Copy, Debug)]
+pub struct EnvVar {
+    /// Its name.
+    pub name: &'static str,
+    /// What it is for, in one or two sentences.
+    pub about: &'static str,
+    /// What applies when it is not set.
+    pub default: &'static str,
+    /// Whether its value must never be shown.
+    pub secret: bool,
+}
+
+macro_rules! env_vars {
+    ($($constant:ident = $name:literal, $about:literal, default $default:literal $(, $secret:ident)?;)*) => {
+        $(
+            #[doc = $about]
+            pub const $constant: &str = $name;
+        )*
+
+        /// All of them, in the order they are documented.
+        pub const ALL: &[EnvVar] = &[
+            $(EnvVar { name: $name, about: $about, default: $default, secret: env_vars!(@secret $($secret)?) },)*
+        ];
+    };
+    (@secret secret) => { true };
+    (@secret) => { false };
+}
+
+env_vars! {
+    CONFIG = "APPLINK_CONFIG",
+        "Path of a TOML file with the settings below.", default "none";
+    DATABASE_URL = "DATABASE_URL",
+        "Where the data is: `sqlite:///path/to/applink.db` (one process) or `postgres://user:password@host/database` (any number).",
+        default "sqlite://applink.db", secret;
+    BIND = "APPLINK_BIND",
+        "Address and port to listen on.", default "127.0.0.1:7700, or 0.0.0.0:$PORT when PORT is set";
+    PORT = "PORT",
+        "Port to listen on, on all addresses, as platforms such as Heroku set it. APPLINK_BIND wins.", default "none";
+    PUBLIC_URL = "APPLINK_PUBLIC_URL",
+        "The URL under which browsers and apps reach this server; OAuth callbacks come to its `/oauth/callback`. Must be https unless it is a loopback address.",
+        default "http:// and the bind address, when that is a loopback address";
+    MASTER_KEY = "APPLINK_MASTER_KEY",
+        "32 random bytes in base64 that seal every secret in the database: make them with `openssl rand -base64 32` and keep a copy elsewhere.",
+        default "none: the server does not start without one", secret;
+    MASTER_KEY_FILE = "APPLINK_MASTER_KEY_FILE",
+        "A file that holds the master key, instead of the variable.", default "none";
+    PREVIOUS_MASTER_KEYS = "APPLINK_PREVIOUS_MASTER_KEYS",
+        "Former master keys, separated by commas: they still open what they sealed.", default "none", secret;
+    OAUTH_CLIENT_ID = "APPLINK_OAUTH_CLIENT_ID",
+        "Consumer key of the external client app that connects orgs at login hosts without one of their own.", default "none";
+    OAUTH_CLIENT_SECRET = "APPLINK_OAUTH_CLIENT_SECRET",
+        "Its consumer secret.", default "none", secret;
+    OAUTH_CONFIRM = "APPLINK_OAUTH_CONFIRM",
+        "Whether a person confirms in the browser before an org's tokens are fetched: `always` or `never`.", default "always";
+    ORG_ORIGINS = "APPLINK_ORG_ORIGINS",
+        "Further origins that may be called as an org, separated by commas. Salesforce's own hosts always may.", default "none";
+    LOGIN_HOST_MAP = "APPLINK_LOGIN_HOST_MAP",
+        "Leads log-ins elsewhere: `from=to` pairs of origins separated by commas, such as `https://login.salesforce.com=http://127.0.0.1:7701`.",
+        default "none";
+    SSO_SALT = "APPLINK_SSO_SALT",
+        "The salt Heroku signs single sign-on with; without it `x-addon-sso` is not accepted.", default "none", secret;
+    OPERATOR_KEY = "APPLINK_OPERATOR_KEY",
+        "A first operator key, at least 32 characters, for everything under `/operator`. More are made there.", default "none", secret;
+    ALLOW_TOKEN_MANAGEMENT = "APPLINK_ALLOW_TOKEN_MANAGEMENT",
+        "`true` lets a bare add-on token change things, as the original does. It is in every dyno's environment, so leave this off.",
+        default "false";
+    TOKEN_LIFETIME = "APPLINK_TOKEN_LIFETIME",
+        "How long an org's access token is taken to live, in seconds (60 to 86400): the session timeout of the strictest org.",
+        default "900";
+    CONNECT_TIMEOUT = "APPLINK_CONNECT_TIMEOUT",
+        "How long a person has to log in at the org, in seconds (60 to 3600).", default "600";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_variable_is_named_once_and_explained() {
+        for (index, variable) in ALL.iter().enumerate() {
+            assert!(variable.about.ends_with('.'), "{}", variable.name);
+            assert!(ALL[index + 1..].iter().all(|other| other.name != variable.name), "{}", variable.name);
+        }
+    }
+}

@@ -1,0 +1,50 @@
+//! The control plane: it stores connections and authorizations, keeps their tokens alive and hands them out,
+//! publishes apps into orgs, and vouches for invocations. `applink serve` and `applink dev` run it.
+//!
+//! One module per noun, with the same files inside each: `api` (HTTP in and out), `flow` (pure transitions),
+//! `store` (SQL), `reconcile` (work that is due). `api` names no database type, `store` no HTTP type, `flow`
+//! neither.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`server`] | start and stop |
+//! | [`config`], [`env_vars`] | configuration, read once |
+//! | [`router`] | every route, grouped by who calls it |
+//! | [`app`] | what handlers and reconcilers share |
+//! | [`addons`], [`api_keys`] | tenants, their apps and keys |
+//! | [`connections`], [`authorizations`], [`credentials`] | orgs and users, and how they come and go |
+//! | [`oauth`] | the browser round trip and JWT bearer |
+//! | [`tokens`] | grants: handing out and refreshing, exactly once |
+//! | [`publications`] | apps in orgs |
+//! | [`invocations`] | is this call real? |
+//! | [`reconcilers`] | what runs in the background |
+//! | [`vault`], [`audit`] | secrets at rest; who did what |
+//! | [`db`] | SQLite and PostgreSQL |
+//! | [`egress`] | whom we may call |
+//! | [`web`], [`error`] | extractors, middleware, the one error |
+
+pub mod addons;
+pub mod api_keys;
+pub mod app;
+pub mod audit;
+pub mod authorizations;
+pub mod config;
+pub mod connections;
+pub mod credentials;
+pub mod db;
+pub mod egress;
+pub mod env_vars;
+pub mod error;
+pub mod invocations;
+pub mod oauth;
+pub mod publications;
+pub mod reconcilers;
+pub mod router;
+pub mod server;
+pub mod tokens;
+pub mod urls;
+pub mod vault;
+pub mod web;
+
+pub use config::Config;
+pub use server::{RunningServer, Server, ServerError};

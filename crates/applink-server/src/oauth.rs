@@ -1,0 +1,30 @@
+//! The browser round trip, and JWT bearer without a browser.
+//!
+//! 1. A client POSTs a connection or authorization: [`begin`] writes the `pending` row and a *flow* (an `offered`
+//!    row in `oauth_states` with a sealed PKCE verifier), and answers our own start link.
+//! 2. A person opens the link, once: [`start`] makes the state, binds this browser to it by a cookie, and sends the
+//!    browser to the org.
+//! 3. The person logs in and consents at the org, which sends the browser to [`callback`] with a code.
+//! 4. [`callback`] demands state *and* cookie, and uses the state up.
+//! 5. Unless configured otherwise, the code is sealed and kept while [`confirm`] shows what is about to be
+//!    connected, for whom, and who asked. Without this step anyone could send an admin a link and receive that
+//!    org's tokens.
+//! 6. [`complete`] exchanges the code, at the very host stored with the flow, and asks the org who this is
+//!    ([`identify`]): hosts and ids must agree, and the user must have *Manage Heroku AppLink*.
+//! 7. Row, sealed grant and audit entry are committed together. Anything else makes the row `failed`, with a
+//!    sentence that names the fix.
+//!
+//! [`jwt`] does 6 and 7 with an assertion in place of the code, and writes no row at all when it is refused.
+
+pub mod begin;
+pub mod callback;
+pub mod complete;
+pub mod confirm;
+pub mod identify;
+pub mod jwt;
+mod pages;
+pub mod start;
+pub mod store;
+
+/// What we ask the org for: REST calls, who the user is, and living on without the person.
+pub const SCOPES: [&str; 3] = ["api", "id", "refresh_token"];

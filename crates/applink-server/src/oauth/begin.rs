@@ -1,0 +1,98 @@
+//! Step 1: the pending row, the flow, and our own start link.
+
+use applink_api::connection::ConnectionMethod;
+use applink_salesforce::oauth::PkceVerifier;
+use secrecy::SecretString;
+
+use super::store::{self, OFFERED};
+use crate::addons;
+use crate::app::App;
+use crate::audit::Entry;
+use crate::credentials::begin::Asked;
+use crate::credentials::{self, Credential, State, flow};
+use crate::db::{RowId, Tx};
+use crate::error::ApiError;
+use crate::tokens;
+use crate::vault::Place;
+use crate::web::auth::{RequireManager, hash_of};
+
+/// Makes or takes up the row and answers it with the link a person opens. A repeated POST for a pending row gets
+/// the same id and a fresh link; the former link is void.
+///
+/// # Errors
+/// 409 when the name is alive, 422 when no OAuth client is configured for the login host.
+pub async fn begin(
+    app: &App,
+    manager: &RequireManager,
+    asked: &Asked,
+) -> Result<(Credential, String), ApiError> {
+    let client = app.config.oauth.client_for(asked.login.as_str()).ok_or_else(|| {
+        ApiError::validation(format!(
+            "No OAuth client is configured for {}: the operator sets APPLINK_OAUTH_CLIENT_ID and APPLINK_OAUTH_CLIENT_SECRET to those of an external client app, or you connect with JWT.",
+            asked.login
+        ))
+    })?;
+    let client_id = client.client_id.clone();
+    let mut tx = app.store.begin().await?;
+    addons::store::lock(&*tx, manager.addon.id).await?;
+    let existing = asked.existing(&*tx, manager).await?;
+    let until = app.clock.now().plus(app.config.oauth.timeout.0);
+    let state = State::Pending { until, was: existing.as_ref().and_then(flow::remembered) };
+    let is_new = existing.is_none();
+    let credential = asked.credential(app, manager, existing, ConnectionMethod::OAuth, state);
+    write(&tx, &credential, is_new).await?;
+    let link = offer(app, &tx, asked, &credential, client_id).await?;
+    let action = match credential.kind {
+        credentials::Kind::Connection => "connection.requested",
+        credentials::Kind::Authorization => "authorization.requested",
+    };
+    tx.audit(
+        Entry::new(&manager.actor, action, credential.addon, credential.id).with_detail(&credential.name),
+    );
+    tx.commit().await?;
+    Ok((credential, app.urls.oauth_start(&link)))
+}
+
+/// Whatever the row stood for before is void.
+async fn write(tx: &Tx, credential: &Credential, is_new: bool) -> Result<(), ApiError> {
+    if is_new {
+        return Ok(credentials::store::insert(&**tx, credential).await?);
+    }
+    store::forget(&**tx, credential.id).await?;
+    tokens::store::start_revoking(&**tx, credential.id).await?;
+    Ok(credentials::store::save(&**tx, credential).await?)
+}
+
+async fn offer(
+    app: &App,
+    tx: &Tx,
+    asked: &Asked,
+    credential: &Credential,
+    client_id: String,
+) -> Result<String, ApiError> {
+    let link = app.entropy.url_token();
+    let id = RowId(app.entropy.uuid());
+    let verifier = PkceVerifier::from_random(app.entropy.bytes());
+    let place = Place { addon: credential.addon, table: store::TABLE, row: id.0, column: "verifier" };
+    let now = app.clock.now();
+    let flow = store::Model {
+        id,
+        addon_id: credential.addon.into(),
+        credential_id: RowId(credential.id),
+        stage: OFFERED.to_owned(),
+        start_hash: hash_of(&SecretString::from(link.as_str())),
+        state_hash: None,
+        cookie_hash: None,
+        confirm_hash: None,
+        verifier: app.vault.seal(place, verifier.secret()).await?,
+        code: None,
+        login_origin: asked.login.as_str().to_owned(),
+        client_id,
+        started_by: credential.last_modified_by.clone(),
+        app_name: credential.app_name.clone(),
+        created_at: now.as_micros(),
+        expires_at: now.plus(app.config.oauth.timeout.0).as_micros(),
+    };
+    store::insert(&**tx, flow).await?;
+    Ok(link)
+}

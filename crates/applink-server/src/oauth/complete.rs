@@ -1,0 +1,199 @@
+//! Steps 6 and 7: the code becomes tokens, the tokens a grant, the row is live.
+
+use applink_api::connection::ConnectionMethod;
+use applink_salesforce::oauth::{OAuthClient, PkceVerifier, Refusal, RefusalClass, Tokens};
+use axum::response::{IntoResponse, Response};
+use secrecy::SecretString;
+
+use applink_api::error::{ResourceError, error_id};
+
+use super::identify::{ConnectError, ensure_same_org, identify};
+use super::pages::{Connected, Trouble};
+use super::store;
+use crate::addons;
+use crate::app::App;
+use crate::audit::{Actor, ActorKind, Entry};
+use crate::config::LoginClient;
+use crate::credentials::begin::capitalised;
+use crate::credentials::{self, Credential, Kind, OrgUser, State, flow};
+use crate::db::RowId;
+use crate::error::{ApiError, chain};
+use crate::tokens;
+use crate::tokens::store::NewGrant;
+use crate::vault::Place;
+
+/// A flow that was used up, with its code.
+#[derive(Debug)]
+pub(super) struct Flow {
+    pub(super) row: store::Model,
+    pub(super) code: SecretString,
+}
+
+/// Runs to its end even when the browser goes away: the code is spent at the org either way.
+pub(super) async fn run(app: &App, flow: Flow) -> Response {
+    let task = app.clone();
+    match app.finish(async move { connect(&task, flow).await }).await {
+        Some(Ok(response)) => response,
+        Some(Err(error)) => Trouble::of(error).into_response(),
+        None => Trouble::of(ApiError::internal("the log-in's task ended early")).into_response(),
+    }
+}
+
+async fn connect(app: &App, flow: Flow) -> Result<Response, ApiError> {
+    match tokens_and_user(app, &flow).await {
+        Ok((tokens, org)) => settle(app, &flow.row, tokens, org).await,
+        Err(Stop::Org(error)) => fail(app, &flow.row, &error).await,
+        Err(Stop::Ours(error)) => Err(error),
+    }
+}
+
+enum Stop {
+    /// The org said no, or what it said won't do: the row becomes `failed`.
+    Org(ConnectError),
+    /// A fault of ours: the row stays pending, and expires.
+    Ours(ApiError),
+}
+
+async fn tokens_and_user(app: &App, flow: &Flow) -> Result<(Tokens, OrgUser), Stop> {
+    let login =
+        app.hosts.instance(&flow.row.login_origin).map_err(|error| Stop::Org(ConnectError::Host(error)))?;
+    let sealed = app.vault.open_sealed(flow.row.place("verifier"), &flow.row.verifier).await;
+    let verifier = PkceVerifier::restore(sealed.map_err(|error| Stop::Ours(error.into()))?);
+    let client = app.config.oauth.client_by_id(&flow.row.client_id).map(LoginClient::oauth_client);
+    let client =
+        client.unwrap_or(OAuthClient { consumer_key: flow.row.client_id.clone(), consumer_secret: None });
+    let callback = app.urls.oauth_callback();
+    let tokens = app
+        .oauth
+        .exchange_code(&login, &client, &callback, &flow.code, &verifier)
+        .await
+        .map_err(|failure| Stop::Org(ConnectError::Tokens(failure)))?;
+    let identified = match &tokens.refresh_token {
+        None => Err(ConnectError::NoRefreshToken),
+        Some(_) => identify(app, &login, &tokens).await,
+    };
+    match identified {
+        Ok(org) => Ok((tokens, org)),
+        Err(error) => {
+            drop_tokens(app, &tokens).await;
+            Err(Stop::Org(error))
+        }
+    }
+}
+
+/// Tokens nobody will use are revoked, best effort.
+pub(super) async fn drop_tokens(app: &App, tokens: &Tokens) {
+    let Ok(instance) = tokens.instance(&app.hosts) else { return };
+    let token = tokens.refresh_token.as_ref().unwrap_or(&tokens.access_token);
+    if let Err(failure) = app.oauth.revoke(&instance, token).await {
+        tracing::warn!(error = %chain(&failure), "unused tokens could not be revoked");
+    }
+}
+
+/// Step 7.
+async fn settle(app: &App, row: &store::Model, tokens: Tokens, org: OrgUser) -> Result<Response, ApiError> {
+    let grant = seal(app, row, &tokens, &org).await?;
+    let mut tx = app.store.begin().await?;
+    addons::store::lock(&*tx, row.addon()).await?;
+    let found = credentials::store::find_by_id(&*tx, row.addon(), row.credential_id.0).await?;
+    let Some(mut credential) = found.filter(|found| matches!(found.state, State::Pending { .. })) else {
+        drop(tx);
+        drop_tokens(app, &tokens).await;
+        return Ok(Trouble::removed_meanwhile().into_response());
+    };
+    if let Err(error) = ensure_same_org(flow::remembered(&credential).as_ref(), &org) {
+        drop(tx);
+        drop_tokens(app, &tokens).await;
+        return fail(app, row, &error).await;
+    }
+    flow::complete(&mut credential, org, &row.started_by, app.clock.now());
+    tokens::store::start_revoking(&*tx, credential.id).await?;
+    tokens::store::insert(&*tx, grant).await?;
+    credentials::store::save(&*tx, &credential).await?;
+    tx.audit(live_entry(&browser(row), &credential));
+    tx.commit().await?;
+    app.nudges.nudge();
+    Ok(Connected::new(&credential).into_response())
+}
+
+async fn seal(app: &App, row: &store::Model, tokens: &Tokens, org: &OrgUser) -> Result<NewGrant, ApiError> {
+    let id = RowId(app.entropy.uuid());
+    let place = |column| Place { addon: row.addon(), table: tokens::store::TABLE, row: id.0, column };
+    let refresh_token = match &tokens.refresh_token {
+        Some(token) => Some(app.vault.seal(place("refresh_token"), token).await?),
+        None => None,
+    };
+    let now = app.clock.now();
+    Ok(NewGrant {
+        id,
+        addon: row.addon(),
+        credential: row.credential_id,
+        method: ConnectionMethod::OAuth,
+        login_origin: row.login_origin.clone(),
+        client_id: row.client_id.clone(),
+        org: org.clone(),
+        access_token: app.vault.seal(place("access_token"), &tokens.access_token).await?,
+        refresh_token,
+        private_key: None,
+        issued_at: now,
+        expires_at: now.plus(app.config.token_lifetime),
+    })
+}
+
+/// The audit entry of a row that became live.
+pub(super) fn live_entry(actor: &Actor, credential: &Credential) -> Entry {
+    let action = match credential.kind {
+        Kind::Connection => "connection.connected",
+        Kind::Authorization => "authorization.authorized",
+    };
+    let org = credential.live().map(|org| format!(" to org {} as user {}", org.org_id, org.user_id));
+    let detail = format!("{}{}", credential.name, org.unwrap_or_default());
+    Entry::new(actor, action, credential.addon, credential.id).with_detail(detail)
+}
+
+/// The org said no at the authorize page, or the person did.
+pub(super) async fn refused(app: &App, row: store::Model, refusal: Refusal) -> Response {
+    let error = match refusal.class {
+        RefusalClass::Denied => ResourceError {
+            id: error_id::AUTHENTICATION_FAILED.into(),
+            message: "The log-in was cancelled, or access was denied at the org. Start again to allow it."
+                .to_owned(),
+        },
+        _ => ResourceError {
+            id: error_id::AUTHENTICATION_FAILED.into(),
+            message: format!("{}. {}", capitalised(&refusal.to_string()), refusal.hint()),
+        },
+    };
+    match fail_row(app, &row, error.clone()).await {
+        Ok(()) => Trouble::failed(error.message).into_response(),
+        Err(error) => Trouble::of(error).into_response(),
+    }
+}
+
+async fn fail(app: &App, row: &store::Model, error: &ConnectError) -> Result<Response, ApiError> {
+    tracing::warn!(credential = %row.credential_id, error = %chain(error), "an org could not be connected");
+    let error = error.resource_error();
+    fail_row(app, row, error.clone()).await?;
+    Ok(Trouble::failed(error.message).into_response())
+}
+
+async fn fail_row(app: &App, row: &store::Model, error: ResourceError) -> Result<(), ApiError> {
+    let mut tx = app.store.begin().await?;
+    addons::store::lock(&*tx, row.addon()).await?;
+    let found = credentials::store::find_by_id(&*tx, row.addon(), row.credential_id.0).await?;
+    if let Some(mut credential) = found.filter(|found| matches!(found.state, State::Pending { .. })) {
+        let action = match credential.kind {
+            Kind::Connection => "connection.failed",
+            Kind::Authorization => "authorization.failed",
+        };
+        let detail = format!("{}: {}", credential.name, error.message);
+        flow::fail(&mut credential, error, &row.started_by, app.clock.now());
+        credentials::store::save(&*tx, &credential).await?;
+        tx.audit(Entry::new(&browser(row), action, row.addon(), credential.id).with_detail(detail));
+    }
+    Ok(tx.commit().await?)
+}
+
+fn browser(row: &store::Model) -> Actor {
+    Actor::new(ActorKind::Browser, row.started_by.clone())
+}

@@ -1,0 +1,186 @@
+//! `/addons/{addon}/connections/salesforce/{connection}/apps`: publish, and what is published.
+
+use std::time::Duration;
+
+use applink_api::error::error_id;
+use applink_api::publication::{PART_APP_REQUEST, PART_METADATA, Publication as Wire, PublishRequest};
+use axum::extract::State;
+use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
+use http::StatusCode;
+
+use super::flow::{DeployState, Failure};
+use super::package::MAX_ARCHIVE_BYTES;
+use super::publish::{self, Asked};
+use super::{Publication, store};
+use crate::app::App;
+use crate::credentials::{self, Credential, Kind};
+use crate::error::ApiError;
+use crate::web::auth::{RequireManager, RequireReader};
+use crate::web::{ApiPath, JSON_LIMIT, Json, parse_json};
+
+/// Bytes of a whole publish request: the archive, the JSON part and the multipart framing.
+pub const BODY_LIMIT: usize = MAX_ARCHIVE_BYTES + JSON_LIMIT + 64 * 1024;
+
+/// How long a request waits for the org. Routers in front of us end requests after 30 s.
+const PATIENCE: Duration = Duration::from_secs(25);
+
+/// `POST …/apps`: publishes the app. Answers 201 with the publication when everything is in the org, 422 with each
+/// component's problem when the org refused, and 202 with the publication as it is when the org takes longer than
+/// 25 seconds: the deploy goes on, and asking for the same again joins it.
+pub async fn publish(
+    State(app): State<App>,
+    manager: RequireManager,
+    ApiPath((_, connection)): ApiPath<(String, String)>,
+    multipart: Result<Multipart, MultipartRejection>,
+) -> Result<(StatusCode, Json<Vec<Wire>>), ApiError> {
+    let parts = Parts::read(multipart.map_err(not_multipart)?).await?;
+    let connection = find_connection(&app, &manager.addon, &connection).await?;
+    let asked = Asked {
+        addon: manager.addon.id,
+        app: manager.app.ok_or_else(which_app)?,
+        actor: manager.actor,
+        connection,
+        request: parts.request,
+        archive: parts.archive,
+    };
+    let connection_name = asked.connection.name.clone();
+    let deploy = publish::begin(&app, asked).await?;
+    app.nudges.publications.notify_one();
+    let deploy = publish::wait(&app, deploy.addon, deploy.id, PATIENCE).await?;
+    let publication = store::find(app.store.reader(), deploy.addon, deploy.publication).await?;
+    let publication = publication.ok_or_else(ApiError::not_found)?;
+    let answer = Json(vec![wire(publication, &connection_name)]);
+    match deploy.state {
+        DeployState::Published { .. } => Ok((StatusCode::CREATED, answer)),
+        DeployState::Failed(failure) => Err(failed(failure)),
+        _ => Ok((StatusCode::ACCEPTED, answer)),
+    }
+}
+
+/// `GET …/apps/{app}`: what is live of one app through one connection.
+pub async fn list(
+    State(app): State<App>,
+    reader: RequireReader,
+    ApiPath((_, connection, app_uuid)): ApiPath<(String, String, String)>,
+) -> Result<Json<Vec<Wire>>, ApiError> {
+    let connection = find_connection(&app, &reader.addon, &connection).await?;
+    let app_uuid = app_uuid.parse().map_err(|_| ApiError::not_found())?;
+    let Some(org) = connection.org() else { return Ok(Json(Vec::new())) };
+    let through = (connection.id, org.org_id.as_str());
+    let found = store::list_of_app(app.store.reader(), reader.addon.id, through, app_uuid).await?;
+    Ok(Json(found.into_iter().map(|publication| wire(publication, &connection.name)).collect()))
+}
+
+async fn find_connection(
+    app: &App,
+    addon: &crate::addons::Addon,
+    named: &str,
+) -> Result<Credential, ApiError> {
+    let found = credentials::store::find(app.store.reader(), addon.id, Kind::Connection, named).await?;
+    found.ok_or_else(ApiError::not_found)
+}
+
+fn which_app() -> ApiError {
+    let message = "The add-on is attached to several apps: send the header x-app-uuid with the id of the one to publish.";
+    ApiError::validation(message)
+}
+
+fn wire(publication: Publication, connection_name: &str) -> Wire {
+    let (registration_id, components) = match publication.live {
+        Some(live) => (live.registration_id, live.components),
+        None => (String::new(), Vec::new()),
+    };
+    Wire {
+        app_uuid: publication.app,
+        connection_name: connection_name.to_owned(),
+        org_id: publication.org_id,
+        esr_name: publication.client,
+        esr_id: registration_id,
+        heroku_applink_id: publication.addon,
+        created_at: publication.created_at,
+        created_by: publication.created_by,
+        last_modified_at: publication.last_modified_at,
+        last_modified_by: publication.last_modified_by,
+        components,
+    }
+}
+
+fn failed(failure: Failure) -> ApiError {
+    let (status, id) = match failure.id.as_str() {
+        error_id::CONFLICT => (StatusCode::CONFLICT, error_id::CONFLICT),
+        error_id::REAUTH_REQUIRED => (StatusCode::UNPROCESSABLE_ENTITY, error_id::REAUTH_REQUIRED),
+        error_id::SERVER_ERROR => (StatusCode::INTERNAL_SERVER_ERROR, error_id::SERVER_ERROR),
+        _ => (StatusCode::UNPROCESSABLE_ENTITY, error_id::DEPLOY_FAILED),
+    };
+    ApiError::new(status, id, failure.message).with_problems(failure.problems)
+}
+
+/// The two parts of a publish, in any order, with or without a file name.
+struct Parts {
+    archive: Vec<u8>,
+    request: PublishRequest,
+}
+
+impl Parts {
+    async fn read(mut multipart: Multipart) -> Result<Self, ApiError> {
+        let (mut archive, mut request) = (None, None);
+        while let Some(field) = multipart.next_field().await.map_err(broken)? {
+            let (slot, limit) = match field.name() {
+                Some(PART_METADATA) => (&mut archive, MAX_ARCHIVE_BYTES),
+                Some(PART_APP_REQUEST) => (&mut request, JSON_LIMIT),
+                _ => return Err(unknown_part(field.name())),
+            };
+            if slot.is_some() {
+                return Err(ApiError::validation("The body has the same part twice."));
+            }
+            *slot = Some(read_part(field, limit).await?);
+        }
+        let archive =
+            archive.ok_or_else(|| missing_part(PART_METADATA, "a zip with the OpenAPI document"))?;
+        let request = request.ok_or_else(|| missing_part(PART_APP_REQUEST, "JSON with `client_name`"))?;
+        Ok(Self { archive, request: parse_json(&request)? })
+    }
+}
+
+/// Reads a part up to its limit; what a part says of its own length is not asked.
+async fn read_part(mut field: Field<'_>, limit: usize) -> Result<Vec<u8>, ApiError> {
+    let mut bytes = Vec::new();
+    while let Some(chunk) = field.chunk().await.map_err(broken)? {
+        if bytes.len().saturating_add(chunk.len()) > limit {
+            return Err(too_large(limit));
+        }
+        bytes.extend_from_slice(&chunk);
+    }
+    Ok(bytes)
+}
+
+fn too_large(limit: usize) -> ApiError {
+    let message = format!("A part of the body is larger than {limit} bytes.");
+    ApiError::new(StatusCode::PAYLOAD_TOO_LARGE, error_id::PAYLOAD_TOO_LARGE, message)
+}
+
+fn not_multipart(rejection: MultipartRejection) -> ApiError {
+    let message =
+        "Send the body as multipart/form-data with the parts `metadata` (a zip) and `app_request` (JSON).";
+    let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
+    ApiError::new(status, error_id::UNSUPPORTED_MEDIA_TYPE, message).caused_by(rejection)
+}
+
+fn broken(error: MultipartError) -> ApiError {
+    if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
+        return too_large(BODY_LIMIT);
+    }
+    ApiError::bad_request("The multipart body could not be read to its end.").caused_by(error)
+}
+
+fn missing_part(name: &'static str, what: &str) -> ApiError {
+    ApiError::invalid_field(name, format!("The part `{name}` ({what}) is missing."))
+}
+
+fn unknown_part(name: Option<&str>) -> ApiError {
+    let shown: String =
+        name.unwrap_or_default().chars().take(40).collect::<String>().escape_debug().to_string();
+    ApiError::validation(format!(
+        "The body has a part `{shown}`; publishing reads `{PART_METADATA}` and `{PART_APP_REQUEST}`."
+    ))
+}

@@ -1,0 +1,388 @@
+//! Step 6 of publishing: deploys that are due.
+//!
+//! A claimed deploy is pursued for up to [`PURSUIT`]: one step, its outcome committed, a pause, the next step. What
+//! is not final by then is given back and claimed again. Each step is safe to repeat, and every write repeats the
+//! fence of its claim, so a worker that stalled past its lease changes nothing.
+//!
+//! A deploy may be killed
+//! * before the intent is committed: nothing was sent; it is sent later;
+//! * between intent and the org's id of the deploy: the org is asked for the marker, and while it works on
+//!   anything, or might not show it yet ([`SETTLING`]), nothing is sent;
+//! * later: the id is known, and asking goes on.
+
+use std::time::Duration;
+
+use applink_api::error::{Problem, error_id};
+use applink_api::publication::Component;
+use applink_salesforce::metadata::{DeployResult, DeployStatus};
+use applink_salesforce::{OrgError, RecordId};
+use tokio::time::{Instant, timeout};
+
+use super::flow::{self, DeployState, Failure, Outcome, PATIENCE, Step};
+use super::org::{self, PublishingOrg};
+use super::store::{self, Lease};
+use super::{Deploy, Live, Publication, metadata, places};
+use crate::app::App;
+use crate::audit::{Actor, Entry};
+use crate::credentials::{self, Credential};
+use crate::db::StoreError;
+use crate::db::claim::Claim;
+use crate::error::chain;
+use crate::reconcilers::{Status, StepError};
+use crate::tokens::TokenError;
+
+/// How long a claim lasts: longer than [`PURSUIT`] and one more step together.
+const LEASE: Duration = Duration::from_secs(90);
+/// How long one claim pursues a deploy.
+const PURSUIT: Duration = Duration::from_secs(40);
+/// How long one step may take.
+const STEP: Duration = Duration::from_secs(40);
+/// How long after an intent an org may still not show the deploy.
+const SETTLING: Duration = Duration::from_secs(5);
+
+/// Starts on every deploy that is due. Each runs on as a task of its own, so that a slow org holds up nobody else.
+///
+/// # Errors
+/// [`StepError`] when the database fails.
+pub async fn deploy_due(app: &App) -> Result<Status, StepError> {
+    let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: 1 };
+    let mut status = Status::default();
+    while let Some(deploy) = store::claim(app.store.database(), claim).await? {
+        status.done += 1;
+        let app = app.clone();
+        app.tasks.clone().spawn(async move { pursue(&app, deploy).await });
+    }
+    Ok(status)
+}
+
+/// Steps until the deploy is final or the time of this claim is over.
+async fn pursue(app: &App, mut deploy: Deploy) {
+    let until = Instant::now() + PURSUIT;
+    loop {
+        let lease = if Instant::now() < until { Lease::Keep } else { Lease::Release };
+        match advance(app, &mut deploy, lease).await {
+            Ok(Progress::GoOn) if lease == Lease::Keep => {
+                tokio::time::sleep(flow::pause(deploy.attempts)).await;
+            }
+            Ok(Progress::Final) => {
+                // The next deploy of this connection is due now.
+                app.nudges.publications.notify_one();
+                return;
+            }
+            Ok(Progress::GoOn | Progress::LostLease) => return,
+            Err(error) => {
+                tracing::error!(deploy = %deploy.id, error = %chain(&error), "a deploy's progress could not be stored");
+                return;
+            }
+        }
+    }
+}
+
+enum Progress {
+    GoOn,
+    Final,
+    LostLease,
+}
+
+/// One step and its outcome.
+async fn advance(app: &App, deploy: &mut Deploy, lease: Lease) -> Result<Progress, StoreError> {
+    let Some(step) = flow::next_step(&deploy.state) else { return Ok(Progress::Final) };
+    let Some(publication) = store::find(app.store.reader(), deploy.addon, deploy.publication).await? else {
+        return Ok(Progress::LostLease);
+    };
+    if is_given_up(app, deploy) {
+        return record(app, deploy, Outcome::Refused(given_up()), lease).await;
+    }
+    let outcome = match Target::reach(app, deploy).await? {
+        Ok(target) => take(app, deploy, &publication, &target, step).await?,
+        Err(outcome) => Some(outcome),
+    };
+    match outcome {
+        Some(outcome) => record(app, deploy, outcome, lease).await,
+        None => Ok(Progress::LostLease),
+    }
+}
+
+fn is_given_up(app: &App, deploy: &Deploy) -> bool {
+    app.clock.now().since(deploy.requested_at) > PATIENCE
+}
+
+fn given_up() -> Failure {
+    let message =
+        "The org did not finish within 30 minutes; look at Setup → Deployment Status, then publish again.";
+    Failure::new(error_id::DEPLOY_FAILED, message)
+}
+
+/// The connection's org, with a live token.
+struct Target {
+    connection: Credential,
+    org: PublishingOrg,
+}
+
+impl Target {
+    /// The inner error is what it means for the deploy that the org can't be called.
+    async fn reach(app: &App, deploy: &Deploy) -> Result<Result<Self, Outcome>, StoreError> {
+        let found =
+            credentials::store::find_by_id(app.store.reader(), deploy.addon, deploy.connection).await?;
+        let Some(connection) = found.filter(|connection| connection.live().is_some()) else {
+            return Ok(Err(Outcome::Refused(not_connected())));
+        };
+        Ok(match org::connect(app, &connection).await {
+            Ok(org) => Ok(Self { connection, org }),
+            Err(TokenError::ReauthRequired(error)) => {
+                Err(Outcome::Refused(Failure::new(&error.id, error.message.clone())))
+            }
+            Err(error) => {
+                tracing::warn!(deploy = %deploy.id, error = %chain(&error), "a deploy waits for an access token");
+                Err(Outcome::NoAnswer)
+            }
+        })
+    }
+
+    /// A refused session gets a new token for the next step.
+    async fn heed(&self, app: &App, error: &OrgError) {
+        if matches!(error, OrgError::SessionExpired { .. }) {
+            let renewed = org::reconnect(app, &self.connection, self.org.token_version()).await;
+            if let Err(error) = renewed {
+                tracing::warn!(error = %chain(&error), "a refused access token could not be replaced");
+            }
+        }
+    }
+}
+
+fn not_connected() -> Failure {
+    let message =
+        "The connection was disconnected before the app was published; connect it and publish again.";
+    Failure::new(error_id::CONFLICT, message)
+}
+
+/// Takes a step; `None` when the lease was lost before anything was sent.
+async fn take(
+    app: &App,
+    deploy: &mut Deploy,
+    publication: &Publication,
+    target: &Target,
+    step: Step,
+) -> Result<Option<Outcome>, StoreError> {
+    match step {
+        Step::Send => {
+            deploy.state = DeployState::Intended { since: app.clock.now() };
+            if !store_progress(app, deploy).await? {
+                return Ok(None);
+            }
+            Ok(Some(send(app, deploy, target).await))
+        }
+        Step::Settle => Ok(Some(settle(app, deploy, publication, target).await)),
+        Step::Poll { deploy_id } => Ok(Some(poll(app, deploy, publication, target, &deploy_id).await)),
+    }
+}
+
+async fn store_progress(app: &App, deploy: &Deploy) -> Result<bool, StoreError> {
+    let tx = app.store.begin().await?;
+    let written = store::save_deploy(&*tx, deploy, Lease::Keep).await?;
+    tx.commit().await?;
+    Ok(written)
+}
+
+/// The one call that must not be repeated blindly.
+async fn send(app: &App, deploy: &Deploy, target: &Target) -> Outcome {
+    let Some(package) = &deploy.package else {
+        return Outcome::Refused(Failure::new(error_id::SERVER_ERROR, "The package is gone; publish again."));
+    };
+    match timeout(STEP, target.org.deploy(package)).await {
+        Err(_) => Outcome::AnswerUnknown,
+        Ok(Ok(id)) => Outcome::Sent { deploy_id: id.to_string() },
+        Ok(Err(error)) => {
+            target.heed(app, &error).await;
+            unsent(deploy, &error)
+        }
+    }
+}
+
+/// What a failed send means.
+fn unsent(deploy: &Deploy, error: &OrgError) -> Outcome {
+    use applink_salesforce::error::ErrorKind;
+    tracing::warn!(deploy = %deploy.id, error = %chain(error), "a package was not accepted");
+    match (error, error.kind()) {
+        // The org looked at the session before anything else.
+        (OrgError::SessionExpired { .. }, _) => Outcome::NotSent,
+        (error, _) if org::was_not_sent(error) => Outcome::NotSent,
+        (OrgError::Rejected { .. }, ErrorKind::Limit) => Outcome::NotSent,
+        (OrgError::Rejected { .. } | OrgError::OverLimit { .. }, ErrorKind::Rejected) => {
+            Outcome::Refused(Failure::new(error_id::DEPLOY_FAILED, format!("Nothing was published: {error}")))
+        }
+        _ => Outcome::AnswerUnknown,
+    }
+}
+
+/// An intent without an id: does the org have this very package?
+async fn settle(app: &App, deploy: &Deploy, publication: &Publication, target: &Target) -> Outcome {
+    let Ok(client) = publication.client.parse() else {
+        return Outcome::Refused(Failure::new(
+            error_id::SERVER_ERROR,
+            "The stored client name can't be read.",
+        ));
+    };
+    let marker = metadata::marker(deploy.publication, &deploy.hash);
+    let asked = timeout(STEP, async {
+        let registration = target.org.registration(&client).await?;
+        let is_busy = target.org.is_deploying().await?;
+        Ok::<_, OrgError>((registration, is_busy))
+    });
+    match asked.await {
+        Err(_) => Outcome::NoAnswer,
+        Ok(Err(error)) => {
+            target.heed(app, &error).await;
+            Outcome::NoAnswer
+        }
+        Ok(Ok((Some(found), _))) if found.description.contains(&marker) => {
+            Outcome::Done { registration_id: found.id, components: adopted(deploy) }
+        }
+        Ok(Ok((_, true))) => Outcome::Busy,
+        Ok(Ok(_)) if might_not_show_yet(app, deploy) => Outcome::Busy,
+        Ok(Ok(_)) => Outcome::Absent,
+    }
+}
+
+fn might_not_show_yet(app: &App, deploy: &Deploy) -> bool {
+    matches!(deploy.state, DeployState::Intended { since } if app.clock.now().since(since) < SETTLING)
+}
+
+/// Deploys are all or nothing: when the registration is in, everything is.
+fn adopted(deploy: &Deploy) -> Vec<Component> {
+    let components = deploy.origins.iter();
+    components
+        .map(|origin| Component {
+            kind: origin.kind.clone(),
+            name: origin.name.clone(),
+            success: true,
+            created: false,
+            problem: None,
+        })
+        .collect()
+}
+
+async fn poll(
+    app: &App,
+    deploy: &Deploy,
+    publication: &Publication,
+    target: &Target,
+    deploy_id: &str,
+) -> Outcome {
+    let Ok(id) = deploy_id.parse::<RecordId>() else {
+        return Outcome::Refused(Failure::new(error_id::SERVER_ERROR, "The stored deploy id can't be read."));
+    };
+    match timeout(STEP, target.org.deploy_status(id)).await {
+        Err(_) => Outcome::NoAnswer,
+        Ok(Err(error)) => {
+            target.heed(app, &error).await;
+            tracing::warn!(deploy = %deploy.id, error = %chain(&error), "a deploy's status can't be read");
+            if error.has_code("NOT_FOUND") { Outcome::Refused(vanished()) } else { Outcome::NoAnswer }
+        }
+        Ok(Ok(result)) if !result.done => Outcome::Running,
+        Ok(Ok(result)) if result.success => done(publication, target, &result).await,
+        Ok(Ok(result)) => Outcome::Refused(refused(deploy, &result)),
+    }
+}
+
+fn vanished() -> Failure {
+    Failure::new(error_id::DEPLOY_FAILED, "The org no longer knows the deploy; publish again.")
+}
+
+/// The registration's id stands in the result; an org that leaves it out is asked for it, best effort.
+async fn done(publication: &Publication, target: &Target, result: &DeployResult) -> Outcome {
+    let mut registration_id = org::registration_id(result);
+    if let (None, Ok(client)) = (&registration_id, publication.client.parse()) {
+        let found = timeout(STEP, target.org.registration(&client)).await;
+        registration_id = found.ok().and_then(Result::ok).flatten().map(|registration| registration.id);
+    }
+    Outcome::Done {
+        registration_id: registration_id.unwrap_or_default(),
+        components: org::components(result),
+    }
+}
+
+/// The org's own words for every component, and the lines they come from.
+fn refused(deploy: &Deploy, result: &DeployResult) -> Failure {
+    let components = org::components(result);
+    let problems = places::problems(deploy.format, &deploy.document, &deploy.origins, &components);
+    let message = match (problems.as_slice(), &result.error, &result.status) {
+        ([], _, DeployStatus::Canceled | DeployStatus::Canceling) => {
+            "The deploy was canceled in the org.".to_owned()
+        }
+        ([], Some(error), _) => format!("The org refused the package: {error}"),
+        ([], None, _) => {
+            "The org refused the package without saying why; see Setup → Deployment Status.".to_owned()
+        }
+        ([only], ..) => format!("The org refused the package: {}", located(deploy, only)),
+        ([first, rest @ ..], ..) => {
+            format!("The org refused the package: {} (and {} more)", located(deploy, first), rest.len())
+        }
+    };
+    Failure { id: error_id::DEPLOY_FAILED.to_owned(), message, components, problems }
+}
+
+fn located(deploy: &Deploy, problem: &Problem) -> String {
+    match (problem.line, problem.column) {
+        (Some(line), Some(column)) => {
+            format!("{} ({}:{line}:{column})", problem.message, deploy.format.file_name())
+        }
+        _ => problem.message.clone(),
+    }
+}
+
+/// Commits an outcome: the deploy, and with a final one the publication and the audit entry.
+async fn record(
+    app: &App,
+    deploy: &mut Deploy,
+    outcome: Outcome,
+    lease: Lease,
+) -> Result<Progress, StoreError> {
+    let now = app.clock.now();
+    let live = live(deploy, &outcome);
+    let (state, due_at) = flow::apply(&deploy.state, outcome, deploy.attempts, now);
+    let moved = std::mem::discriminant(&state) != std::mem::discriminant(&deploy.state);
+    deploy.attempts = if moved { 0 } else { deploy.attempts.saturating_add(1) };
+    (deploy.state, deploy.due_at) = (state, due_at);
+    let is_final = deploy.state.is_final();
+    if is_final {
+        deploy.finished_at = Some(now);
+        deploy.package = None;
+    }
+    let mut tx = app.store.begin().await?;
+    let lease = if is_final { Lease::Release } else { lease };
+    if !store::save_deploy(&*tx, deploy, lease).await? {
+        return Ok(Progress::LostLease);
+    }
+    if let Some(live) = &live {
+        store::set_live(&*tx, deploy, live, now).await?;
+    }
+    if let Some((action, detail)) = told(&deploy.state) {
+        let entry = Entry::new(&Actor::system(), action, deploy.addon, deploy.publication.0);
+        tx.audit(entry.with_detail(format!("package {}: {detail}", deploy.hash)));
+    }
+    tx.commit().await?;
+    Ok(if is_final { Progress::Final } else { Progress::GoOn })
+}
+
+fn live(deploy: &Deploy, outcome: &Outcome) -> Option<Live> {
+    match outcome {
+        Outcome::Done { registration_id, components } => Some(Live {
+            registration_id: registration_id.clone(),
+            hash: deploy.hash.clone(),
+            components: components.clone(),
+        }),
+        _ => None,
+    }
+}
+
+/// What the audit log says of a final state.
+fn told(state: &DeployState) -> Option<(&'static str, String)> {
+    match state {
+        DeployState::Published { components } => {
+            Some(("publication.published", format!("{} components", components.len())))
+        }
+        DeployState::Failed(failure) => Some(("publication.failed", failure.message.clone())),
+        _ => None,
+    }
+}

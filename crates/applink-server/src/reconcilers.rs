@@ -1,0 +1,136 @@
+//! Work that must happen, whether anybody asks or not. A reconciler takes no input: it claims rows that are due, does
+//! one idempotent step for each, and writes when they are due next. It runs periodically, and at once when nudged.
+
+pub mod runner;
+
+use futures_util::future::BoxFuture;
+use std::time::Duration;
+use tokio::sync::Notify;
+
+use crate::app::App;
+use crate::db::StoreError;
+use crate::{audit, credentials, oauth, publications, tokens};
+
+/// What one run did.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Status {
+    /// Rows that were dealt with.
+    pub done: u64,
+}
+
+/// A run ended early; the rows it had claimed are due again when their lease is over.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StepError {
+    /// The database failed. Trying again may help.
+    #[error("the database failed")]
+    Store(#[source] StoreError),
+}
+
+impl From<StoreError> for StepError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+/// Wakes reconcilers before their period is over.
+#[derive(Debug, Default)]
+pub struct Nudges {
+    /// Rows of credentials are due.
+    pub credentials: Notify,
+    /// Grants are to be revoked.
+    pub grants: Notify,
+    /// Deploys are due.
+    pub publications: Notify,
+    /// Never used: housekeeping has time.
+    pub housekeeping: Notify,
+}
+
+impl Nudges {
+    /// A credential was disconnected or replaced.
+    pub fn nudge(&self) {
+        self.grants.notify_one();
+        self.credentials.notify_one();
+    }
+}
+
+/// One run.
+type Step = for<'a> fn(&'a App) -> BoxFuture<'a, Result<Status, StepError>>;
+
+/// A reconciler.
+#[derive(Clone, Copy)]
+pub struct Reconciler {
+    /// Its name, in logs.
+    pub name: &'static str,
+    /// How often it runs without a nudge.
+    pub period: Duration,
+    /// What wakes it.
+    nudge: fn(&Nudges) -> &Notify,
+    step: Step,
+}
+
+impl std::fmt::Debug for Reconciler {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+impl Reconciler {
+    /// Runs once.
+    ///
+    /// # Errors
+    /// [`StepError`].
+    pub async fn run(&self, app: &App) -> Result<Status, StepError> {
+        (self.step)(app).await
+    }
+}
+
+/// Every reconciler, by name.
+pub const ALL: [Reconciler; 5] = [
+    Reconciler {
+        name: "audit anchors",
+        period: Duration::from_secs(60),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(write_anchor(app)),
+    },
+    Reconciler {
+        name: "credentials",
+        period: Duration::from_secs(5),
+        nudge: |nudges| &nudges.credentials,
+        step: |app| Box::pin(credentials::reconcile::settle_due(app)),
+    },
+    Reconciler {
+        name: "expired log-ins",
+        period: Duration::from_secs(60),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(forget_log_ins(app)),
+    },
+    Reconciler {
+        name: "grants",
+        period: Duration::from_secs(5),
+        nudge: |nudges| &nudges.grants,
+        step: |app| Box::pin(tokens::reconcile::revoke_due(app)),
+    },
+    Reconciler {
+        name: "publications",
+        period: Duration::from_secs(5),
+        nudge: |nudges| &nudges.publications,
+        step: |app| Box::pin(publications::reconcile::deploy_due(app)),
+    },
+];
+
+async fn write_anchor(app: &App) -> Result<Status, StepError> {
+    match audit::anchor::write(&app.store, app.clock.now()).await {
+        Ok(anchor) => Ok(Status { done: u64::from(anchor.is_some()) }),
+        // Another process took the number; this segment's turn comes in a minute.
+        Err(error) if error.is_duplicate() => Ok(Status::default()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn forget_log_ins(app: &App) -> Result<Status, StepError> {
+    let tx = app.store.begin().await?;
+    let done = oauth::store::forget_expired(&*tx, app.clock.now()).await?;
+    tx.commit().await?;
+    Ok(Status { done })
+}

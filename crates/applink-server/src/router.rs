@@ -1,0 +1,105 @@
+//! Every route, grouped by who calls it, and the layers around all of them.
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::routing::{delete, get, post, put};
+use tower_http::catch_panic::CatchPanicLayer;
+
+use crate::app::App;
+use crate::web::{self, JSON_LIMIT, Json, access_log, request_id};
+use crate::{addons, api_keys, authorizations, connections, invocations, oauth, publications};
+
+/// The whole router.
+pub fn build(app: App) -> Router {
+    Router::new()
+        .merge(cli())
+        .merge(app_sdk())
+        .merge(mesh())
+        .merge(browser())
+        .merge(operator())
+        .merge(probes())
+        .fallback(web::no_such_path)
+        .method_not_allowed_fallback(web::no_such_method)
+        // Below the log, so that a panic is a logged 500.
+        .layer(CatchPanicLayer::custom(web::after_panic))
+        // Below the request id, which it logs.
+        .layer(axum::middleware::from_fn(access_log::layer))
+        .layer(axum::middleware::from_fn_with_state(app.clone(), request_id::layer))
+        .with_state(app)
+}
+
+/// The official CLI and ours: management.
+fn cli() -> Router<App> {
+    use authorizations::api as authorization;
+    use connections::api as connection;
+    let small = Router::new()
+        .route("/addons/{addon}/connections", get(connection::list_connections))
+        .route(
+            "/addons/{addon}/connections/{connection}",
+            get(connection::show_connection)
+                .post(connection::connect)
+                .delete(connection::disconnect_connection),
+        )
+        .route("/addons/{addon}/connections/salesforce/jwt", post(connection::connect_jwt))
+        .route("/addons/{addon}/authorizations", get(authorization::list_authorizations))
+        .route(
+            "/addons/{addon}/authorizations/{authorization}",
+            post(authorization::authorize).delete(authorization::disconnect_authorization),
+        )
+        .route("/addons/{addon}/authorizations/salesforce/jwt", post(authorization::authorize_jwt))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT));
+    let publishing = Router::new()
+        .route(
+            "/addons/{addon}/connections/salesforce/{connection}/apps",
+            post(publications::api::publish).layer(DefaultBodyLimit::max(publications::api::BODY_LIMIT)),
+        )
+        .route(
+            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}",
+            get(publications::api::list),
+        );
+    small.merge(publishing)
+}
+
+/// App code through an SDK, at run time. (The first path also answers the CLI's polls.)
+fn app_sdk() -> Router<App> {
+    Router::new()
+        .route("/addons/{addon}/authorizations/{authorization}", get(authorizations::api::show_authorization))
+        .route(
+            "/addons/{addon}/authorizations/{authorization}/refresh",
+            post(authorizations::api::refresh_authorization).layer(DefaultBodyLimit::max(JSON_LIMIT)),
+        )
+}
+
+/// The service mesh beside an app.
+fn mesh() -> Router<App> {
+    Router::new().route(
+        "/addons/{addon}/invocations/authentication",
+        post(invocations::api::authenticate_invocation).layer(DefaultBodyLimit::max(JSON_LIMIT)),
+    )
+}
+
+/// A person's browser on the way to an org and back.
+fn browser() -> Router<App> {
+    Router::new()
+        .route("/oauth/start/{link}", get(oauth::start::start))
+        .route("/oauth/callback", get(oauth::callback::callback))
+        .route("/oauth/confirm", post(oauth::confirm::confirm))
+        .layer(DefaultBodyLimit::max(16 * 1024))
+}
+
+/// Whoever runs this server.
+fn operator() -> Router<App> {
+    Router::new()
+        .route("/operator/apps", get(addons::api::list_apps).post(addons::api::create_app))
+        .route("/operator/apps/{app}/url", put(addons::api::set_app_url))
+        .route("/operator/addons", get(addons::api::list_addons).post(addons::api::create_addon))
+        .route("/operator/addons/{addon}/attachments", post(addons::api::create_attachment))
+        .route("/operator/keys", post(api_keys::api::create_key))
+        .route("/operator/keys/{key}", delete(api_keys::api::revoke_key))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+}
+
+/// Load balancers.
+fn probes() -> Router<App> {
+    Router::new().route("/health", get(|| async { Json(serde_json::json!({"status": "ok"})) }))
+}

@@ -1,0 +1,215 @@
+//! Starting and stopping a control plane, in `serve` or inside another process.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use applink_salesforce::OrgEgress;
+use applink_salesforce::egress::{EgressError, EgressSettings};
+use applink_salesforce::oauth::OAuth;
+use axum::extract::Request;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tower::util::MapRequest;
+use url::Url;
+
+use crate::app::{App, Parts};
+use crate::audit::{self, Journal, Recorder};
+use crate::config::Config;
+use crate::db::{Database, OpenError, Store};
+use crate::error::chain;
+use crate::invocations::keys::KeyRing;
+use crate::reconcilers::{Nudges, runner};
+use crate::tokens::flights::Flights;
+use crate::urls::Urls;
+use crate::vault::{Vault, VaultError};
+use crate::{env_vars, router, web};
+
+/// How long requests and renewals may take to finish once the server is to stop: a token call's deadline and some.
+const DRAIN: Duration = Duration::from_secs(15);
+
+/// A control plane that could not be started.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// Somebody listens there already.
+    #[error(
+        "{address} is in use: stop what listens there, or choose another address with {}",
+        env_vars::BIND
+    )]
+    PortTaken {
+        /// The address.
+        address: SocketAddr,
+    },
+    /// The address can't be listened on for another reason.
+    #[error("{address} can't be listened on: choose another address with {}", env_vars::BIND)]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The address has no URL.
+    #[error("no URL leads to {0}")]
+    Url(SocketAddr),
+    /// The database can't be opened.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The master key is not the one this database was sealed with, or a data key is damaged.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The HTTP client can't be built.
+    #[error(transparent)]
+    Egress(#[from] EgressError),
+}
+
+/// Starts control planes.
+#[derive(Clone, Copy, Debug)]
+pub struct Server;
+
+/// A control plane that runs.
+#[derive(Debug)]
+pub struct RunningServer {
+    app: App,
+    addr: SocketAddr,
+    stop: CancellationToken,
+    stop_recorder: CancellationToken,
+    serving: JoinHandle<io::Result<()>>,
+    background: TaskTracker,
+    recorder: JoinHandle<()>,
+}
+
+impl Server {
+    /// Binds the address, opens database and vault, and serves. When this returns, requests are answered.
+    ///
+    /// # Errors
+    /// [`ServerError`]; nothing runs then.
+    pub async fn start(config: Config) -> Result<RunningServer, ServerError> {
+        let listener = bind(config.bind).await?;
+        let addr =
+            listener.local_addr().map_err(|source| ServerError::Bind { address: config.bind, source })?;
+        let (stop, stop_recorder) = (CancellationToken::new(), CancellationToken::new());
+        let (app, recorder) = assemble(config, addr, &stop_recorder).await?;
+        warn_about_settings(&app);
+        let background = TaskTracker::new();
+        runner::start(&app, &background, &stop);
+        let serving = tokio::spawn(serve(listener, app.clone(), stop.clone()));
+        tracing::info!(url = app.urls.base(), %addr, "the control plane is up");
+        Ok(RunningServer { app, addr, stop, stop_recorder, serving, background, recorder })
+    }
+}
+
+async fn bind(address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => ServerError::PortTaken { address },
+        _ => ServerError::Bind { address, source },
+    })
+}
+
+async fn assemble(
+    config: Config,
+    addr: SocketAddr,
+    stop_recorder: &CancellationToken,
+) -> Result<(App, JoinHandle<()>), ServerError> {
+    let (clock, entropy) = (config.clock.clone(), config.entropy.clone());
+    let public_url = match &config.public_url {
+        Some(url) => url.clone(),
+        None => Url::parse(&format!("http://{addr}")).map_err(|_| ServerError::Url(addr))?,
+    };
+    let database = Database::open(&config.database_url, clock.clone()).await?;
+    let vault =
+        Vault::open(database.clone(), config.master_keys.clone(), clock.clone(), entropy.clone()).await?;
+    let process = format!("{}-{}", std::process::id(), entropy.hex::<4>());
+    let journal = Journal::new(&config.master_keys, process, clock.clone(), entropy.clone());
+    let store = Store::new(database, Arc::new(journal));
+    let egress = OrgEgress::new(EgressSettings {
+        user_agent: concat!("applink/", env!("CARGO_PKG_VERSION")).to_owned(),
+        ..EgressSettings::default()
+    })?;
+    let (recorder, writing) = Recorder::start(store.clone(), stop_recorder.clone());
+    let app = App::new(Parts {
+        hosts: config.org_hosts.clone(),
+        oauth: OAuth::new(egress.clone()),
+        urls: Urls::new(public_url),
+        flights: Flights::default(),
+        keys: KeyRing::default(),
+        nudges: Nudges::default(),
+        tasks: TaskTracker::new(),
+        config,
+        store,
+        vault,
+        recorder,
+        clock,
+        entropy,
+        egress,
+    });
+    Ok((app, writing))
+}
+
+fn warn_about_settings(app: &App) {
+    if app.config.access.allow_token_management {
+        tracing::warn!(
+            "{} is on: a bare add-on token, which is in every dyno's environment, may change things",
+            env_vars::ALLOW_TOKEN_MANAGEMENT
+        );
+    }
+}
+
+async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
+    let service = MapRequest::new(router::build(app), web::collapse_slashes::<axum::body::Body>);
+    let make = axum::ServiceExt::<Request>::into_make_service(service);
+    axum::serve(listener, make).with_graceful_shutdown(stop.cancelled_owned()).await
+}
+
+impl RunningServer {
+    /// The public URL, without a slash at the end.
+    pub fn url(&self) -> &str {
+        self.app.urls.base()
+    }
+
+    /// The address it listens on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The running app, for setting things up without HTTP.
+    pub fn app(&self) -> &App {
+        &self.app
+    }
+
+    /// Waits until serving ends by itself, which it only does when the listener breaks.
+    pub async fn wait(&mut self) {
+        if let Ok(Err(error)) = (&mut self.serving).await {
+            tracing::error!(error = %chain(&error), "serving ended");
+        }
+    }
+
+    /// Stops in an orderly way: no new requests; those under way, reconcilers and renewals are finished (for at most
+    /// [`DRAIN`] each); the audit segment is closed; the database is closed.
+    pub async fn stop(self) {
+        let Self { app, stop, stop_recorder, mut serving, background, recorder, .. } = self;
+        stop.cancel();
+        if !serving.is_finished() && tokio::time::timeout(DRAIN, &mut serving).await.is_err() {
+            tracing::warn!("requests were still under way and are cut off");
+            serving.abort();
+        }
+        for tasks in [&background, &app.tasks] {
+            tasks.close();
+            if tokio::time::timeout(DRAIN, tasks.wait()).await.is_err() {
+                tracing::warn!("background work was still under way and is cut off");
+            }
+        }
+        stop_recorder.cancel();
+        if recorder.await.is_err() {
+            tracing::error!("the audit writer ended early");
+        }
+        if let Err(error) = audit::anchor::close(&app.store, app.clock.now()).await {
+            tracing::error!(error = %chain(&error), "the audit segment could not be closed");
+        }
+        app.store.database().close().await;
+    }
+}

@@ -1,0 +1,222 @@
+//! Handing out access tokens that live, refreshing each of them exactly once.
+//!
+//! 1. Look at the live grant: is its access token good, old, or dead? ([`lease`], step `Wanted`.)
+//! 2. Good: open it and hand it out. Old: hand it out and renew it in the background. Dead: wait for the renewal.
+//! 3. In one process only one task renews a grant; everyone else waits for it ([`flights`]). The task outlives the
+//!    request that started it.
+//! 4. Among processes the row's lease decides: claim it, write the intent, commit ([`renew`], step `Claimed`).
+//! 5. Send, unless too little of the lease is left.
+//! 6. Commit the new tokens, conditional on fence and version, *before* anybody gets them; then go to 1.
+//! 7. The org ended the grant: the credential is dead, its ciphertext erased, and the next hand-out says which
+//!    command helps.
+//!
+//! Grants whose credential was disconnected or replaced are revoked at the org and erased ([`reconcile`]).
+
+pub mod flights;
+pub mod lease;
+pub mod reconcile;
+pub mod renew;
+pub mod store;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use applink_api::error::ResourceError;
+use applink_api::time::Timestamp;
+use applink_salesforce::OrgOrigin;
+use applink_salesforce::hosts::HostRefused;
+use secrecy::SecretString;
+use tokio::time::Instant;
+
+use self::lease::{Effect, Event, step};
+use crate::app::App;
+use crate::credentials::{self, Credential};
+use crate::db::StoreError;
+use crate::error::ApiError;
+use crate::vault::VaultError;
+
+/// How long a hand-out waits for a renewal that another process is at.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// How often it looks meanwhile.
+const LOOK_AGAIN: Duration = Duration::from_millis(40);
+
+/// A live access token and where it is good.
+#[derive(Clone, Debug)]
+pub struct FreshToken {
+    /// The token.
+    pub access_token: SecretString,
+    /// The one origin it may be sent to.
+    pub instance: OrgOrigin,
+    /// The org, 18 characters.
+    pub org_id: String,
+    /// Its version: report it when the org refuses it.
+    pub version: i64,
+    /// When it ends, as far as known.
+    pub expires_at: Timestamp,
+}
+
+/// No token can be handed out.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum TokenError {
+    /// There is nothing live under this name.
+    #[error("there is no live grant")]
+    NotLive,
+    /// The org ended the grant.
+    #[error("{}", .0.message)]
+    ReauthRequired(ResourceError),
+    /// The org can't be asked now.
+    #[error("the org gives no new token at the moment")]
+    RetryAfter(Duration),
+    /// The stored instance URL is not one we may call any more.
+    #[error("the org's URL may not be called")]
+    Host(#[source] HostRefused),
+    /// The database failed.
+    #[error("the grant can't be read or written")]
+    Store(#[source] StoreError),
+    /// The vault failed.
+    #[error("the token can't be opened or sealed")]
+    Vault(#[source] VaultError),
+    /// A renewal failed for one of the reasons above.
+    #[error("the renewal failed")]
+    Renewal(#[source] Arc<TokenError>),
+}
+
+impl From<StoreError> for TokenError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<VaultError> for TokenError {
+    fn from(error: VaultError) -> Self {
+        Self::Vault(error)
+    }
+}
+
+impl From<TokenError> for ApiError {
+    fn from(error: TokenError) -> Self {
+        match error {
+            TokenError::NotLive => {
+                Self::unavailable("The row is changing; try again.", Duration::from_secs(1))
+            }
+            TokenError::ReauthRequired(error) => reauth(error.message),
+            TokenError::RetryAfter(wait) => retry_after(wait),
+            TokenError::Store(error) => error.into(),
+            TokenError::Vault(error) => error.into(),
+            TokenError::Renewal(error) => of_renewal(&error),
+            error @ TokenError::Host(_) => Self::org_unreachable(
+                "The org's URL is neither a Salesforce host nor listed by the operator.",
+            )
+            .caused_by(error),
+        }
+    }
+}
+
+fn reauth(message: String) -> ApiError {
+    ApiError::new(
+        http::StatusCode::UNPROCESSABLE_ENTITY,
+        applink_api::error::error_id::REAUTH_REQUIRED,
+        message,
+    )
+}
+
+fn retry_after(wait: Duration) -> ApiError {
+    ApiError::unavailable("The org gives no new access token at the moment; try again later.", wait)
+}
+
+/// A shared error can't be taken apart: its kind decides, its text goes to the log.
+fn of_renewal(error: &Arc<TokenError>) -> ApiError {
+    let cause = TokenError::Renewal(Arc::clone(error));
+    match error.as_ref() {
+        TokenError::ReauthRequired(error) => reauth(error.message.clone()),
+        TokenError::RetryAfter(wait) => retry_after(*wait),
+        TokenError::Store(error) if error.is_unavailable() => ApiError::unavailable(
+            "The database can't be reached; try again in a moment.",
+            Duration::from_secs(5),
+        )
+        .caused_by(cause),
+        _ => ApiError::internal(cause),
+    }
+}
+
+/// A live access token of a connection or authorization.
+///
+/// # Errors
+/// [`TokenError`].
+pub async fn fresh_access_token(app: &App, credential: &Credential) -> Result<FreshToken, TokenError> {
+    hand_out(app, credential, None).await
+}
+
+/// A token newer than the version `rejected`, which the org refused.
+///
+/// # Errors
+/// [`TokenError`].
+pub async fn replace_rejected(
+    app: &App,
+    credential: &Credential,
+    rejected: i64,
+) -> Result<FreshToken, TokenError> {
+    hand_out(app, credential, Some(rejected)).await
+}
+
+/// A token newer than the one now in use, which a client says the org refused. A very young one is handed out
+/// again: the client saw an older one.
+///
+/// # Errors
+/// [`TokenError`].
+pub async fn replace_current(app: &App, credential: &Credential) -> Result<FreshToken, TokenError> {
+    let grant = store::live(app.store.reader(), credential.addon, credential.id).await?;
+    hand_out(app, credential, grant.map(|grant| grant.token_version)).await
+}
+
+/// Steps 1 to 3, until there is something to hand out.
+async fn hand_out(
+    app: &App,
+    credential: &Credential,
+    rejected: Option<i64>,
+) -> Result<FreshToken, TokenError> {
+    let patience = Instant::now() + PATIENCE;
+    loop {
+        let Some(grant) = store::live(app.store.reader(), credential.addon, credential.id).await? else {
+            return Err(not_live(app, credential).await);
+        };
+        let now = app.clock.now();
+        match step(&grant.lease()?, Event::Wanted { now, rejected }).1 {
+            Effect::HandOut => return open(app, &grant).await,
+            Effect::HandOutAndRenew => {
+                app.flights.start(app, &grant, None);
+                return open(app, &grant).await;
+            }
+            Effect::Renew => app.flights.start(app, &grant, rejected).wait().await?,
+            Effect::RetryAfter(wait) => return Err(TokenError::RetryAfter(wait)),
+            _ => tokio::time::sleep(LOOK_AGAIN).await,
+        }
+        if Instant::now() >= patience {
+            return Err(TokenError::RetryAfter(Duration::from_secs(5)));
+        }
+    }
+}
+
+async fn open(app: &App, grant: &store::Model) -> Result<FreshToken, TokenError> {
+    let sealed = grant.access_token.as_ref().ok_or(TokenError::NotLive)?;
+    let access_token = app.vault.open_sealed(grant.place("access_token"), sealed).await?;
+    Ok(FreshToken {
+        access_token,
+        instance: app.hosts.instance(&grant.instance_url).map_err(TokenError::Host)?,
+        org_id: grant.org_id.clone(),
+        version: grant.token_version,
+        expires_at: Timestamp::from_micros(grant.expires_at),
+    })
+}
+
+/// The credential's own word for why nothing is live.
+async fn not_live(app: &App, credential: &Credential) -> TokenError {
+    match credentials::store::find_by_id(app.store.reader(), credential.addon, credential.id).await {
+        Ok(found) => match found.as_ref().and_then(Credential::error) {
+            Some(error) => TokenError::ReauthRequired(error.clone()),
+            None => TokenError::NotLive,
+        },
+        Err(error) => error.into(),
+    }
+}

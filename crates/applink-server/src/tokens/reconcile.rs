@@ -1,0 +1,85 @@
+//! Grants whose credential was disconnected or replaced: revoked at the org, then erased.
+
+use std::time::Duration;
+
+use applink_salesforce::oauth::TokenFailure;
+
+use super::store::{self, Model};
+use crate::addons;
+use crate::app::App;
+use crate::audit::{Actor, Entry};
+use crate::credentials::{self, flow};
+use crate::db::StoreError;
+use crate::db::claim::Claim;
+use crate::error::chain;
+use crate::reconcilers::{Status, StepError};
+
+/// How long one revocation may take, with room for a slow org.
+const LEASE: Duration = Duration::from_secs(60);
+/// Grants taken at a time.
+const BATCH: u32 = 16;
+/// Tries before the grant is erased without the org's confirmation: 2, 4, 8, … 128 s, about four minutes in all.
+const TRIES: i64 = 7;
+
+/// Revokes what is due.
+///
+/// # Errors
+/// [`StepError`] when the database fails.
+pub async fn revoke_due(app: &App) -> Result<Status, StepError> {
+    let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: BATCH };
+    let grants = app.store.database().claim_due::<Model>(store::TO_REVOKE, claim).await?;
+    let mut status = Status::default();
+    for grant in grants {
+        revoke_one(app, &grant).await?;
+        status.done += 1;
+    }
+    Ok(status)
+}
+
+async fn revoke_one(app: &App, grant: &Model) -> Result<(), StepError> {
+    let detail = match revoke(app, grant).await {
+        Ok(()) => "revoked at the org",
+        Err(reason) if grant.failures + 1 < TRIES => {
+            tracing::warn!(grant = %grant.id, %reason, "a grant could not be revoked; trying again");
+            let pause =
+                Duration::from_secs(2_u64.saturating_pow(u32::try_from(grant.failures + 1).unwrap_or(8)));
+            let tx = app.store.begin().await?;
+            store::retry_revoking(&*tx, grant, app.clock.now().plus(pause)).await?;
+            return Ok(tx.commit().await?);
+        }
+        Err(reason) => {
+            tracing::error!(grant = %grant.id, %reason, "a grant is erased though the org did not confirm its revocation");
+            "the org did not confirm the revocation"
+        }
+    };
+    Ok(erase(app, grant, detail).await?)
+}
+
+/// A refresh token ends its access tokens too; a JWT credential has only an access token.
+async fn revoke(app: &App, grant: &Model) -> Result<(), String> {
+    let column = if grant.refresh_token.is_some() { "refresh_token" } else { "access_token" };
+    let sealed = grant.refresh_token.as_ref().or(grant.access_token.as_ref());
+    let Some(sealed) = sealed else { return Ok(()) };
+    let token = app.vault.open_sealed(grant.place(column), sealed).await.map_err(|error| chain(&error))?;
+    let instance = app.hosts.instance(&grant.instance_url).map_err(|error| chain(&error))?;
+    app.oauth.revoke(&instance, &token).await.map_err(|error: TokenFailure| chain(&error))
+}
+
+/// The ciphertext goes; when it was the last grant of a credential that is being disconnected, that is done too.
+async fn erase(app: &App, grant: &Model, detail: &str) -> Result<(), StoreError> {
+    let mut tx = app.store.begin().await?;
+    addons::store::lock(&*tx, grant.addon()).await?;
+    store::erase(&*tx, grant.id).await?;
+    let found = credentials::store::find_by_id(&*tx, grant.addon(), grant.credential_id.0).await?;
+    if let Some(mut credential) = found
+        && !store::any_left(&*tx, grant.credential_id).await?
+    {
+        flow::disconnected(&mut credential, app.clock.now());
+        credentials::store::save(&*tx, &credential).await?;
+    }
+    tx.audit(
+        Entry::new(&Actor::system(), "grant.erased", grant.addon(), grant.credential_id.0)
+            .with_detail(detail),
+    );
+    tx.commit().await
+}

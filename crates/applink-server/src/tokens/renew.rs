@@ -1,0 +1,266 @@
+//! Steps 4 to 7: one renewal of one grant.
+
+use std::time::Duration;
+
+use applink_api::connection::ConnectionMethod;
+use applink_salesforce::oauth::{OAuthClient, Outcome, Refusal, TokenFailure, Tokens};
+use tokio::time::Instant;
+
+use super::TokenError;
+use super::lease::{DEADLINE, Effect, Event, LEASE, LEAST_LEFT, LeaseState, step};
+use super::store::{self, Model, RenewedTokens};
+use crate::addons;
+use crate::app::App;
+use crate::audit::{Actor, Entry};
+use crate::config::LoginClient;
+use crate::credentials::{self, Credential, State, flow};
+use crate::db::claim::Claim;
+use crate::db::{StoreError, Tx};
+
+/// How often a commit of fresh tokens is tried while the lease lasts.
+const COMMIT_TRIES: u32 = 4;
+/// The pause between those tries.
+const COMMIT_PAUSE: Duration = Duration::from_millis(500);
+
+/// What happened at the org.
+#[derive(Debug)]
+enum Answer {
+    Tokens(Box<Tokens>),
+    Failure(TokenFailure),
+    /// Nothing was sent, for a reason of our own.
+    Unable(TokenError),
+}
+
+/// Renews the grant unless somebody else is at it, or did so since `seen` was read.
+///
+/// # Errors
+/// [`TokenError`]; the row says what may be tried next.
+pub(super) async fn renew(app: &App, seen: &Model, rejected: Option<i64>) -> Result<(), TokenError> {
+    let rejected = rejected == Some(seen.token_version);
+    let Some(held) = claim(app, seen, rejected).await? else { return Ok(()) };
+    match held.effect {
+        Effect::Send { last_chance } => {
+            if last_chance {
+                tracing::warn!(grant = %seen.id, "a grant in doubt gets its one last-chance refresh");
+            }
+            let answer = send(app, &held).await;
+            record(app, held, answer).await
+        }
+        Effect::Reauth => bury(app, &held.grant, "The org gave no answer to the last refresh.").await,
+        _ => Ok(()),
+    }
+}
+
+/// The lease, with what it allows.
+#[derive(Debug)]
+struct Held {
+    grant: Model,
+    state: LeaseState,
+    effect: Effect,
+    since: Instant,
+}
+
+/// Step 4: lease and intent in one commit.
+async fn claim(app: &App, seen: &Model, rejected: bool) -> Result<Option<Held>, TokenError> {
+    let since = Instant::now();
+    let tx = app.store.begin().await?;
+    let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: 1 };
+    let database = app.store.database();
+    let claimed = database.claim_one::<Model>(&tx, store::TO_RENEW, &seen.id.to_string(), claim).await?;
+    let Some(grant) = claimed else { return Ok(None) };
+    let event = Event::Claimed { now: app.clock.now(), seen: seen.token_version, rejected };
+    let (state, effect) = step(&grant.lease()?, event);
+    store::save_lease(&*tx, &grant, &state).await?;
+    tx.commit().await?;
+    Ok(Some(Held { grant, state, effect, since }))
+}
+
+/// Step 5.
+async fn send(app: &App, held: &Held) -> Answer {
+    if LEASE.saturating_sub(held.since.elapsed()) < LEAST_LEFT {
+        return Answer::Unable(TokenError::RetryAfter(Duration::from_secs(1)));
+    }
+    match ask(app, &held.grant).await {
+        Ok(Ok(tokens)) => Answer::Tokens(Box::new(tokens)),
+        Ok(Err(failure)) => Answer::Failure(failure),
+        Err(error) => Answer::Unable(error),
+    }
+}
+
+async fn ask(app: &App, grant: &Model) -> Result<Result<Tokens, TokenFailure>, TokenError> {
+    let request = async {
+        match grant.connection_method()? {
+            ConnectionMethod::OAuth => refresh(app, grant).await,
+            ConnectionMethod::Jwt => assert_again(app, grant).await,
+        }
+    };
+    match tokio::time::timeout(DEADLINE + Duration::from_secs(1), request).await {
+        Ok(result) => result,
+        // The client has its own deadline; this one is for a client that doesn't keep it.
+        Err(_) => Err(TokenError::RetryAfter(DEADLINE)),
+    }
+}
+
+async fn refresh(app: &App, grant: &Model) -> Result<Result<Tokens, TokenFailure>, TokenError> {
+    let sealed = grant.refresh_token.as_ref().ok_or(TokenError::NotLive)?;
+    let refresh_token = app.vault.open_sealed(grant.place("refresh_token"), sealed).await?;
+    let instance = app.hosts.instance(&grant.instance_url).map_err(TokenError::Host)?;
+    let client = app.config.oauth.client_by_id(&grant.client_id).map(LoginClient::oauth_client);
+    let client = client
+        .unwrap_or_else(|| OAuthClient { consumer_key: grant.client_id.clone(), consumer_secret: None });
+    Ok(app.oauth.refresh(&instance, &client, &refresh_token).await)
+}
+
+async fn assert_again(app: &App, grant: &Model) -> Result<Result<Tokens, TokenFailure>, TokenError> {
+    let sealed = grant.private_key.as_ref().ok_or(TokenError::NotLive)?;
+    let private_key = app.vault.open_sealed(grant.place("private_key"), sealed).await?;
+    let login = app.hosts.instance(&grant.login_origin).map_err(TokenError::Host)?;
+    let request = crate::oauth::jwt::AssertionRequest {
+        client_id: grant.client_id.clone(),
+        username: grant.username.clone(),
+        login,
+    };
+    match crate::oauth::jwt::assert(app, request, private_key).await {
+        Ok(assertion) => Ok(app.oauth.jwt_bearer(&assertion).await),
+        // It was read and used once already, when it was stored.
+        Err(_) => Err(TokenError::NotLive),
+    }
+}
+
+/// Steps 6 and 7.
+async fn record(app: &App, held: Held, answer: Answer) -> Result<(), TokenError> {
+    let (fence, now) = (held.grant.fence, app.clock.now());
+    match answer {
+        Answer::Tokens(tokens) => keep(app, &held, *tokens).await,
+        Answer::Unable(error) => {
+            settle(app, &held, Event::NotSent { fence, now }).await?;
+            Err(error)
+        }
+        Answer::Failure(failure) => {
+            let ends_grant = failure.refusal().is_some_and(Refusal::ends_grant);
+            let event = match failure.outcome() {
+                Outcome::NotSent => Event::NotSent { fence, now },
+                Outcome::Answered(_) => Event::Refused { fence, now, ends_grant },
+                Outcome::Unknown => Event::Unanswered { fence, now },
+            };
+            tracing::warn!(grant = %held.grant.id, error = %crate::error::chain(&failure), "a token refresh failed");
+            if ends_grant {
+                return bury(app, &held.grant, &format!("The org ended the grant ({failure}).")).await;
+            }
+            let state = settle(app, &held, event).await?;
+            Err(TokenError::RetryAfter(state.not_before.map_or(LEASE, |time| time.since(now))))
+        }
+    }
+}
+
+async fn settle(app: &App, held: &Held, event: Event) -> Result<LeaseState, StoreError> {
+    let (state, _) = step(&LeaseState { fence: held.grant.fence, ..held.state.clone() }, event);
+    let tx = app.store.begin().await?;
+    store::save_lease(&*tx, &held.grant, &state).await?;
+    tx.commit().await?;
+    Ok(state)
+}
+
+/// Step 6: nobody gets the new access token before the new refresh token is durable.
+async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> {
+    let now = app.clock.now();
+    let event = Event::Renewed {
+        fence: held.grant.fence,
+        now,
+        lifetime: app.config.token_lifetime,
+        rotated: tokens.refresh_token.is_some(),
+    };
+    let (state, _) = step(&held.state, event);
+    let renewed = sealed(app, &held.grant, &tokens).await?;
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match commit(app, &held.grant, &state, renewed.clone()).await {
+            Ok(true) => return Ok(()),
+            Ok(false) => {
+                tracing::error!(grant = %held.grant.id, "a refresh came too late: its lease was lost");
+                return Ok(());
+            }
+            Err(error) if tries < COMMIT_TRIES && held.since.elapsed() < LEASE => {
+                tracing::warn!(grant = %held.grant.id, error = %crate::error::chain(&error), "new tokens could not be committed; trying again");
+                tokio::time::sleep(COMMIT_PAUSE).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+async fn sealed(app: &App, grant: &Model, tokens: &Tokens) -> Result<RenewedTokens, TokenError> {
+    let refresh_token = match &tokens.refresh_token {
+        Some(token) => Some(app.vault.seal(grant.place("refresh_token"), token).await?),
+        None => None,
+    };
+    Ok(RenewedTokens {
+        access_token: app.vault.seal(grant.place("access_token"), &tokens.access_token).await?,
+        refresh_token,
+        instance_url: followed_instance(app, grant, tokens),
+    })
+}
+
+/// An org may move; it is followed only to a host we may call, and only as the same org.
+fn followed_instance(app: &App, grant: &Model, tokens: &Tokens) -> String {
+    let same_org = tokens.identity(&app.hosts).is_ok_and(|identity| identity.org_id.as_str() == grant.org_id);
+    match tokens.instance(&app.hosts) {
+        Ok(instance) if same_org => instance.as_str().to_owned(),
+        _ => grant.instance_url.clone(),
+    }
+}
+
+async fn commit(
+    app: &App,
+    grant: &Model,
+    state: &LeaseState,
+    renewed: RenewedTokens,
+) -> Result<bool, StoreError> {
+    let moved = renewed.instance_url != grant.instance_url;
+    let mut tx = app.store.begin().await?;
+    if moved {
+        follow(&tx, grant, &renewed.instance_url).await?;
+    }
+    if !store::save_tokens(&*tx, grant, state, renewed).await? {
+        return Ok(false);
+    }
+    tx.audit(Entry::new(&Actor::system(), "grant.refreshed", grant.addon(), grant.credential_id.0));
+    tx.commit().await?;
+    Ok(true)
+}
+
+async fn follow(tx: &Tx, grant: &Model, instance_url: &str) -> Result<(), StoreError> {
+    addons::store::lock(&**tx, grant.addon()).await?;
+    let found = credentials::store::find_by_id(&**tx, grant.addon(), grant.credential_id.0).await?;
+    if let Some(mut credential) = found
+        && let State::Live(org) = &mut credential.state
+    {
+        instance_url.clone_into(&mut org.instance_url);
+        credentials::store::save(&**tx, &credential).await?;
+    }
+    Ok(())
+}
+
+/// Step 7: the grant is over. Its ciphertext goes, and the credential says which command helps.
+async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), TokenError> {
+    let mut tx = app.store.begin().await?;
+    addons::store::lock(&*tx, grant.addon()).await?;
+    let current = store::live(&*tx, grant.addon(), grant.credential_id.0).await?;
+    if !current.is_some_and(|current| current.id == grant.id && current.fence == grant.fence) {
+        return Ok(());
+    }
+    store::erase(&*tx, grant.id).await?;
+    let found = credentials::store::find_by_id(&*tx, grant.addon(), grant.credential_id.0).await?;
+    let mut error = None;
+    if let Some(mut credential) = found {
+        flow::die(&mut credential, why, app.clock.now());
+        credentials::store::save(&*tx, &credential).await?;
+        error = Credential::error(&credential).cloned();
+    }
+    tx.audit(
+        Entry::new(&Actor::system(), "grant.dead", grant.addon(), grant.credential_id.0).with_detail(why),
+    );
+    tx.commit().await?;
+    Err(error.map_or(TokenError::NotLive, TokenError::ReauthRequired))
+}

@@ -1,0 +1,276 @@
+//! Who calls. A handler that takes one of these extractors can't run without the right, and gets what was loaded on
+//! the way.
+//!
+//! | extractor | credentials | for |
+//! |---|---|---|
+//! | [`RequireApp`] | add-on token | run-time routes: hand-out, refresh, invocations |
+//! | [`RequireReader`] | add-on token, or API key `manage` | lists and records |
+//! | [`RequireManager`] | API key `manage`, or add-on token and fresh `x-addon-sso` | everything that changes |
+//! | [`RequireOperator`] | API key `operate`, or the configured operator key | `/operator` |
+//!
+//! The add-on token sits in every dyno, so by itself it changes nothing. Credentials that are missing, wrong or
+//! void get the same 401; right ones towards another add-on get the same 404 as an add-on that does not exist.
+
+mod sso;
+
+use applink_api::headers::{ADDON_SSO, APP_UUID};
+use applink_api::ids::{AddonId, AppUuid};
+use applink_api::operator::{API_KEY_PREFIX, Scope};
+use aws_lc_rs::digest::{SHA256, digest};
+use axum::extract::{FromRequestParts, RawPathParams};
+use http::HeaderMap;
+use http::header::AUTHORIZATION;
+use http::request::Parts;
+use secrecy::{ExposeSecret as _, SecretString};
+use subtle::ConstantTimeEq as _;
+
+use crate::addons::{self, Addon, AttachedApp, Attachment};
+use crate::api_keys::{self, ApiKey};
+use crate::app::App;
+use crate::audit::{Actor, ActorKind};
+use crate::error::ApiError;
+use crate::vault::hex;
+
+/// An app with its add-on token.
+#[derive(Clone, Debug)]
+pub struct RequireApp {
+    /// The attachment the token belongs to.
+    pub attachment: Attachment,
+    /// Who it is, for the audit log.
+    pub actor: Actor,
+    /// It also sent `x-addon-sso`: a management client at work, not an app.
+    pub for_management: bool,
+}
+
+/// Anybody who may see the add-on's records.
+#[derive(Clone, Debug)]
+pub struct RequireReader {
+    /// The add-on.
+    pub addon: Addon,
+    /// The app, when a token names it.
+    pub attachment: Option<Attachment>,
+    /// Who it is.
+    pub actor: Actor,
+    /// Not an app at run time: no tokens in the answers.
+    pub for_management: bool,
+}
+
+/// Somebody who may change the add-on's records.
+#[derive(Clone, Debug)]
+pub struct RequireManager {
+    /// The add-on.
+    pub addon: Addon,
+    /// The app the change is made through, when one is named or there is only one.
+    pub app: Option<AttachedApp>,
+    /// Who it is; an e-mail where there is one.
+    pub actor: Actor,
+}
+
+/// An operator.
+#[derive(Clone, Debug)]
+pub struct RequireOperator {
+    /// Who it is.
+    pub actor: Actor,
+}
+
+/// SHA-256 in hexadecimal: how tokens and keys are stored. They are 256 random bits, so a plain hash will do.
+pub fn hash_of(secret: &SecretString) -> String {
+    hex(digest(&SHA256, secret.expose_secret().as_bytes()).as_ref())
+}
+
+enum Caller {
+    Token(Attachment),
+    Key(ApiKey),
+}
+
+const WHO: &str =
+    "Send `Authorization: Bearer` with the add-on's token (its config var ends in _TOKEN) or an API key.";
+
+async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
+    let refused = || ApiError::unauthorized(WHO);
+    let secret = bearer(headers).ok_or_else(refused)?;
+    let hash = hash_of(&secret);
+    if secret.expose_secret().starts_with(API_KEY_PREFIX) {
+        let key = api_keys::store::find_live(app.store.reader(), &hash, app.clock.now()).await?;
+        return key.map(Caller::Key).ok_or_else(refused);
+    }
+    let attachment = addons::store::attachment_by_token(app.store.reader(), &hash).await?;
+    attachment.map(Caller::Token).ok_or_else(refused)
+}
+
+fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+    let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
+    let (scheme, token) = value.split_once(' ')?;
+    let token = token.trim();
+    (scheme.eq_ignore_ascii_case("bearer") && !token.is_empty()).then(|| SecretString::from(token))
+}
+
+async fn addon_in_path(parts: &mut Parts, app: &App) -> Option<AddonId> {
+    let params = RawPathParams::from_request_parts(parts, app).await.ok()?;
+    params.iter().find(|(name, _)| *name == "addon").and_then(|(_, value)| value.parse().ok())
+}
+
+/// The attachment's app must be the one the caller says it is.
+fn ensure_app(headers: &HeaderMap, attachment: &Attachment) -> Result<(), ApiError> {
+    match app_uuid(headers)? {
+        Some(named) if named != attachment.app.id => Err(ApiError::forbidden(format!(
+            "This token belongs to the app `{}`, but x-app-uuid names another: set HEROKU_APP_ID to {}.",
+            attachment.app.name, attachment.app.id
+        ))),
+        _ => Ok(()),
+    }
+}
+
+fn app_uuid(headers: &HeaderMap) -> Result<Option<AppUuid>, ApiError> {
+    let Some(value) = headers.get(APP_UUID) else { return Ok(None) };
+    let parsed = value.to_str().ok().and_then(|text| text.trim().parse().ok());
+    parsed.map(Some).ok_or_else(|| {
+        ApiError::bad_request("The header x-app-uuid is not a uuid: set HEROKU_APP_ID to the app's id.")
+    })
+}
+
+fn app_actor(attachment: &Attachment) -> Actor {
+    Actor::new(ActorKind::App, format!("{} ({})", attachment.app.name, attachment.prefix))
+}
+
+fn key_actor(key: &ApiKey) -> Actor {
+    Actor::new(ActorKind::ApiKey, key.owner.clone())
+}
+
+impl FromRequestParts<App> for RequireApp {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let addon = addon_in_path(parts, app).await;
+        let attachment = match caller(app, &parts.headers).await? {
+            Caller::Token(attachment) => attachment,
+            Caller::Key(_) => {
+                return Err(ApiError::unauthorized("Only the add-on's token works here, not an API key."));
+            }
+        };
+        if addon != Some(attachment.addon.id) {
+            return Err(ApiError::not_found());
+        }
+        ensure_app(&parts.headers, &attachment)?;
+        let actor = app_actor(&attachment);
+        Ok(Self { attachment, actor, for_management: parts.headers.contains_key(ADDON_SSO) })
+    }
+}
+
+impl FromRequestParts<App> for RequireReader {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let addon = addon_in_path(parts, app).await;
+        match caller(app, &parts.headers).await? {
+            Caller::Token(attachment) if addon == Some(attachment.addon.id) => {
+                ensure_app(&parts.headers, &attachment)?;
+                Ok(Self {
+                    addon: attachment.addon.clone(),
+                    actor: app_actor(&attachment),
+                    attachment: Some(attachment),
+                    for_management: parts.headers.contains_key(ADDON_SSO),
+                })
+            }
+            Caller::Key(key) if key.scope == Scope::Manage && key.addon.is_some() && key.addon == addon => {
+                let addon = addon_of(app, &key).await?;
+                Ok(Self { addon, attachment: None, actor: key_actor(&key), for_management: true })
+            }
+            Caller::Token(_) | Caller::Key(_) => Err(ApiError::not_found()),
+        }
+    }
+}
+
+impl FromRequestParts<App> for RequireManager {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let addon = addon_in_path(parts, app).await;
+        match caller(app, &parts.headers).await? {
+            Caller::Token(attachment) if addon == Some(attachment.addon.id) => {
+                ensure_app(&parts.headers, &attachment)?;
+                let actor = signed_on(app, &parts.headers, &attachment)?;
+                Ok(Self { addon: attachment.addon, app: Some(attachment.app), actor })
+            }
+            Caller::Key(key) if key.scope == Scope::Manage && key.addon.is_some() && key.addon == addon => {
+                let addon = addon_of(app, &key).await?;
+                let through = through_app(app, &addon, &parts.headers).await?;
+                Ok(Self { addon, app: through, actor: key_actor(&key) })
+            }
+            Caller::Token(_) | Caller::Key(_) => Err(ApiError::not_found()),
+        }
+    }
+}
+
+/// A token alone changes nothing: single sign-on must say, lately, that a person is behind it.
+fn signed_on(app: &App, headers: &HeaderMap, attachment: &Attachment) -> Result<Actor, ApiError> {
+    let access = &app.config.access;
+    let given = headers.get(ADDON_SSO);
+    if let (Some(salt), Some(header)) = (&access.sso_salt, given) {
+        let signed = sso::verify(header.as_bytes(), salt, attachment.addon.id, app.clock.now());
+        if let Ok(person) = signed {
+            return Ok(Actor::new(ActorKind::Claimed, person));
+        }
+        if !access.allow_token_management {
+            return signed.map(|person| Actor::new(ActorKind::Claimed, person)).map_err(|error| {
+                ApiError::unauthorized(format!("The single sign-on in x-addon-sso does not count: {error}."))
+            });
+        }
+    }
+    if access.allow_token_management {
+        return Ok(app_actor(attachment));
+    }
+    Err(ApiError::unauthorized(
+        "The add-on's token alone changes nothing: send an API key with scope `manage`, or x-addon-sso with it.",
+    ))
+}
+
+async fn addon_of(app: &App, key: &ApiKey) -> Result<Addon, ApiError> {
+    let id = key.addon.ok_or_else(ApiError::not_found)?;
+    addons::store::find_addon(app.store.reader(), id).await?.ok_or_else(ApiError::not_found)
+}
+
+/// The app a key's holder works through: the one named, else the only one.
+async fn through_app(app: &App, addon: &Addon, headers: &HeaderMap) -> Result<Option<AttachedApp>, ApiError> {
+    let mut attached: Vec<AttachedApp> = addons::store::attachments_of(app.store.reader(), addon.id)
+        .await?
+        .into_iter()
+        .map(|found| found.app)
+        .collect();
+    match app_uuid(headers)? {
+        Some(named) => match attached.into_iter().find(|attached| attached.id == named) {
+            Some(found) => Ok(Some(found)),
+            None => Err(ApiError::forbidden("The app that x-app-uuid names is not attached to this add-on.")),
+        },
+        None => {
+            attached.dedup_by_key(|attached| attached.id);
+            Ok(if attached.len() == 1 { attached.pop() } else { None })
+        }
+    }
+}
+
+impl FromRequestParts<App> for RequireOperator {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
+        let refused = || ApiError::unauthorized("Send `Authorization: Bearer` with an operator key.");
+        let secret = bearer(&parts.headers).ok_or_else(refused)?;
+        if let Some(configured) = &app.config.access.operator_key
+            && same(&hash_of(configured), &hash_of(&secret))
+        {
+            return Ok(Self { actor: Actor::new(ActorKind::Operator, "the configured operator key") });
+        }
+        let key = api_keys::store::find_live(app.store.reader(), &hash_of(&secret), app.clock.now()).await?;
+        match key {
+            Some(key) if key.scope == Scope::Operate => {
+                Ok(Self { actor: Actor::new(ActorKind::Operator, key.owner) })
+            }
+            _ => Err(refused()),
+        }
+    }
+}
+
+/// In constant time.
+pub(crate) fn same(a: &str, b: &str) -> bool {
+    a.as_bytes().ct_eq(b.as_bytes()).into()
+}

@@ -1,0 +1,134 @@
+//! `x-addon-sso`: base64 of the JSON that Heroku's `GET /apps/{app}/addons/{addon}/sso` answers. Its digest covers
+//! the resource id, the salt and the time, nothing else: e-mail and user id are what the caller *claims*.
+//!
+//! `resource_token = sha1(resource_id ":" salt ":" timestamp)` (Heroku, "Add-on Single Sign-on").
+
+use std::time::Duration;
+
+use applink_api::ids::AddonId;
+use applink_api::time::Timestamp;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::{ExposeSecret as _, SecretString};
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::same;
+use crate::vault::hex;
+
+/// How old a sign-on may be.
+const FRESH: Duration = Duration::from_secs(5 * 60);
+/// How far its clock may be ahead of ours.
+const AHEAD: Duration = Duration::from_secs(60);
+
+/// A sign-on does not count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum SsoError {
+    #[error("it is not base64 of the JSON that the Platform API's sso call answers")]
+    Unreadable,
+    #[error("it is for another add-on")]
+    OtherAddon,
+    #[error("it is more than five minutes old; fetch a new one")]
+    Stale,
+    #[error("its signature is wrong")]
+    Signature,
+}
+
+#[derive(Deserialize)]
+struct Blob {
+    params: Params,
+}
+
+#[derive(Deserialize)]
+struct Params {
+    resource_id: Option<String>,
+    id: Option<String>,
+    resource_token: Option<String>,
+    token: Option<String>,
+    timestamp: Value,
+    email: Option<String>,
+    user_id: Option<String>,
+}
+
+/// Whom the caller claims to be, once the signature is right and fresh.
+pub(super) fn verify(
+    header: &[u8],
+    salt: &SecretString,
+    addon: AddonId,
+    now: Timestamp,
+) -> Result<String, SsoError> {
+    let json = STANDARD.decode(header).map_err(|_| SsoError::Unreadable)?;
+    let Blob { params } = serde_json::from_slice(&json).map_err(|_| SsoError::Unreadable)?;
+    let resource = params.resource_id.as_deref().or(params.id.as_deref()).ok_or(SsoError::Unreadable)?;
+    let timestamp = seconds(&params.timestamp).ok_or(SsoError::Unreadable)?;
+    let token = params.resource_token.as_deref().or(params.token.as_deref()).ok_or(SsoError::Unreadable)?;
+    if resource.parse::<AddonId>() != Ok(addon) {
+        return Err(SsoError::OtherAddon);
+    }
+    let signed = format!("{resource}:{}:{timestamp}", salt.expose_secret());
+    if !same(&hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, signed.as_bytes()).as_ref()), &token.to_ascii_lowercase())
+    {
+        return Err(SsoError::Signature);
+    }
+    let issued = Timestamp::from_seconds(timestamp);
+    if now.since(issued) > FRESH || issued.since(now) > AHEAD {
+        return Err(SsoError::Stale);
+    }
+    Ok(params.email.or(params.user_id).unwrap_or_else(|| "unknown".to_owned()))
+}
+
+fn seconds(value: &Value) -> Option<i64> {
+    match value {
+        Value::Number(number) => number.as_i64(),
+        Value::String(text) => text.parse().ok(),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ADDON: &str = "01234567-89ab-4def-8123-456789abcdef";
+
+    fn blob(token: &str, timestamp: i64) -> String {
+        let json = serde_json::json!({"action": "https://a/sso/login", "method": "post", "params": {
+            "resource_id": ADDON, "resource_token": token, "timestamp": timestamp, "email": "dev@acme.example"}});
+        STANDARD.encode(json.to_string())
+    }
+
+    fn signature(timestamp: i64) -> String {
+        hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, format!("{ADDON}:salt:{timestamp}").as_bytes()).as_ref())
+    }
+
+    fn check(blob: &str, now: i64) -> Result<String, SsoError> {
+        verify(blob.as_bytes(), &"salt".into(), ADDON.parse().unwrap(), Timestamp::from_seconds(now))
+    }
+
+    #[test]
+    fn a_fresh_and_signed_one_names_the_person() {
+        assert_eq!(check(&blob(&signature(1000), 1000), 1300).as_deref(), Ok("dev@acme.example"));
+    }
+
+    #[test]
+    fn stale_forged_foreign_and_garbled_ones_do_not_count() {
+        assert_eq!(check(&blob(&signature(1000), 1000), 1301), Err(SsoError::Stale));
+        assert_eq!(check(&blob(&signature(1000), 1000), 900), Err(SsoError::Stale));
+        assert_eq!(check(&blob(&signature(1001), 1000), 1000), Err(SsoError::Signature));
+        assert_eq!(check("%%%", 0), Err(SsoError::Unreadable));
+        let other = "01234567-89ab-4def-8123-000000000000".parse().unwrap();
+        let good = blob(&signature(1000), 1000);
+        let foreign = verify(good.as_bytes(), &"salt".into(), other, Timestamp::from_seconds(1000));
+        assert_eq!(foreign, Err(SsoError::OtherAddon));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_header_is_read_without_panic(bytes in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let _ = verify(&bytes, &"salt".into(), ADDON.parse().unwrap(), Timestamp::from_seconds(0));
+            let wrapped = STANDARD.encode(&bytes);
+            let _ = verify(wrapped.as_bytes(), &"salt".into(), ADDON.parse().unwrap(), Timestamp::from_seconds(0));
+        }
+    }
+}
