@@ -1,0 +1,82 @@
+//! Phase *authenticate*: is this call real?
+//!
+//! A Salesforce call goes through four steps:
+//!
+//! 1. What the two context headers say about each other is checked before anybody is asked ([`bind`](crate::bind)).
+//! 2. A [`Verifier`] says what the org's signed token proves. Today that is the control plane
+//!    ([`control_plane`]); a verifier with the orgs' keys at hand fits the same seam.
+//! 3. The client context is bound to what was proven, and the org's address overwritten.
+//! 4. A token that carries an id is used up ([`replay`]).
+//!
+//! A data action is verified by the control plane over its raw body ([`data_action`]).
+//! Whatever goes wrong, nothing is passed on unverified: no 200 of the control plane, no call.
+
+use std::pin::Pin;
+
+use applink_api::context::{ClientContext, RequestContext};
+use applink_api::ids::AppUuid;
+use applink_api::time::Timestamp;
+
+use crate::authenticate::replay::ReplayGuard;
+use crate::bind::{bind, ensure_consistent};
+use crate::classify::SalesforceCall;
+use crate::respond::{MeshError, Refusal};
+
+pub(crate) mod cache;
+pub(crate) mod control_plane;
+pub(crate) mod data_action;
+pub(crate) mod flight;
+pub(crate) mod replay;
+
+/// What a token proved.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verified {
+    /// The org that signed it.
+    pub org_id: String,
+    /// The user it was issued for; unknown when the control plane only said yes.
+    pub user_id: Option<String>,
+    /// Where that org is, as stored with its connection.
+    pub instance_url: Option<String>,
+    /// When it expires, if that is known.
+    pub expires_at: Option<Timestamp>,
+    /// Its `jti`: it may be used once.
+    pub token_id: Option<String>,
+}
+
+/// What comes out of [`Verifier::verify`].
+pub type Verdict<'a> = Pin<Box<dyn Future<Output = Result<Verified, MeshError>> + Send + 'a>>;
+
+/// Someone who can tell what the token in an `x-request-context` proves.
+pub trait Verifier: Send + Sync {
+    /// Verifies the token of `context`, in the name of the request `request_id`.
+    fn verify<'a>(&'a self, context: &'a RequestContext, request_id: &'a str) -> Verdict<'a>;
+}
+
+/// Verifies Salesforce calls.
+pub(crate) struct Authenticator {
+    pub(crate) verifier: Box<dyn Verifier>,
+    pub(crate) app: Option<AppUuid>,
+    pub(crate) replay: Option<ReplayGuard>,
+}
+
+impl Authenticator {
+    /// Steps 1 to 4. What comes back is what the app may believe.
+    pub(crate) async fn authenticate(
+        &self,
+        call: SalesforceCall,
+        request_id: &str,
+    ) -> Result<(ClientContext, Verified), MeshError> {
+        ensure_consistent(&call, request_id, self.app).map_err(MeshError::Refused)?;
+        let verified = self.verifier.verify(&call.request_context, request_id).await?;
+        let context = bind(call.client_context, &verified).map_err(MeshError::Refused)?;
+        self.use_up(&verified)?;
+        Ok((context, verified))
+    }
+
+    /// Last, so that a call refused for another reason does not use its token up.
+    fn use_up(&self, verified: &Verified) -> Result<(), MeshError> {
+        let (Some(replay), Some(token_id)) = (&self.replay, &verified.token_id) else { return Ok(()) };
+        let first = replay.use_once(&verified.org_id, token_id, verified.expires_at);
+        if first { Ok(()) } else { Err(MeshError::Refused(Refusal::Replayed)) }
+    }
+}

@@ -1,0 +1,30 @@
+//! Protocol upgrades (WebSocket): after the app's 101 both sides speak to each other, bytes in, bytes out.
+
+use hyper::upgrade::OnUpgrade;
+use hyper_util::rt::TokioIo;
+
+use crate::connection::InFlight;
+use crate::readiness::{Readiness, Stage};
+
+/// Connects both sides once both have changed protocol, until one ends or the mesh stops.
+pub(crate) fn spawn(client: OnUpgrade, app: OnUpgrade, readiness: Readiness, in_flight: InFlight) {
+    tokio::spawn(async move {
+        let _in_flight = in_flight;
+        tokio::select! {
+            () = join(client, app) => {}
+            () = readiness.reached(Stage::Stopped) => {}
+        }
+    });
+}
+
+async fn join(client: OnUpgrade, app: OnUpgrade) {
+    let (client, app) = match tokio::try_join!(client, app) {
+        Ok(sides) => sides,
+        Err(error) => {
+            tracing::debug!(%error, "an upgraded connection ended before it began");
+            return;
+        }
+    };
+    // Either side may break off at any time; that is how tunnels end.
+    let _ = tokio::io::copy_bidirectional(&mut TokioIo::new(client), &mut TokioIo::new(app)).await;
+}

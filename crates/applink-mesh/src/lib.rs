@@ -1,0 +1,27 @@
+#![doc = include_str!("../README.md")]
+
+mod authenticate;
+mod bind;
+pub mod bypass;
+pub mod child;
+pub mod classify;
+pub mod config;
+mod connection;
+mod control_plane;
+pub mod decide;
+mod forward;
+mod listener;
+mod mesh;
+pub mod path;
+mod pipeline;
+mod readiness;
+pub mod receive;
+mod record;
+mod respond;
+mod sanitize;
+
+pub use authenticate::{Verdict, Verified, Verifier};
+pub use control_plane::ControlPlaneConfigError;
+pub use mesh::{Mesh, MeshStartError, RunningMesh};
+pub use record::Counters;
+pub use respond::{MeshError, Refusal};

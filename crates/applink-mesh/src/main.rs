@@ -1,0 +1,166 @@
+//! `applink-mesh`, also installed as `heroku-applink-service-mesh`: configuration, app, port, and then the exit code
+//! of the app.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+
+use applink_mesh::child::ChildSignal;
+use applink_mesh::config::{Arguments, MeshConfig, Sources, USAGE, YAML_NAMES};
+use applink_mesh::{Mesh, MeshStartError, RunningMesh};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+
+/// The command line makes no sense, as with most programs.
+const EXIT_USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    match Arguments::parse(std::env::args_os().skip(1)) {
+        Ok(Arguments::Help) => say(USAGE),
+        Ok(Arguments::Version) => say(concat!("applink-mesh v", env!("CARGO_PKG_VERSION"))),
+        Ok(Arguments::Run { port, command }) => start(port, command),
+        Err(error) => fail(&error, EXIT_USAGE),
+    }
+}
+
+fn start(port: Option<u16>, command: Vec<std::ffi::OsString>) -> ExitCode {
+    log_to_stderr();
+    let yaml = match read_yaml() {
+        Ok(yaml) => yaml,
+        Err(error) => return fail(&error, 1),
+    };
+    let config = match MeshConfig::resolve(Sources { port, command, environment: &variable, yaml }) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, 1),
+    };
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(config)),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Name and text of the YAML file in the working directory, when there is one.
+fn read_yaml() -> Result<Option<(String, String)>, YamlReadError> {
+    for name in YAML_NAMES {
+        match std::fs::read_to_string(name) {
+            Ok(text) => return Ok(Some((name.to_owned(), text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(YamlReadError { name, source }),
+        }
+    }
+    Ok(None)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{name} can't be read; check that it is a UTF-8 text file this user may read")]
+struct YamlReadError {
+    name: &'static str,
+    source: std::io::Error,
+}
+
+/// `GO_LOG` is the public mesh's name of the level; `APPLINK_MESH_LOG=json` writes JSON lines.
+fn log_to_stderr() {
+    let level = variable("GO_LOG").and_then(|level| level.to_ascii_lowercase().parse().ok());
+    let lines = tracing_subscriber::fmt()
+        .with_max_level(level.unwrap_or(LevelFilter::INFO))
+        .with_writer(std::io::stderr)
+        .with_ansi(false);
+    let json = variable("APPLINK_MESH_LOG").is_some_and(|format| format == "json");
+    // Only a second subscriber in the same process could fail here.
+    let _ = if json { lines.json().flatten_event(true).try_init() } else { lines.try_init() };
+}
+
+async fn run(config: MeshConfig) -> ExitCode {
+    // Before the app is started, so that no signal finds the mesh without a handler and the app alone.
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error, 1),
+    };
+    let app = config.app.authority().clone();
+    match Mesh::start(config).await {
+        Ok(mesh) => {
+            tracing::info!(address = %mesh.addr(), %app, "listening");
+            serve(mesh, &mut signals).await
+        }
+        Err(error) => {
+            let code = if let MeshStartError::Child(child) = &error { child.code() } else { 1 };
+            fail(&error, code)
+        }
+    }
+}
+
+/// Until the app ends or a signal says to stop; other signals are the app's.
+async fn serve(mesh: RunningMesh, signals: &mut Signals) -> ExitCode {
+    loop {
+        tokio::select! {
+            exit = mesh.wait_for_child() => {
+                tracing::info!(%exit, "the app has ended");
+                mesh.stop().await;
+                return exit.code().into();
+            }
+            signal = signals.next() => match signal {
+                passed @ (ChildSignal::User1 | ChildSignal::User2) => mesh.signal_child(passed),
+                stop => {
+                    tracing::info!(signal = ?stop, "stopping");
+                    let exit = mesh.stop_with(stop).await;
+                    return exit.map_or(ExitCode::SUCCESS, |exit| exit.code().into());
+                }
+            },
+        }
+    }
+}
+
+/// The signals the mesh reacts to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    quit: Signal,
+    user1: Signal,
+    user2: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn next(&mut self) -> ChildSignal {
+        tokio::select! {
+            _ = self.terminate.recv() => ChildSignal::Terminate,
+            _ = self.interrupt.recv() => ChildSignal::Interrupt,
+            _ = self.hang_up.recv() => ChildSignal::HangUp,
+            _ = self.quit.recv() => ChildSignal::Quit,
+            _ = self.user1.recv() => ChildSignal::User1,
+            _ = self.user2.recv() => ChildSignal::User2,
+        }
+    }
+}
+
+fn say(text: &str) -> ExitCode {
+    // A reader that went away (`| head`) is no failure.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    ExitCode::SUCCESS
+}
+
+fn fail(error: &(dyn std::error::Error + 'static), code: u8) -> ExitCode {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!("\n  caused by: {inner}"));
+        cause = inner.source();
+    }
+    let _ = writeln!(std::io::stderr(), "{text}");
+    code.into()
+}

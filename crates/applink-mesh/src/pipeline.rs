@@ -1,0 +1,225 @@
+//! The life of a request, phase by phase.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use applink_api::entropy::Entropy;
+use http::header::{EXPECT, HeaderValue};
+use http::{Request, Response, StatusCode, request};
+use http_body_util::BodyExt;
+use hyper::body::{Body as _, Incoming};
+use hyper::upgrade::OnUpgrade;
+
+use crate::authenticate::Authenticator;
+use crate::authenticate::data_action::DataActionVerifier;
+use crate::classify::{Call, DataActionCall, SalesforceCall};
+use crate::connection::{ConnectionState, InFlight};
+use crate::decide::{Decision, DecisionRules, decide};
+use crate::forward::body::RequestBody;
+use crate::forward::{Forwarder, Line, hop_by_hop, keep_upgrade};
+use crate::readiness::{Readiness, Stage};
+use crate::receive::{Received, request_id};
+use crate::record::{Counters, Record, Recorder};
+use crate::respond::{Body, MeshError, REQUEST_ID, full, own_answer};
+use crate::sanitize::{Sanitizer, TrustedFacts};
+
+/// What the info route answers.
+const VERSION: &str = concat!("v", env!("CARGO_PKG_VERSION"));
+
+/// How long what a refused caller still sends is thrown away, so that it gets to read the refusal: closing at once
+/// would make its system discard it.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// All phases with what they need. One per mesh.
+pub(crate) struct Pipeline {
+    pub(crate) rules: DecisionRules,
+    pub(crate) authenticator: Authenticator,
+    pub(crate) data_actions: DataActionVerifier,
+    pub(crate) sanitizer: Sanitizer,
+    pub(crate) forwarder: Forwarder,
+    pub(crate) readiness: Readiness,
+    pub(crate) recorder: Recorder,
+    pub(crate) entropy: Entropy,
+    pub(crate) body_limit: Duration,
+}
+
+/// One request on its way, apart from its head.
+struct Exchange {
+    request_id: String,
+    connection: Arc<ConnectionState>,
+    in_flight: Option<InFlight>,
+    upgrade: Option<OnUpgrade>,
+    body: Option<RequestBody>,
+    expects_continue: bool,
+}
+
+impl Pipeline {
+    /// Answers one request, whatever happens.
+    pub(crate) async fn handle(
+        &self,
+        request: Request<Incoming>,
+        connection: Arc<ConnectionState>,
+    ) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let mut exchange = Exchange {
+            request_id: request_id(&parts.headers, &self.entropy),
+            in_flight: Some(connection.begin()),
+            connection,
+            upgrade: parts.extensions.remove(),
+            body: Some(RequestBody::new(body, self.body_limit)),
+            expects_continue: parts.headers.contains_key(EXPECT),
+        };
+        let mut record = self.recorder.begin(&parts, &exchange.request_id);
+        let mut response = match self.run(parts, &mut exchange, &mut record).await {
+            Ok(response) => response,
+            Err(error) => self.refuse(error, &mut exchange, &mut record),
+        };
+        return_request_id(&mut response, &exchange.request_id);
+        // Record: last, because only now is it known how it ended.
+        self.recorder.end(record, response.status());
+        response
+    }
+
+    /// The phases in their order. An error in one of them is the answer.
+    async fn run(
+        &self,
+        parts: request::Parts,
+        exchange: &mut Exchange,
+        record: &mut Record,
+    ) -> Result<Response<Body>, MeshError> {
+        // Receive, bypass, classify: pure and first, so that no stranger costs a call, a body or memory.
+        let (received, call) = match decide(&parts, &exchange.request_id, &self.rules)? {
+            Decision::Info => return Ok(own_answer(StatusCode::OK, VERSION, "info", &exchange.request_id)),
+            Decision::Health => return Ok(self.health(&exchange.request_id)),
+            Decision::Open(received) => (received, None),
+            Decision::Verify(received, call) => (received, Some(call)),
+        };
+        // Authenticate: before any header is touched, because it judges what was sent.
+        let (facts, body) = self.authenticate(call, &parts, exchange, record).await?;
+        // Sanitize: right before forwarding, so that nothing can be added after it.
+        let parts = self.sanitize(parts, facts, &received, exchange);
+        // Forward: the app's own answer, whatever it is.
+        self.forward(parts, body, &received, exchange).await
+    }
+
+    /// What the app may believe, and the body it gets: the caller's own, or the bytes that were verified.
+    async fn authenticate(
+        &self,
+        call: Option<Call>,
+        parts: &request::Parts,
+        exchange: &mut Exchange,
+        record: &mut Record,
+    ) -> Result<(TrustedFacts, Option<Body>), MeshError> {
+        match call {
+            None => {
+                self.recorder.passed(record, None, None);
+                Ok((TrustedFacts::default(), None))
+            }
+            Some(Call::Salesforce(call)) => Ok((self.salesforce(*call, exchange, record).await?, None)),
+            Some(Call::DataAction(call)) => {
+                self.data_actions.ensure_declared_length(&parts.headers)?;
+                self.data_action(call, exchange, record).await
+            }
+        }
+    }
+
+    async fn salesforce(
+        &self,
+        call: SalesforceCall,
+        exchange: &Exchange,
+        record: &mut Record,
+    ) -> Result<TrustedFacts, MeshError> {
+        let (context, verified) = self.authenticator.authenticate(call, &exchange.request_id).await?;
+        self.recorder.passed(record, Some(&verified), None);
+        let client_context = context.encode().map_err(MeshError::ClientContext)?;
+        Ok(TrustedFacts { client_context: Some(client_context), signature: None })
+    }
+
+    async fn data_action(
+        &self,
+        call: DataActionCall,
+        exchange: &mut Exchange,
+        record: &mut Record,
+    ) -> Result<(TrustedFacts, Option<Body>), MeshError> {
+        let body = exchange.body.take().map_or_else(|| full(bytes::Bytes::new()), BodyExt::boxed_unsync);
+        let payload = self.data_actions.verify(&call, body, &exchange.request_id).await?;
+        self.recorder.passed(record, None, Some(&call.org_id));
+        Ok((TrustedFacts { client_context: None, signature: Some(call.signature) }, Some(full(payload))))
+    }
+
+    /// First what belongs to the connection goes, then what the mesh vouches for is set: a client can't have a
+    /// trusted header removed by nominating it in `Connection`.
+    fn sanitize(
+        &self,
+        mut parts: request::Parts,
+        facts: TrustedFacts,
+        received: &Received,
+        exchange: &Exchange,
+    ) -> request::Parts {
+        let protocol: Option<HeaderValue> = hop_by_hop::wanted_upgrade(&parts.headers);
+        hop_by_hop::strip_request(&mut parts.headers);
+        keep_upgrade(&mut parts.headers, protocol.filter(|_| exchange.upgrade.is_some()));
+        let (id, authority) = (&exchange.request_id, received.authority.as_deref());
+        self.sanitizer.sanitize(&mut parts.headers, facts, id, authority, exchange.connection.peer);
+        parts
+    }
+
+    async fn forward(
+        &self,
+        parts: request::Parts,
+        body: Option<Body>,
+        received: &Received,
+        exchange: &mut Exchange,
+    ) -> Result<Response<Body>, MeshError> {
+        let activity = exchange.body.as_ref().map(RequestBody::activity);
+        let streamed = || exchange.body.take().map(BodyExt::boxed_unsync);
+        let body = body.or_else(streamed).unwrap_or_else(|| full(bytes::Bytes::new()));
+        let in_flight = exchange.in_flight.take().unwrap_or_else(|| exchange.connection.begin());
+        let upgrade = exchange.upgrade.take();
+        let line = Line { connection: &exchange.connection, upgrade, activity, in_flight };
+        self.forwarder.forward(parts, body, received.path.as_sent(), line).await
+    }
+
+    fn health(&self, request_id: &str) -> Response<Body> {
+        let (status, text) = match self.readiness.stage() {
+            Stage::Ready => (StatusCode::OK, "OK"),
+            Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "App is starting"),
+            Stage::Draining | Stage::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "Stopping"),
+        };
+        own_answer(status, text, "health", request_id)
+    }
+
+    fn refuse(&self, error: MeshError, exchange: &mut Exchange, record: &mut Record) -> Response<Body> {
+        self.recorder.failed(record, &error);
+        // Reading on would ask a caller that waits for `100 Continue` to send its body after all.
+        if let Some(body) =
+            exchange.body.take().filter(|body| !body.is_end_stream() && !exchange.expects_continue)
+        {
+            tokio::spawn(linger(body));
+        }
+        error.into_response(&exchange.request_id)
+    }
+
+    pub(crate) fn counters(&self) -> Counters {
+        let replay = self.authenticator.replay.as_ref();
+        Counters {
+            replay_evictions: replay.map_or(0, crate::authenticate::replay::ReplayGuard::evictions),
+            bypass_all: self.rules.bypass.all,
+            ..self.recorder.counters()
+        }
+    }
+}
+
+async fn linger(mut body: RequestBody) {
+    let drained = async { while let Some(Ok(_)) = body.frame().await {} };
+    let _ = tokio::time::timeout(LINGER, drained).await;
+}
+
+/// An app that set one itself knows why.
+fn return_request_id(response: &mut Response<Body>, request_id: &str) {
+    if !response.headers().contains_key(REQUEST_ID)
+        && let Ok(value) = HeaderValue::from_str(request_id)
+    {
+        response.headers_mut().insert(REQUEST_ID, value);
+    }
+}

@@ -1,0 +1,20 @@
+//! The mesh from outside: real connections, a fake app behind it, a fake control plane beside it.
+
+mod integration {
+    mod app;
+    mod binding;
+    mod bypass;
+    mod control_plane;
+    mod data_actions;
+    mod failures;
+    mod fidelity;
+    mod headers;
+    mod http2;
+    mod limits;
+    mod process;
+    mod raw;
+    mod smuggling;
+    mod stack;
+    mod streaming;
+    mod upgrades;
+}

@@ -1,0 +1,87 @@
+//! Signed webhooks of Data Cloud.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::integration::control_plane::Says;
+use crate::integration::raw::Wire;
+use crate::integration::stack::{Stack, TOKEN};
+
+fn signed() -> Vec<String> {
+    vec!["x-signature: c2ln".to_owned(), "x-request-id: d-1".to_owned()]
+}
+
+async fn yes() -> Stack {
+    let stack = Stack::start().await;
+    stack.control_plane.say(Says::Status(200, "anything"));
+    stack
+}
+
+#[tokio::test]
+async fn the_control_plane_judges_the_body_and_the_app_gets_it() {
+    let stack = yes().await;
+    let body = br#"{"events":["<&>"]}"#;
+    let raw = stack.send("POST /hooks?orgId=00D%20x&apiName=My+Target", &signed(), body).await;
+    assert_eq!(raw.status, 200);
+    let asked = stack.only_question();
+    assert_eq!(asked.path, "/addons/a1/data_action_targets/authenticate");
+    assert_eq!(asked.headers["authorization"], format!("Bearer {TOKEN}"));
+    assert_eq!(
+        asked.body,
+        json!({"api_name": "My Target", "org_id": "00D x", "signature": "c2ln", "payload": r#"{"events":["<&>"]}"#})
+    );
+    let seen = stack.app.only();
+    assert_eq!((seen.body.as_ref(), seen.header("x-signature")), (body.as_slice(), Some("c2ln")));
+    assert_eq!(seen.target, "/hooks?orgId=00D%20x&apiName=My+Target");
+    assert_eq!(seen.header("x-client-context"), None);
+}
+
+#[tokio::test]
+async fn bytes_that_are_no_text_are_judged_as_they_are() {
+    let stack = yes().await;
+    let body = [0xff, 0x00, 0xfe];
+    assert_eq!(stack.send("POST /hooks", &signed(), &body).await.status, 200);
+    let asked = stack.only_question().body;
+    assert_eq!((&asked["org_id"], &asked["api_name"]), (&json!(""), &json!("")));
+    assert_eq!(asked["payload_base64"], json!(STANDARD.encode(body)));
+    assert_eq!(stack.app.only().body.as_ref(), body);
+}
+
+#[tokio::test]
+async fn refused_unclear_and_absent_answers() {
+    for (says, status, text) in [
+        (Says::Status(401, ""), 403, "Forbidden\n"),
+        (Says::Status(403, ""), 403, "Forbidden\n"),
+        (Says::Status(404, ""), 502, "Unable to authenticate request d-1\n"),
+        (Says::Redirect(302, "http://127.0.0.1:9/".into()), 502, "Unable to authenticate request d-1\n"),
+        (Says::Status(500, ""), 503, "Unable to authenticate request d-1\n"),
+        (Says::Nothing, 503, "Unable to authenticate request d-1\n"),
+    ] {
+        let stack = Stack::start().await;
+        stack.control_plane.say(says);
+        let raw = stack.send("POST /hooks", &signed(), b"{}").await;
+        assert_eq!((raw.status, raw.text().as_str()), (status, text));
+        assert!(stack.app.seen().is_empty());
+    }
+}
+
+#[tokio::test]
+async fn bodies_over_the_limit_are_refused_early() {
+    let stack = Stack::with(|config| config.limits.data_action_body = 1_000).await;
+    stack.control_plane.say(Says::Status(200, ""));
+    let mut declared = Wire::open(stack.address()).await;
+    declared.write("POST /h HTTP/1.1\r\nHost: a\r\nx-signature: s\r\nContent-Length: 1001\r\n\r\n").await;
+    let answer = declared.read_until("413 Body larger than 1000 bytes\n").await;
+    assert!(answer.starts_with("HTTP/1.1 413 "));
+    let mut chunked = Wire::open(stack.address()).await;
+    chunked
+        .write("POST /h HTTP/1.1\r\nHost: a\r\nx-signature: s\r\nTransfer-Encoding: chunked\r\n\r\n")
+        .await;
+    chunked.write(format!("3e9\r\n{}\r\n", "x".repeat(1_001))).await;
+    chunked.read_until("413 Body larger than 1000 bytes\n").await;
+    assert!(stack.control_plane.asked().is_empty());
+    let fits = stack.send("POST /h", &signed(), &[b'x'; 1_000]).await;
+    assert_eq!(fits.status, 200);
+    assert_eq!(stack.only_question().body["payload"], Value::from("x".repeat(1_000)));
+}
