@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{admin, authorizations, completions, connections, dev, invoke, org, salesforce};
+use crate::commands::{admin, authorizations, completions, connections, dev, invoke, org, salesforce, sample};
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
 use crate::spelling::{self, Spelled};
@@ -85,6 +85,9 @@ pub(crate) enum Command {
     /// Make an API key
     #[command(name = "admin:keys:create")]
     AdminKeysCreate(admin::keys::CreateArgs),
+    /// Run the bundled sample app, as `dev` does behind the mesh
+    #[command(hide = true)]
+    Sample(sample::Args),
     /// Write the completions of a shell to standard output
     Completions(completions::Args),
 }

@@ -1,39 +1,39 @@
-//! AppLink in one binary: the commands of the CLI, the control plane (`serve`), the org simulator (`org`) and the
-//! whole local stack (`dev`).
+//! AppLink in one binary: the CLI, the control plane (`serve`), the org simulator (`org`), and all of it (`dev`).
 
 mod arguments;
 mod browser;
 mod cli;
 mod commands;
+mod dev;
 mod error;
 mod key_file;
+mod logging;
 mod poll;
 mod printer;
 mod prompt;
 mod publish_dir;
 mod settings;
+mod signals;
 mod sim;
 mod spelling;
 
 use std::process::ExitCode;
 
-use error::{CliError, ExitStatus};
+use error::ExitStatus;
 use printer::Printer;
 
 fn main() -> ExitCode {
     let printer = Printer::new();
     let status = match cli::parse(std::env::args_os().skip(1).collect()) {
-        Ok(command) => commands::run(command, printer).unwrap_or_else(|error| reported(&error, printer)),
+        Ok(command) => commands::run(command, printer).unwrap_or_else(|error| {
+            // `applink connections | head -1` is no failure.
+            if error.is_broken_pipe() {
+                return ExitStatus::Success;
+            }
+            printer.error(&error);
+            error.status()
+        }),
         Err(answered) => answered.print(printer),
     };
     status.into()
-}
-
-fn reported(error: &CliError, printer: Printer) -> ExitStatus {
-    // `applink connections | head -1` is no failure.
-    if error.is_broken_pipe() {
-        return ExitStatus::Success;
-    }
-    printer.error(error);
-    error.status()
 }

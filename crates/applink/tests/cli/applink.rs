@@ -2,9 +2,11 @@
 
 use std::fmt;
 use std::fs;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 
+use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
 use crate::fake::{ADDON, APP, Fake};
@@ -137,7 +139,6 @@ impl Applink {
         self.command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = self.command.spawn().unwrap();
         if let (Some(text), Some(mut pipe)) = (&self.stdin, child.stdin.take()) {
-            use std::io::Write as _;
             let _ = pipe.write_all(text.as_bytes());
         }
         Running { child, applink: self }
@@ -153,8 +154,23 @@ pub(crate) struct Running {
 impl Running {
     /// Ctrl-C.
     pub(crate) fn interrupt(&self) {
+        self.signal(Signal::SIGINT);
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) {
         let pid = nix::unistd::Pid::from_raw(i32::try_from(self.child.id()).unwrap());
-        nix::sys::signal::kill(pid, nix::sys::signal::Signal::SIGINT).unwrap();
+        nix::sys::signal::kill(pid, signal).unwrap();
+    }
+
+    /// Waits for the first line of standard output; later ones are left for [`Running::finish`].
+    pub(crate) fn first_line(&mut self) -> String {
+        let mut line = Vec::new();
+        let stdout = self.child.stdout.as_mut().unwrap();
+        let mut byte = [0];
+        while stdout.read(&mut byte).unwrap() == 1 && byte != *b"\n" {
+            line.push(byte[0]);
+        }
+        String::from_utf8(line).unwrap()
     }
 
     pub(crate) fn finish(self) -> Ran {

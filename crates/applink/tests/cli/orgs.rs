@@ -1,6 +1,7 @@
+use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::applink::{SIM_KEY, applink};
+use crate::applink::{Running, SIM_KEY, applink};
 use crate::fake::Fake;
 
 const INVOKE: &str = "invoke ProvisioningAPI.provisionServices --as sales@acme.example";
@@ -233,5 +234,82 @@ fn assign_an_unknown_permission_set() {
     --- stderr
     Assigning Nope to sales@acme.example... !
     error: there is no permission set Nope
+    ");
+}
+
+/// A real local org on a free port, and the JSON line it starts with.
+fn org() -> (Running, Value) {
+    let mut running = applink("org --port 0 --kind sandbox --json").spawn();
+    let ready = serde_json::from_str(&running.first_line()).unwrap();
+    (running, ready)
+}
+
+#[test]
+fn org_runs_until_it_is_told_to_stop() {
+    for signal in [Signal::SIGINT, Signal::SIGTERM] {
+        let (running, ready) = org();
+        assert_eq!(ready["kind"], "sandbox");
+        let roles: Vec<_> =
+            ready["users"].as_array().unwrap().iter().map(|user| user["role"].as_str().unwrap()).collect();
+        assert_eq!(roles, ["admin", "sales", "intern", "integration"]);
+        running.signal(signal);
+        let ran = running.finish();
+        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{ran}");
+        assert!(ran.stderr.ends_with("The org has stopped.\n"), "{ran}");
+    }
+}
+
+#[test]
+fn a_running_org_takes_commands() {
+    let (running, ready) = org();
+    let sales = ready["users"][1]["username"].as_str().unwrap();
+    let command = |line: &str| {
+        let url = ready["org_url"].as_str().unwrap();
+        applink(line)
+            .env("APPLINK_ORG_URL", url)
+            .env("APPLINK_SIM_KEY", ready["sim_key"].as_str().unwrap())
+            .run()
+    };
+    let unknown = command(&format!("org permsets assign NoSuchSet --on-behalf-of {sales}"));
+    assert_eq!(unknown.code, Some(1), "{unknown}");
+    assert!(unknown.stderr.contains("NoSuchSet"), "{unknown}");
+    let unpublished = command(&format!("invoke NoSuchService.run --as {sales}"));
+    assert_eq!(unpublished.code, Some(1), "{unpublished}");
+    assert!(unpublished.stderr.contains("NoSuchService"), "{unpublished}");
+    running.interrupt();
+    assert_eq!(running.finish().code, Some(0));
+}
+
+#[test]
+fn org_prints_what_another_shell_needs() {
+    let mut running = applink("org --port 0").spawn();
+    let title = running.first_line();
+    assert!(
+        title.starts_with("=== production org 00D") && title.contains(" at http://127.0.0.1:"),
+        "{title}"
+    );
+    running.interrupt();
+    let ran = running.finish();
+    for line in [
+        "APPLINK_ORG_URL='http://127.0.0.1:",
+        "APPLINK_SIM_KEY='",
+        "APPLINK_LOGIN_HOST_MAP='https://login.salesforce.com=",
+    ] {
+        assert!(ran.stdout.contains(line), "{ran}");
+    }
+}
+
+#[test]
+fn org_names_the_flag_when_the_port_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let ran = applink(&format!("org --port {port}")).hide(&port.to_string()).run();
+    insta::assert_snapshot!(ran, @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: port [HOST] is already in use
+
+    hint: choose another one with --port; 0 picks a free one
     ");
 }
