@@ -1,5 +1,11 @@
-//! Against a scripted org: every answer below is raw text, none is written with the crate's own types.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "helpers of tests: a failure is the test's")]
+//! Against a scripted org: every answer below is raw text, none is written with the crate's own types. And, in
+//! `orgsim`, against the simulator, which has types of its own.
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "helpers of tests: a failure is the test's"
+)]
 
 #[path = "integration/stub.rs"]
 mod stub;
@@ -14,5 +20,9 @@ mod keys;
 mod metadata;
 #[path = "integration/oauth.rs"]
 mod oauth;
+#[path = "integration/orgsim.rs"]
+mod orgsim;
 #[path = "integration/rest.rs"]
 mod rest;
+#[path = "integration/visitor.rs"]
+mod visitor;

@@ -1,4 +1,5 @@
-//! The app over HTTP, between a scripted AppLink API and a scripted org.
+//! The app over HTTP, between a scripted AppLink API and a scripted org; in `orgsim`,
+//! the simulator in its place.
 #![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is the test's")]
 
 #[path = "integration/stage.rs"]
@@ -8,6 +9,8 @@ mod stage;
 mod campaigns;
 #[path = "integration/documents.rs"]
 mod documents;
+#[path = "integration/orgsim.rs"]
+mod orgsim;
 #[path = "integration/products.rs"]
 mod products;
 #[path = "integration/provisioning.rs"]

@@ -53,6 +53,11 @@ pub(crate) fn pkcs8_pem() -> (SecretString, Vec<u8>) {
     (pem("PRIVATE KEY", &private).into(), public)
 }
 
+/// A public key as an org is given it.
+pub(crate) fn public_pem(der: &[u8]) -> String {
+    pem("PUBLIC KEY", der)
+}
+
 /// Checks an RS256 signature with another implementation path than the one that signs.
 pub(crate) fn verify(public: &[u8], header: &str, claims: &str, signature: &str) {
     let key = UnparsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, public);

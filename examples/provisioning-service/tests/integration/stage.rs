@@ -36,7 +36,23 @@ pub(crate) struct Stage {
 pub(crate) async fn stage(answer: impl Fn(&str, &Value) -> Response + Send + Sync + 'static) -> Stage {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let org_url = format!("http://{}", listener.local_addr().unwrap());
-    let authorization = authorization(&org_url);
+    play_on(listener, authorization(&org_url), answer).await
+}
+
+/// The same with another org: `authorization` is what the AppLink API hands out.
+pub(crate) async fn stage_with(
+    authorization: Value,
+    answer: impl Fn(&str, &Value) -> Response + Send + Sync + 'static,
+) -> Stage {
+    play_on(TcpListener::bind("127.0.0.1:0").await.unwrap(), authorization, answer).await
+}
+
+async fn play_on(
+    listener: TcpListener,
+    authorization: Value,
+    answer: impl Fn(&str, &Value) -> Response + Send + Sync + 'static,
+) -> Stage {
+    let org_url = format!("http://{}", listener.local_addr().unwrap());
     let answer = move |line: &str, body: &Value| match line.contains(ADDON) {
         true => ok(authorization.clone()),
         false => answer(line, body),
@@ -112,16 +128,28 @@ impl Stage {
         (status, serde_json::from_str(&text).unwrap())
     }
 
-    /// A call as the mesh passes it on.
+    /// A call by a sales user, as the mesh passes it on.
     pub(crate) async fn invoke(&self, body: &Value) -> (StatusCode, Value) {
-        let context = json!({"requestId": "00DSB00000VAyPF2A1-r1", "accessToken": "00D!sales", "apiVersion": "66.0",
-            "orgId": "00DSB00000VAyPF2A1", "orgDomainUrl": self.org_url,
-            "userContext": {"userId": "005DS00000yYLD1YAO", "username": "sales@acme.example"}});
+        let caller = Caller { token: "00D!sales", org_url: &self.org_url, username: "sales@acme.example" };
+        self.invoke_as(&caller, body).await
+    }
+
+    pub(crate) async fn invoke_as(&self, caller: &Caller<'_>, body: &Value) -> (StatusCode, Value) {
+        let context = json!({"requestId": "00DSB00000VAyPF2A1-r1", "accessToken": caller.token, "apiVersion": "66.0",
+            "orgId": "00DSB00000VAyPF2A1", "orgDomainUrl": caller.org_url,
+            "userContext": {"userId": "005DS00000yYLD1YAO", "username": caller.username}});
         let request = client().post(self.url("/api/provisionServices")).json(body);
         let (status, text) =
             sent(request.header("x-client-context", STANDARD.encode(context.to_string()))).await;
         (status, serde_json::from_str(&text).unwrap())
     }
+}
+
+/// Who calls, and where from.
+pub(crate) struct Caller<'a> {
+    pub(crate) token: &'a str,
+    pub(crate) org_url: &'a str,
+    pub(crate) username: &'a str,
 }
 
 pub(crate) fn client() -> reqwest::Client {
