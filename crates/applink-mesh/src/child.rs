@@ -26,7 +26,7 @@ const LONGEST_LINE: usize = 64 * 1024;
 const LAST_OUTPUT: Duration = Duration::from_millis(500);
 
 /// The app's command.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ChildConfig {
     /// A path, or a name to look for in `PATH`.
     pub program: OsString,
@@ -38,6 +38,19 @@ pub struct ChildConfig {
     pub directory: Option<PathBuf>,
     /// Where its output goes.
     pub output: ChildOutput,
+}
+
+impl fmt::Debug for ChildConfig {
+    /// Values of variables may be secrets; their names are shown.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let variables: Vec<&OsString> = self.environment.iter().map(|(name, _)| name).collect();
+        f.debug_struct("ChildConfig")
+            .field("program", &self.program)
+            .field("arguments", &self.arguments)
+            .field("environment", &variables)
+            .field("directory", &self.directory)
+            .finish_non_exhaustive()
+    }
 }
 
 /// Where the app's standard output and error go.

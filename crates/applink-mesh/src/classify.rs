@@ -3,6 +3,7 @@
 use applink_api::context::{ClientContext, RequestContext};
 use applink_api::headers;
 use http::header::HeaderMap;
+use secrecy::SecretString;
 
 use crate::config::RequestIdRule;
 use crate::path::RequestPath;
@@ -30,7 +31,7 @@ pub struct SalesforceCall {
 #[derive(Debug)]
 pub struct DataActionCall {
     /// Header `x-signature`, as sent.
-    pub signature: String,
+    pub signature: SecretString,
     /// Query parameter `orgId`, or empty.
     pub org_id: String,
     /// Query parameter `apiName`, or empty.
@@ -77,7 +78,7 @@ fn salesforce(
 }
 
 fn data_action(signature: &[u8], path: &RequestPath) -> Result<Call, MeshError> {
-    let signature = std::str::from_utf8(signature).map_err(|_| MeshError::NoCredentials)?.to_owned();
+    let signature = std::str::from_utf8(signature).map_err(|_| MeshError::NoCredentials)?.into();
     let query: Vec<(String, String)> =
         serde_urlencoded::from_str(path.query().unwrap_or_default()).unwrap_or_default();
     let parameter =

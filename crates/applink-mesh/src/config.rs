@@ -244,7 +244,10 @@ pub struct Limits {
     pub response: Duration,
     /// The largest body of a data action, in bytes. 1 MiB; it is held in memory while its signature is checked.
     pub data_action_body: usize,
-    /// After a stop signal, how long requests that are being answered may take before the app is told. 10 s.
+    /// After a stop signal, how long new connections are still served, while the health route already says no. 0;
+    /// some seconds where a load balancer learns of the end only from the health route (Kubernetes).
+    pub grace: Duration,
+    /// After that, how long requests that are being answered may take before the app is told. 10 s.
     pub drain: Duration,
     /// After the app was told to stop, how long it may take before it is killed. 15 s: with `drain` inside the 30 s
     /// that Heroku and Kubernetes give.
@@ -259,6 +262,7 @@ impl Default for Limits {
             body: Duration::from_secs(60),
             response: Duration::from_secs(125),
             data_action_body: 1024 * 1024,
+            grace: Duration::ZERO,
             drain: Duration::from_secs(10),
             child_stop: Duration::from_secs(15),
         }

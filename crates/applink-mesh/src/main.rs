@@ -9,6 +9,9 @@ use applink_mesh::config::{Arguments, MeshConfig, Sources, USAGE, YAML_NAMES};
 use applink_mesh::{Mesh, MeshStartError, RunningMesh};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
 
 /// The command line makes no sense, as with most programs.
 const EXIT_USAGE: u8 = 2;
@@ -65,13 +68,13 @@ struct YamlReadError {
 /// `GO_LOG` is the public mesh's name of the level; `APPLINK_MESH_LOG=json` writes JSON lines.
 fn log_to_stderr() {
     let level = variable("GO_LOG").and_then(|level| level.to_ascii_lowercase().parse().ok());
-    let lines = tracing_subscriber::fmt()
-        .with_max_level(level.unwrap_or(LevelFilter::INFO))
-        .with_writer(std::io::stderr)
-        .with_ansi(false);
+    // Nothing but our own lines: what libraries say at lower levels was not written with our secrets in mind.
+    let ours = Targets::new().with_target("applink_mesh", level.unwrap_or(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
     let json = variable("APPLINK_MESH_LOG").is_some_and(|format| format == "json");
+    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     // Only a second subscriber in the same process could fail here.
-    let _ = if json { lines.json().flatten_event(true).try_init() } else { lines.try_init() };
+    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
 }
 
 async fn run(config: MeshConfig) -> ExitCode {
@@ -99,6 +102,9 @@ async fn serve(mesh: RunningMesh, signals: &mut Signals) -> ExitCode {
         tokio::select! {
             exit = mesh.wait_for_child() => {
                 tracing::info!(%exit, "the app has ended");
+                if !mesh.app_is_ready() {
+                    tracing::warn!("it never listened where it should: on APP_PORT, not on PORT");
+                }
                 mesh.stop().await;
                 return exit.code().into();
             }

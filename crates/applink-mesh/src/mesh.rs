@@ -16,7 +16,7 @@ use crate::authenticate::control_plane::ControlPlaneVerifier;
 use crate::authenticate::data_action::DataActionVerifier;
 use crate::authenticate::replay::ReplayGuard;
 use crate::child::{Child, ChildExit, ChildSignal, ChildStartError};
-use crate::config::{MeshConfig, ReplayRule, SECRET};
+use crate::config::{Limits, MeshConfig, ReplayRule, SECRET};
 use crate::control_plane::{ControlPlane, ControlPlaneConfigError};
 use crate::decide::DecisionRules;
 use crate::forward::Forwarder;
@@ -80,8 +80,7 @@ pub struct RunningMesh {
     stop: Option<oneshot::Sender<Duration>>,
     server: JoinHandle<()>,
     probe: Option<JoinHandle<()>>,
-    drain: Duration,
-    child_stop: Duration,
+    limits: Limits,
 }
 
 impl Mesh {
@@ -116,8 +115,7 @@ impl Mesh {
             stop: Some(stop),
             server,
             probe,
-            drain: config.limits.drain,
-            child_stop: config.limits.child_stop,
+            limits: config.limits,
         })
     }
 }
@@ -181,7 +179,11 @@ fn pipeline(
             app: config.app_uuid,
             replay: (config.replay == ReplayRule::Local).then(|| ReplayGuard::new(config.clock.clone())),
         },
-        data_actions: DataActionVerifier::new(control_plane, config.limits.data_action_body),
+        data_actions: DataActionVerifier::new(
+            control_plane,
+            config.limits.data_action_body,
+            config.limits.body,
+        ),
         sanitizer: Sanitizer::new(secret, config.forwarded, keep_client_context)
             .map_err(MeshStartError::Secret)?,
         forwarder: Forwarder::new(config, readiness.clone()),
@@ -240,6 +242,11 @@ impl RunningMesh {
         self.pipeline.counters()
     }
 
+    /// Do requests reach the app?
+    pub fn app_is_ready(&self) -> bool {
+        self.readiness.stage() >= Stage::Ready
+    }
+
     /// Waits until requests reach the app. False when the app it started ended before.
     pub async fn app_ready(&self) -> bool {
         tokio::select! {
@@ -273,13 +280,17 @@ impl RunningMesh {
         self.stop_with(ChildSignal::Terminate).await
     }
 
-    /// Stops in order: the health route says no; no new connections; requests in progress are finished, within
+    /// Stops in order: the health route says no; new connections are still served for
+    /// [`Limits::grace`](crate::config::Limits), then no more; requests in progress are finished, within
     /// [`Limits::drain`](crate::config::Limits); the app gets `signal`, and is killed when it has not ended within
     /// [`Limits::child_stop`](crate::config::Limits). Gives how the app ended, when the mesh started one.
     pub async fn stop_with(mut self, signal: ChildSignal) -> Option<ChildExit> {
         self.readiness.advance(Stage::Draining);
         let ended = self.child.as_ref().is_some_and(|child| child.exited().is_some());
-        let drain = if ended { DRAIN_WITHOUT_APP.min(self.drain) } else { self.drain };
+        let drain = if ended { DRAIN_WITHOUT_APP.min(self.limits.drain) } else { self.limits.drain };
+        if !ended {
+            tokio::time::sleep(self.limits.grace).await;
+        }
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(drain);
         }
@@ -287,7 +298,7 @@ impl RunningMesh {
         let exit = match &self.child {
             Some(child) => {
                 child.signal(signal);
-                child.wait_or_kill(self.child_stop).await
+                child.wait_or_kill(self.limits.child_stop).await
             }
             None => None,
         };

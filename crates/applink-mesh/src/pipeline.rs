@@ -9,6 +9,7 @@ use http::{Request, Response, StatusCode, request};
 use http_body_util::BodyExt;
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
+use secrecy::ExposeSecret as _;
 
 use crate::authenticate::Authenticator;
 use crate::authenticate::data_action::DataActionVerifier;
@@ -144,7 +145,10 @@ impl Pipeline {
         let body = exchange.body.take().map_or_else(|| full(bytes::Bytes::new()), BodyExt::boxed_unsync);
         let payload = self.data_actions.verify(&call, body, &exchange.request_id).await?;
         self.recorder.passed(record, None, Some(&call.org_id));
-        Ok((TrustedFacts { client_context: None, signature: Some(call.signature) }, Some(full(payload))))
+        Ok((
+            TrustedFacts { client_context: None, signature: Some(call.signature.expose_secret().to_owned()) },
+            Some(full(payload)),
+        ))
     }
 
     /// First what belongs to the connection goes, then what the mesh vouches for is set: a client can't have a

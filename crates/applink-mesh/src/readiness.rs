@@ -10,6 +10,9 @@ use crate::config::AppAddress;
 /// Between two looks at the app's port. Short: every start of every app waits for it.
 const PROBE_EVERY: Duration = Duration::from_millis(20);
 
+/// When an app takes this long, it probably listens elsewhere.
+const HINT_AFTER: Duration = Duration::from_secs(20);
+
 /// Where the mesh is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Stage {
@@ -51,8 +54,16 @@ impl Readiness {
 
     /// Looks at the app's port until it accepts connections.
     pub(crate) async fn watch_app(self, app: AppAddress) {
+        let mut hint = Box::pin(tokio::time::sleep(HINT_AFTER));
+        let mut hinted = false;
         while !accepts_connections(&app).await {
-            tokio::time::sleep(PROBE_EVERY).await;
+            tokio::select! {
+                () = tokio::time::sleep(PROBE_EVERY) => {}
+                () = &mut hint, if !hinted => {
+                    hinted = true;
+                    tracing::warn!("the app does not listen on {} yet; it must listen on APP_PORT, not on PORT", app.authority());
+                }
+            }
         }
         self.advance(Stage::Ready);
     }

@@ -68,6 +68,9 @@ pub enum MeshError {
     /// A data action's body is over the limit.
     #[error("the body is larger than the {0} bytes a signed data action may have")]
     BodyTooLarge(usize),
+    /// Too many bodies of data actions are held already.
+    #[error("no memory is left for bodies whose signature must be checked")]
+    Crowded,
     /// The caller's body broke off or stalled.
     #[error("the body could not be read")]
     BodyUnreadable(#[source] BoxError),
@@ -129,6 +132,7 @@ impl MeshError {
             Self::ControlPlaneAway(_) => "control-plane-away",
             Self::ControlPlaneAnswer(_) => "control-plane-answer",
             Self::BodyTooLarge(_) => "body-too-large",
+            Self::Crowded => "crowded",
             Self::BodyUnreadable(_) => "body-unreadable",
             Self::AppStarting => "app-starting",
             Self::AppUnreachable(_) => "app-unreachable",
@@ -141,7 +145,7 @@ impl MeshError {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::Refused(_) => StatusCode::FORBIDDEN,
-            Self::ControlPlaneAway(_) | Self::AppStarting => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ControlPlaneAway(_) | Self::AppStarting | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::ControlPlaneAnswer(_) | Self::AppUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::AppTimeout => StatusCode::GATEWAY_TIMEOUT,
@@ -175,7 +179,7 @@ impl MeshError {
             }
             Self::ClientContext(_) => "400 Invalid x-client-context header".to_owned(),
             Self::Refused(_) => "Forbidden".to_owned(),
-            Self::ControlPlaneAway(_) | Self::ControlPlaneAnswer(_) => {
+            Self::ControlPlaneAway(_) | Self::ControlPlaneAnswer(_) | Self::Crowded => {
                 format!("Unable to authenticate request {request_id}")
             }
             Self::BodyTooLarge(limit) => format!("413 Body larger than {limit} bytes"),
@@ -194,7 +198,7 @@ impl MeshError {
             Self::Method => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(crate::receive::ALLOWED));
             }
-            Self::ControlPlaneAway(_) | Self::AppStarting => {
+            Self::ControlPlaneAway(_) | Self::AppStarting | Self::Crowded => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

@@ -19,8 +19,9 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What the app is told on the mesh's authority. Nothing is set that is not here.
-#[derive(Debug, Default)]
+/// What the app is told on the mesh's authority. Nothing is set that is not here. Both are as good as secrets, so
+/// this can't be printed.
+#[derive(Default)]
 pub(crate) struct TrustedFacts {
     /// `x-client-context`, bound to the verified token.
     pub(crate) client_context: Option<String>,

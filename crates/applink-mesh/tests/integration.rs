@@ -1,5 +1,6 @@
 //! The mesh from outside: real connections, a fake app behind it, a fake control plane beside it.
 
+#[cfg(test)]
 mod integration {
     mod app;
     mod binding;

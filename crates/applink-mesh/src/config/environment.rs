@@ -8,7 +8,7 @@ use crate::config::{ForwardedRule, HostRule, ReplayRule, RequestIdRule, VerdictR
 use crate::path::PathRule;
 
 /// Every variable the mesh reads, with what it means.
-pub const VARIABLES: [(&str, &str); 20] = [
+pub const VARIABLES: [(&str, &str); 21] = [
     (API_URL, "the control plane's URL, up to and including the add-on (required)"),
     (TOKEN, "the add-on's token (required)"),
     (OLD_API_URL, "older spelling, read when neither of the first two is set"),
@@ -28,6 +28,7 @@ pub const VARIABLES: [(&str, &str); 20] = [
     (FORWARDED, "overwrite (default), or trust (default on Heroku): x-forwarded-* come from a router"),
     (KEEP_CLIENT_CONTEXT, "true, with bypass-all only: the caller's x-client-context reaches the app"),
     (RESPONSE_TIMEOUT, "seconds the app may take to begin its answer (default 125)"),
+    (GRACE, "seconds for which new connections are still served after a stop signal (default 0)"),
     (DATA_ACTION_LIMIT, "largest body of a data action in bytes (default 1048576)"),
 ];
 
@@ -51,6 +52,7 @@ const HOST: &str = "APPLINK_MESH_HOST";
 const FORWARDED: &str = "APPLINK_MESH_FORWARDED";
 const KEEP_CLIENT_CONTEXT: &str = "APPLINK_MESH_KEEP_CLIENT_CONTEXT";
 const RESPONSE_TIMEOUT: &str = "APPLINK_MESH_RESPONSE_TIMEOUT_SECONDS";
+const GRACE: &str = "APPLINK_MESH_GRACE_SECONDS";
 const DATA_ACTION_LIMIT: &str = "APPLINK_MESH_DATA_ACTION_LIMIT_BYTES";
 /// Set in every dyno: the one who connects is Heroku's router.
 const DYNO: &str = "DYNO";
@@ -102,6 +104,7 @@ pub(crate) struct EnvironmentSettings {
     pub(crate) host: HostRule,
     pub(crate) forwarded: ForwardedRule,
     pub(crate) response_timeout_seconds: Option<u64>,
+    pub(crate) grace_seconds: Option<u64>,
     pub(crate) data_action_limit: Option<usize>,
 }
 
@@ -151,6 +154,7 @@ impl Environment<'_> {
                 .one_of(FORWARDED, ("overwrite", ForwardedRule::Overwrite), ("trust", ForwardedRule::Trust))?
                 .unwrap_or(forwarded),
             response_timeout_seconds: self.number(RESPONSE_TIMEOUT)?,
+            grace_seconds: self.number(GRACE)?,
             data_action_limit: self.number(DATA_ACTION_LIMIT)?,
         })
     }
@@ -286,9 +290,18 @@ mod tests {
 
     #[test]
     fn wrong_values_name_their_variable() {
-        for name in
-            [PORT, APP_PORT, APP_ID, REPLAY, PATHS, HOST, VERDICTS, RESPONSE_TIMEOUT, DATA_ACTION_LIMIT]
-        {
+        for name in [
+            PORT,
+            APP_PORT,
+            APP_ID,
+            REPLAY,
+            PATHS,
+            HOST,
+            VERDICTS,
+            RESPONSE_TIMEOUT,
+            GRACE,
+            DATA_ACTION_LIMIT,
+        ] {
             let error = with(&[(name, "nonsense")]).unwrap_err();
             assert!(error.to_string().starts_with(&format!("{name} is `nonsense`; it must be")), "{error}");
         }

@@ -146,6 +146,7 @@ fn limits(environment: &EnvironmentSettings) -> Limits {
     let defaults = Limits::default();
     Limits {
         response: environment.response_timeout_seconds.map_or(defaults.response, Duration::from_secs),
+        grace: environment.grace_seconds.map_or(defaults.grace, Duration::from_secs),
         data_action_body: environment.data_action_limit.unwrap_or(defaults.data_action_body),
         ..defaults
     }

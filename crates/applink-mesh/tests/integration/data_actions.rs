@@ -85,3 +85,12 @@ async fn bodies_over_the_limit_are_refused_early() {
     assert_eq!(fits.status, 200);
     assert_eq!(stack.only_question().body["payload"], Value::from("x".repeat(1_000)));
 }
+
+#[tokio::test]
+async fn a_body_that_dribbles_in_is_given_up() {
+    let stack = Stack::with(|config| config.limits.body = std::time::Duration::from_millis(100)).await;
+    let mut wire = Wire::open(stack.address()).await;
+    wire.write("POST /h HTTP/1.1\r\nHost: a\r\nx-signature: s\r\nContent-Length: 10\r\n\r\nabc").await;
+    wire.read_until("400 Invalid request\n").await;
+    assert!(stack.control_plane.asked().is_empty());
+}

@@ -92,11 +92,16 @@ struct Running {
 
 impl Running {
     async fn start(arguments: &[&str]) -> Self {
+        Self::logging("info", arguments).await
+    }
+
+    async fn logging(log_level: &str, arguments: &[&str]) -> Self {
         let (public, app) = ports().await;
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("heroku-applink-service-mesh.yaml"), OPEN).unwrap();
         let (public_text, app_text) = (public.to_string(), app.to_string());
-        let variables = [("PORT", public_text.as_str()), ("APP_PORT", app_text.as_str())];
+        let variables =
+            [("PORT", public_text.as_str()), ("APP_PORT", app_text.as_str()), ("GO_LOG", log_level)];
         let mut process = mesh(folder.path(), &variables, arguments).spawn().unwrap();
         let out = BufReader::new(process.stdout.take().unwrap()).lines();
         let err = BufReader::new(process.stderr.take().unwrap()).lines();
@@ -175,8 +180,7 @@ async fn a_request_in_progress_is_finished_before_the_app_is_told() {
     next_with(&mut running.out, "got it").await;
     running.signal(Signal::SIGTERM);
     next_with(&mut running.err, "stopping").await;
-    running.signal(Signal::SIGUSR1);
-    // SIGUSR1 after SIGTERM is not passed on by a stopping mesh, so the app is asked directly.
+    // A stopping mesh passes nothing on any more, so the app is asked directly.
     let app = child_of(running.process.id().unwrap());
     kill(app, Signal::SIGUSR1).unwrap();
     next_with(&mut running.out, "released").await;
@@ -258,7 +262,9 @@ async fn an_app_port_in_use_is_an_error_before_the_app_starts() {
 
 #[tokio::test]
 async fn bad_configuration_is_named_and_nothing_is_started() {
-    let cases: [(&str, &[(&str, &str)], &[&str], i32, &str); 6] = [
+    /// YAML, variables, arguments, exit code, and what the error says.
+    type Case<'c> = (&'c str, &'c [(&'c str, &'c str)], &'c [&'c str], i32, &'c str);
+    let cases: [Case<'_>; 6] = [
         ("mesh:\n  bypass: []\n", &[], &["touch", "started"], 1, "line 2, column 3: unknown key `bypass`"),
         ("app: [", &[], &["touch", "started"], 1, "heroku-applink-service-mesh.yaml, line "),
         ("", &[("HEROKU_APPLINK_TOKEN", "")], &["touch", "started"], 1, "HEROKU_APPLINK_TOKEN is not"),
@@ -292,6 +298,25 @@ async fn version_and_help() {
     );
     let help = run(folder.path(), &[], &["-h"]).await;
     assert!(help.code == Some(0) && help.out.contains("--port PORT"));
+}
+
+#[tokio::test]
+async fn it_answers_under_its_official_name_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let alias = folder.path().join("heroku-applink-service-mesh");
+    std::os::unix::fs::symlink(MESH, &alias).unwrap();
+    let output = Command::new(alias).arg("--version").output().await.unwrap();
+    assert!(output.status.success());
+}
+
+#[tokio::test]
+async fn signals_that_do_not_stop_are_the_apps() {
+    let mut running = Running::start(&["python3", "-c", APP]).await;
+    running.signal(Signal::SIGUSR1);
+    next_with(&mut running.out, "released").await;
+    assert_eq!(send(running.address, "GET /slow", &[], b"").await.status, 200);
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.code().await, Some(9));
 }
 
 #[tokio::test]
