@@ -3,6 +3,8 @@
 //! How values are kept: text compares without regard to case (as SOQL does) except ids, booleans are 0 or 1,
 //! days are `YYYY-MM-DD`, moments are whole seconds as microseconds since the Unix epoch, UTC.
 
+mod text;
+
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -257,6 +259,7 @@ impl<'c> Tx<'c> {
 fn configure(connection: &Connection, is_file: bool) -> rusqlite::Result<()> {
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.set_prepared_statement_cache_capacity(256);
+    text::install(connection)?;
     if is_file {
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "FULL")?;

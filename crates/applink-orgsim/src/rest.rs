@@ -15,12 +15,10 @@ mod query;
 mod sobjects;
 mod tree;
 
-use ::http::Request;
 use axum::Router;
 
 use crate::db::Database;
 use crate::rights::Caller;
-use crate::{Clock, Entropy};
 
 pub use error::RestError;
 
@@ -39,30 +37,16 @@ pub trait RestHost: Clone + Send + Sync + 'static {
     fn database(&self) -> &Database;
     /// Whose live session a bearer token is; `None` when it is none or has ended.
     fn authenticate(&self, bearer: &str) -> Option<Caller>;
-    /// 18-character id of the org.
-    fn org_id(&self) -> &str;
-    /// The org's own URL, without a slash at the end.
-    fn instance_url(&self) -> &str;
     /// The identity URL of a user.
     fn identity_url(&self, user_id: &str) -> String;
     /// The API versions that `/services/data` lists, oldest first.
     fn api_versions(&self) -> &[ApiVersion];
-    /// The org's time.
-    fn clock(&self) -> &Clock;
-    /// The org's randomness.
-    fn entropy(&self) -> &Entropy;
 }
 
 /// The routes of the REST API. `/services/data/{version}/{*resource}` catches what no other route of the org takes,
 /// so more specific routes can be merged beside it when they call their parameter `{version}` as well.
 pub fn routes<H: RestHost>() -> Router<H> {
     http::routes()
-}
-
-/// Makes one slash of several in a request's path, as `https://org//services/data` needs it. To be applied around
-/// the whole router, since routes are chosen by path: `tower::util::MapRequestLayer::new(collapse_slashes)`.
-pub fn collapse_slashes<B>(request: Request<B>) -> Request<B> {
-    http::collapse_slashes(request)
 }
 
 impl ApiVersion {

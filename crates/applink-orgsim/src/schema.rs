@@ -190,6 +190,16 @@ impl SObject {
         })
     }
 
+    /// The field that names a record to people.
+    pub fn name_field(&self) -> Option<&Field> {
+        let name = match self.name.as_str() {
+            "Case" => "CaseNumber",
+            "Task" => "Subject",
+            _ => "Name",
+        };
+        self.field(name)
+    }
+
     /// Whether rows have an owner.
     pub fn has_owner(&self) -> bool {
         self.field("OwnerId").is_some()

@@ -174,28 +174,12 @@ impl RestHost for OrgState {
         Some(Caller::user(session.user_id, session.id))
     }
 
-    fn org_id(&self) -> &str {
-        self.org_id()
-    }
-
-    fn instance_url(&self) -> &str {
-        self.base()
-    }
-
     fn identity_url(&self, user_id: &str) -> String {
         self.identity_url(user_id)
     }
 
     fn api_versions(&self) -> &[ApiVersion] {
         &self.0.identity.api_versions
-    }
-
-    fn clock(&self) -> &Clock {
-        self.clock()
-    }
-
-    fn entropy(&self) -> &Entropy {
-        self.entropy()
     }
 }
 

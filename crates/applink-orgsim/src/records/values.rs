@@ -214,7 +214,9 @@ fn date_value(value: &Value) -> Result<SqlValue, RestError> {
     if text.is_empty() {
         return Ok(SqlValue::Null);
     }
-    let day = text.parse::<Date>().ok().filter(|_| text.is_char_boundary(10));
+    let (day, moment) = text.split_at_checked(10).unwrap_or((text, ""));
+    let whole = moment.is_empty() || parse_moment(text).is_some();
+    let day = day.parse::<Date>().ok().filter(|_| whole);
     day.map(|day| SqlValue::Text(day.to_string())).ok_or_else(|| cannot_read("date", value))
 }
 

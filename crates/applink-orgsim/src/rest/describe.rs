@@ -201,7 +201,7 @@ fn field_description(session: &Session<'_>, object: &SObject, field: &Field) -> 
         "label": field.label,
         "length": length,
         "name": field.name,
-        "nameField": is_name_field(object, field),
+        "nameField": object.name_field().is_some_and(|name| name.name == field.name),
         "namePointing": reference.is_some_and(|reference| reference.to.len() > 1),
         "nillable": field.is_nillable(),
         "permissionable": field.permissionable,
@@ -225,14 +225,6 @@ fn field_description(session: &Session<'_>, object: &SObject, field: &Field) -> 
             .map(|(key, number)| (key.to_owned(), json!(number))),
     );
     description
-}
-
-fn is_name_field(object: &SObject, field: &Field) -> bool {
-    match object.name.as_str() {
-        "Case" => field.name == "CaseNumber",
-        "Task" => field.name == "Subject",
-        _ => field.name == "Name",
-    }
 }
 
 /// Precision, scale and digits.

@@ -1,7 +1,7 @@
 //! HTTP in and out: who calls, which version, which body, which headers.
 
 use ::http::header::{CACHE_CONTROL, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
-use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri};
+use ::http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
 use axum::Router;
 use axum::body::{Body, Bytes, to_bytes};
 use axum::extract::{Path, State};
@@ -24,27 +24,6 @@ pub(super) fn routes<H: RestHost>() -> Router<H> {
         .route("/services/data/{version}", any(version_root::<H>))
         .route("/services/data/{version}/", any(version_root::<H>))
         .route("/services/data/{version}/{*resource}", any(resource::<H>))
-}
-
-pub(super) fn collapse_slashes<B>(mut request: Request<B>) -> Request<B> {
-    let path = request.uri().path();
-    if !path.contains("//") {
-        return request;
-    }
-    let mut plain = String::with_capacity(path.len());
-    for letter in path.chars() {
-        if letter != '/' || !plain.ends_with('/') {
-            plain.push(letter);
-        }
-    }
-    if let Some(query) = request.uri().query() {
-        plain.push('?');
-        plain.push_str(query);
-    }
-    if let Ok(uri) = plain.parse::<Uri>() {
-        *request.uri_mut() = uri;
-    }
-    request
 }
 
 /// The list of versions, which needs no session.
@@ -204,15 +183,4 @@ fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
         HeaderValue::from_static("no-cache,must-revalidate,max-age=0,no-store,private"),
     );
     response
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn several_slashes_become_one_and_the_query_stays() {
-        let request = Request::builder().uri("//services//data/v66.0/query//?q=a//b").body(()).unwrap();
-        assert_eq!(collapse_slashes(request).uri().to_string(), "/services/data/v66.0/query/?q=a//b");
-    }
 }

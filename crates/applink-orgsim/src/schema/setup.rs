@@ -55,6 +55,7 @@ pub(super) fn objects() -> Vec<SObject> {
         session_perm_set_activation(),
         user_permission_access(),
         background_operation(),
+        name(),
     ]
 }
 
@@ -339,6 +340,18 @@ fn user_permission_access() -> SObject {
         .access(everyone_reads(&[]))
         .view(view)
         .bare_fields(fields)
+}
+
+/// What a polymorphic reference points at, as far as all its targets have it. Rows come only through a reference
+/// (see `soql/names.rs`).
+fn name() -> SObject {
+    Declaration::new("Name", "Name", "Names", "000")
+        .access(everyone_reads(&[]))
+        .view(r#"(SELECT NULL AS "Id", NULL AS "Name", NULL AS "Type" WHERE 0)"#.into())
+        .bare_fields(vec![
+            Field::text("Name", 255).read_only().system(),
+            Field::text("Type", 40).read_only().system(),
+        ])
 }
 
 fn background_operation() -> SObject {

@@ -3,7 +3,7 @@
 
 use rusqlite::types::Value as SqlValue;
 
-use super::ast::{Expression, FieldGroup, FieldPath, Ordering, Position, Query, Selected};
+use super::ast::{Expression, FieldGroup, FieldPath, Position, Query, Selected};
 use super::error::SoqlError;
 use super::filter::{Kind, Typed, Use};
 use super::names::{Column, Frame, Statement};
@@ -15,6 +15,11 @@ use crate::schema::{SObject, Schema};
 const LARGEST_OFFSET: u64 = 2_000;
 /// The most rows a query with `FIELDS(ALL)` or `FIELDS(CUSTOM)` may ask for.
 const LARGEST_FIELDS_LIMIT: u64 = 200;
+
+/// The most sub-queries of one query.
+const MOST_SUBQUERIES: usize = 20;
+/// The most items of one `SELECT`.
+const MOST_SELECTED: usize = 500;
 
 /// What compiling needs to know besides the query.
 #[derive(Clone, Copy)]
@@ -47,12 +52,12 @@ impl<'a> Context<'a> {
 
     /// The ids of the records a query finds, in its order.
     pub(super) fn ids(&self, query: &Query) -> Result<Sql, SoqlError> {
-        check_limits(query)?;
+        check_clauses(query)?;
         let mut statement = self.statement();
         let object = statement.object(&query.from)?;
         let mut frame = statement.frame(object, &query.from);
         let filter = statement.filter(&mut frame, query)?;
-        let order = statement.order(&mut frame, &query.order_by, true)?;
+        let order = statement.order(&mut frame, query)?;
         let from = statement.from_sql(&frame);
         let alias = &frame.alias;
         let limits = limits(query);
@@ -86,7 +91,7 @@ impl<'a> Context<'a> {
 
     /// The groups an aggregate query answers.
     pub(super) fn groups(&self, query: &Query) -> Result<Plan, SoqlError> {
-        check_limits(query)?;
+        check_clauses(query)?;
         let mut statement = self.statement();
         let object = statement.object(&query.from)?;
         let mut frame = statement.frame(object, &query.from);
@@ -97,7 +102,7 @@ impl<'a> Context<'a> {
             Some(having) => format!(" HAVING {}", statement.condition(&mut frame, having)?),
             None => String::new(),
         };
-        let order = statement.order(&mut frame, &query.order_by, false)?;
+        let order = statement.order(&mut frame, query)?;
         let from = statement.from_sql(&frame);
         let limits = limits(query);
         let text = format!(
@@ -109,7 +114,7 @@ impl<'a> Context<'a> {
 
     /// A sub-query, run once per parent record.
     fn children(&self, parent: &SObject, query: &Query) -> Result<(String, ChildPlan), SoqlError> {
-        check_limits(query)?;
+        check_clauses(query)?;
         let from = &query.from;
         let unknown = || {
             SoqlError::no_such_relationship(from.at, "INVALID_TYPE", &from.name, "FROM part of query call")
@@ -128,7 +133,7 @@ impl<'a> Context<'a> {
         let mut frame = statement.frame(child.child, from);
         let (columns, shape) = self.select(&mut statement, &mut frame, query)?;
         let filter = statement.filter(&mut frame, query)?;
-        let order = statement.order(&mut frame, &query.order_by, true)?;
+        let order = statement.order(&mut frame, query)?;
         let parent_id = statement.bind(SqlValue::Null);
         let tables = statement.from_sql(&frame);
         let limits = limits(query);
@@ -149,6 +154,7 @@ impl<'a> Context<'a> {
         frame: &mut Frame<'a>,
         query: &Query,
     ) -> Result<(Vec<String>, Shape), SoqlError> {
+        check_size(query)?;
         let mut columns = vec![format!("{}.\"Id\"", frame.alias)];
         let mut shape = Shape::record(&frame.object.name, 0);
         for item in &query.select {
@@ -195,6 +201,7 @@ impl<'a> Statement<'a> {
             sql.push_str(&scope_sql(frame, scope, query.from.at)?);
         }
         if let Some(filter) = &query.filter {
+            filter.ensure_no_aggregate()?;
             sql.push_str(" AND ");
             sql.push_str(&self.condition(frame, filter)?);
         }
@@ -207,7 +214,11 @@ impl<'a> Statement<'a> {
             let message = "semi join sub-selects must select exactly one field";
             return Err(SoqlError::malformed(query.from.at, message));
         };
-        check_limits(query)?;
+        if query.is_aggregate() {
+            let message = "aggregate functions are not allowed in semi join sub-selects";
+            return Err(SoqlError::malformed(query.from.at, message));
+        }
+        check_clauses(query)?;
         let object = self.object(&query.from)?;
         let mut frame = self.frame(object, &query.from);
         let column = self.expression(&mut frame, expression, Use::Select)?;
@@ -216,27 +227,24 @@ impl<'a> Statement<'a> {
             return Err(SoqlError::malformed(expression.at(), message));
         }
         let filter = self.filter(&mut frame, query)?;
-        let order = self.order(&mut frame, &query.order_by, false)?;
+        let order = self.order(&mut frame, query)?;
         let from = self.from_sql(&frame);
         let limits = limits(query);
         let sql = column.sql;
         Ok(format!("SELECT {sql} FROM {from} WHERE {filter} AND {sql} IS NOT NULL{order}{limits}"))
     }
 
-    fn order(
-        &mut self,
-        frame: &mut Frame<'a>,
-        orderings: &[Ordering],
-        by_id_last: bool,
-    ) -> Result<String, SoqlError> {
+    /// `ORDER BY`; records are told apart by their id in the end, so that the same query answers the same order.
+    fn order(&mut self, frame: &mut Frame<'a>, query: &Query) -> Result<String, SoqlError> {
         let mut items = Vec::new();
-        for ordering in orderings {
+        for ordering in &query.order_by {
+            ensure_grouped(query, &ordering.expression)?;
             let typed = self.expression(frame, &ordering.expression, Use::Sort)?;
             let direction = if ordering.descending { "DESC" } else { "ASC" };
             let nulls = if ordering.nulls_last { "LAST" } else { "FIRST" };
             items.push(format!("{} {direction} NULLS {nulls}", typed.sql));
         }
-        if by_id_last {
+        if !query.is_aggregate() {
             items.push(format!("{}.\"Id\"", frame.alias));
         }
         Ok(if items.is_empty() { String::new() } else { format!(" ORDER BY {}", items.join(", ")) })
@@ -261,6 +269,7 @@ impl<'a> Statement<'a> {
         frame: &mut Frame<'a>,
         query: &Query,
     ) -> Result<(Vec<String>, Shape), SoqlError> {
+        check_size(query)?;
         let mut columns = Vec::new();
         let mut shape = Shape::aggregate();
         let mut unnamed = 0;
@@ -270,12 +279,7 @@ impl<'a> Statement<'a> {
                 return Err(SoqlError::malformed(query.from.at, message));
             };
             let Typed { sql, kind, name, .. } = self.expression(frame, expression, Use::Select)?;
-            let grouped =
-                expression.is_aggregate() || query.group_by.iter().any(|group| same_group(group, expression));
-            if !grouped {
-                let message = format!("Field must be grouped or aggregated: {name}");
-                return Err(SoqlError::malformed(expression.at(), message));
-            }
+            ensure_grouped(query, expression)?;
             let name = match (alias, expression) {
                 (Some(alias), _) => alias.clone(),
                 (None, Expression::Field(_)) => name,
@@ -291,8 +295,19 @@ impl<'a> Statement<'a> {
     }
 }
 
-fn same_group(group: &Expression, selected: &Expression) -> bool {
-    group.to_string().eq_ignore_ascii_case(&selected.to_string())
+/// In a query of groups everything is a group's; in one of records nothing is.
+fn ensure_grouped(query: &Query, expression: &Expression) -> Result<(), SoqlError> {
+    let written = expression.to_string();
+    let is_group = || query.group_by.iter().any(|group| group.to_string().eq_ignore_ascii_case(&written));
+    let message = match (query.is_aggregate(), expression.is_aggregate()) {
+        (true, true) | (false, false) => return Ok(()),
+        (true, false) if is_group() => return Ok(()),
+        (true, false) => {
+            format!("Field must be grouped or aggregated: {}", written.rsplit('.').next().unwrap_or(&written))
+        }
+        (false, true) => "Ordering by an aggregate function needs a query that is grouped".to_owned(),
+    };
+    Err(SoqlError::malformed(expression.at(), message))
 }
 
 fn scope_sql(frame: &Frame<'_>, scope: &str, at: Position) -> Result<String, SoqlError> {
@@ -339,7 +354,10 @@ fn check_field_group(group: FieldGroup, at: Position, query: &Query) -> Result<(
     Err(SoqlError::malformed(at, message))
 }
 
-fn check_limits(query: &Query) -> Result<(), SoqlError> {
+fn check_clauses(query: &Query) -> Result<(), SoqlError> {
+    if query.having.is_some() && query.group_by.is_empty() {
+        return Err(SoqlError::malformed(query.from.at, "HAVING needs GROUP BY"));
+    }
     match query.offset {
         Some(offset) if offset > LARGEST_OFFSET => {
             let message = format!("Maximum SOQL offset allowed is {LARGEST_OFFSET}");
@@ -347,6 +365,16 @@ fn check_limits(query: &Query) -> Result<(), SoqlError> {
         }
         _ => Ok(()),
     }
+}
+
+fn check_size(query: &Query) -> Result<(), SoqlError> {
+    let children = query.select.iter().filter(|item| matches!(item, Selected::Children(_))).count();
+    if children > MOST_SUBQUERIES || query.select.len() > MOST_SELECTED {
+        let message =
+            format!("at most {MOST_SELECTED} fields and {MOST_SUBQUERIES} sub-queries can be selected");
+        return Err(SoqlError::malformed(query.from.at, message));
+    }
+    Ok(())
 }
 
 /// SQLite takes an offset only after a limit; -1 is no limit.

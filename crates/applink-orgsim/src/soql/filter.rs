@@ -70,6 +70,23 @@ pub(super) enum Use {
     Group,
 }
 
+impl Condition {
+    /// `WHERE` is about rows, before there are groups.
+    pub(super) fn ensure_no_aggregate(&self) -> Result<(), SoqlError> {
+        match self {
+            Self::And(parts) | Self::Or(parts) => parts.iter().try_for_each(Self::ensure_no_aggregate),
+            Self::Not(inner) => inner.ensure_no_aggregate(),
+            Self::Compare { left, .. } | Self::In { left, .. } | Self::Includes { left, .. } => {
+                if left.is_aggregate() {
+                    let message = "Aggregate functions are not allowed in WHERE; use HAVING";
+                    return Err(SoqlError::malformed(left.at(), message));
+                }
+                Ok(())
+            }
+        }
+    }
+}
+
 impl<'a> Statement<'a> {
     /// An expression in SQL.
     pub(super) fn expression(
@@ -179,7 +196,7 @@ impl<'a> Statement<'a> {
     ) -> Result<String, SoqlError> {
         let parts: Vec<String> =
             parts.iter().map(|part| self.condition(frame, part)).collect::<Result<_, _>>()?;
-        Ok(format!("({})", parts.join(glue)))
+        Ok(balanced(&parts, glue))
     }
 
     fn compare(&mut self, left: &Typed, operator: Operator, right: &Literal) -> Result<String, SoqlError> {
@@ -243,7 +260,7 @@ impl<'a> Statement<'a> {
 
     fn in_values(&mut self, left: &Typed, negated: bool, values: &[Literal]) -> Result<String, SoqlError> {
         let sql = &left.sql;
-        let mut placeholders = Vec::new();
+        let mut wanted = Vec::new();
         let mut alternatives = Vec::new();
         for value in values {
             if let (Literal::Relative(relative), Kind::Date | Kind::Moment) = (value, left.kind) {
@@ -252,13 +269,15 @@ impl<'a> Statement<'a> {
             }
             match value_of(left, value)? {
                 SqlValue::Null => alternatives.push(format!("{sql} IS NULL")),
-                value => placeholders.push(self.bind(value)),
+                value => wanted.push(json_of(value)),
             }
         }
-        if !placeholders.is_empty() {
-            alternatives.push(format!("{sql} IN ({})", placeholders.join(", ")));
+        if !wanted.is_empty() {
+            // One parameter however long the list: SQLite limits their number.
+            let list = self.bind(SqlValue::Text(serde_json::Value::Array(wanted).to_string()));
+            alternatives.push(format!("{sql} IN (SELECT value FROM json_each({list}))"));
         }
-        let found = format!("coalesce({}, 0)", alternatives.join(" OR "));
+        let found = format!("coalesce({}, 0)", balanced(&alternatives, " OR "));
         Ok(if negated { format!("(NOT {found})") } else { found })
     }
 
@@ -271,6 +290,17 @@ impl<'a> Statement<'a> {
         let inner = self.id_query(query)?;
         let found = format!("coalesce({} IN ({inner}), 0)", left.sql);
         Ok(if negated { format!("(NOT {found})") } else { found })
+    }
+}
+
+/// `((a AND b) AND (c AND d))`: SQLite limits how deep an expression nests, and a plain chain nests once per part.
+fn balanced(parts: &[String], glue: &str) -> String {
+    match parts {
+        [only] => only.clone(),
+        _ => {
+            let (left, right) = parts.split_at(parts.len() / 2);
+            format!("({}{glue}{})", balanced(left, glue), balanced(right, glue))
+        }
     }
 }
 
@@ -303,6 +333,15 @@ fn value_of(left: &Typed, literal: &Literal) -> Result<SqlValue, SoqlError> {
             Ok(SqlValue::Integer(micros - micros.rem_euclid(MICROS_PER_SECOND)))
         }
         _ => Err(wrong_type(left)),
+    }
+}
+
+fn json_of(value: SqlValue) -> serde_json::Value {
+    match value {
+        SqlValue::Integer(number) => number.into(),
+        SqlValue::Real(number) => number.into(),
+        SqlValue::Text(text) => text.into(),
+        SqlValue::Null | SqlValue::Blob(_) => serde_json::Value::Null,
     }
 }
 

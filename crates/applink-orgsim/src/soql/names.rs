@@ -9,6 +9,10 @@ use crate::schema::{Field, SObject, Schema};
 
 /// How many parents a path may walk up.
 const MOST_PARENTS: usize = 5;
+/// How many different parents one query may walk to.
+const MOST_JOINS: usize = 55;
+/// The sObject that stands for whatever a polymorphic reference points at.
+const POLYMORPHIC: &str = "Name";
 
 /// What one SQL statement is built with: whose rights, its parameters, its table aliases.
 pub(super) struct Statement<'a> {
@@ -132,8 +136,11 @@ impl<'a> Statement<'a> {
         relationship: &str,
     ) -> Option<Parent<'a>> {
         let (field, reference) = child.parent(relationship)?;
-        let (relationship, [target]) = (reference.parent?, reference.to.as_slice()) else { return None };
-        let object = self.schema.object(target)?;
+        let relationship = reference.parent?;
+        let object = match reference.to.as_slice() {
+            [target] => self.schema.object(target)?,
+            _ => self.schema.object(POLYMORPHIC)?,
+        };
         let known =
             self.rights.may(self.schema, object, Action::Read) && self.rights.may_read_field(child, field);
         if !known {
@@ -141,18 +148,38 @@ impl<'a> Statement<'a> {
         }
         let relationships: Vec<&str> =
             walked.iter().map(|parent| parent.relationship).chain([relationship]).collect();
+        if frame.joins.len() >= MOST_JOINS {
+            return None;
+        }
         if let Some(join) = frame.joins.iter().find(|join| join.relationships == relationships) {
             return Some(Parent { relationship, object: join.object, alias: join.alias.clone() });
         }
         let alias = self.next_alias();
-        let visible = readable(self.schema, self.rights.caller(), object, &alias);
+        let (table, visible) = match object.name.as_str() {
+            POLYMORPHIC => (self.names_sql(&reference.to), "1".to_owned()),
+            _ => (table_sql(object), readable(self.schema, self.rights.caller(), object, &alias)),
+        };
         let sql = format!(
-            " LEFT JOIN {} {alias} ON {alias}.\"Id\" = {child_alias}.\"{}\" AND {visible}",
-            table_sql(object),
+            " LEFT JOIN {table} {alias} ON {alias}.\"Id\" = {child_alias}.\"{}\" AND {visible}",
             field.name
         );
         frame.joins.push(Join { relationships, object, alias: alias.clone(), sql });
         Some(Parent { relationship, object, alias })
+    }
+
+    /// Id, name and type of the records that a polymorphic reference may point at, as far as the caller sees them.
+    fn names_sql(&self, targets: &[&str]) -> String {
+        let mut branches = vec![r#"SELECT NULL AS "Id", NULL AS "Name", NULL AS "Type" WHERE 0"#.to_owned()];
+        for object in targets.iter().filter_map(|name| self.schema.object(name)) {
+            if let Some(name) = object.name_field() {
+                let visible = readable(self.schema, self.rights.caller(), object, "n");
+                branches.push(format!(
+                    "SELECT n.\"Id\", n.\"{}\", '{}' FROM \"{}\" n WHERE {visible}",
+                    name.name, object.name, object.name
+                ));
+            }
+        }
+        format!("({})", branches.join(" UNION ALL "))
     }
 
     /// `FROM` with its joins.

@@ -1,0 +1,23 @@
+//! The org over real HTTP and its data over real SQLite: every test has its own org, clock and randomness.
+
+mod integration {
+    // A whole running org.
+    mod support;
+
+    mod callbacks;
+    mod control;
+    mod deploy;
+    mod invoke;
+    mod jwt_bearer;
+    mod lifecycle;
+    mod web_server_flow;
+
+    // Its data alone.
+    mod data;
+
+    mod describe;
+    mod queries;
+    mod records;
+    mod rest;
+    mod rights;
+}
