@@ -18,6 +18,13 @@ pub struct CreateApp {
     pub url: Option<String>,
 }
 
+/// Body of `PUT /operator/apps/{app}/url`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SetAppUrl {
+    /// Its public URL from now on.
+    pub url: String,
+}
+
 /// An app known to the control plane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct App {

@@ -63,6 +63,12 @@ pub enum OrgsimError {
     /// A key could not be made or read.
     #[error(transparent)]
     Key(#[from] KeyError),
+    /// The org has no such user.
+    #[error("this org has no user {username}")]
+    UnknownUser {
+        /// The username that was asked for.
+        username: String,
+    },
     /// A client's row could not be written or read.
     #[error("the org's sign-in data could not be written")]
     SignIn(#[source] Box<dyn std::error::Error + Send + Sync>),

@@ -12,6 +12,7 @@
 
 pub(crate) mod store;
 pub(crate) mod sweep;
+pub(crate) mod vouch;
 
 mod arguments;
 mod headers;

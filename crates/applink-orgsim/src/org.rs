@@ -18,7 +18,7 @@ use url::Url;
 use crate::clock::Clock;
 use crate::entropy::Entropy;
 use crate::error::OrgsimError;
-use crate::invoke::sweep;
+use crate::invoke::{sweep, vouch};
 use crate::keys;
 use crate::metadata::worker;
 use crate::oauth::clients;
@@ -247,6 +247,15 @@ impl RunningOrg {
             clients::save(tx, &client)
         });
         saved.map_err(|failure| OrgsimError::SignIn(Box::new(failure)))
+    }
+
+    /// The headers with which this org would call an app as a user: its word about who calls, signed now. The
+    /// session in them was never opened. For trying what a mesh makes of an org it does not know.
+    ///
+    /// # Errors
+    /// When there is no such user.
+    pub fn vouch(&self, username: &str, app_uuid: &str) -> Result<http::HeaderMap, OrgsimError> {
+        vouch::headers(&self.state, username, app_uuid)
     }
 
     /// Stops listening, lets requests that are being answered finish for a few seconds, and closes the database.

@@ -6,7 +6,9 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
-use crate::commands::{admin, authorizations, completions, connections, dev, invoke, org, salesforce, sample};
+use crate::commands::{
+    admin, audit, authorizations, completions, connections, dev, invoke, org, salesforce, sample, serve,
+};
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
 use crate::spelling::{self, Spelled};
@@ -70,6 +72,8 @@ pub(crate) enum Command {
     /// Assign a permission set to a user of a local org
     #[command(name = "org:permsets:assign")]
     OrgPermsetsAssign(org::permsets::Args),
+    /// Run the control plane
+    Serve(serve::Args),
     /// List the apps of a control plane
     #[command(name = "admin:apps", alias = "admin:apps:list")]
     AdminApps(admin::apps::ListArgs),
@@ -88,6 +92,9 @@ pub(crate) enum Command {
     /// Run the bundled sample app, as `dev` does behind the mesh
     #[command(hide = true)]
     Sample(sample::Args),
+    /// Check that the audit ledger is as it was written
+    #[command(name = "audit:verify")]
+    AuditVerify(audit::verify::Args),
     /// Write the completions of a shell to standard output
     Completions(completions::Args),
 }

@@ -1,6 +1,7 @@
 //! Every command, and which runtime it needs.
 
 pub(crate) mod admin;
+pub(crate) mod audit;
 pub(crate) mod authorizations;
 pub(crate) mod completions;
 pub(crate) mod connections;
@@ -8,6 +9,8 @@ pub(crate) mod dev;
 pub(crate) mod invoke;
 pub(crate) mod org;
 pub(crate) mod salesforce;
+pub(crate) mod sample;
+pub(crate) mod serve;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -27,7 +30,8 @@ pub(crate) fn run(command: Command, printer: Printer) -> Result<ExitStatus, CliE
 
 /// A client command waits for one answer at a time; a server uses the machine.
 fn runtime(command: &Command) -> Result<Runtime, CliError> {
-    let serves = matches!(command, Command::Dev(_) | Command::Org(_));
+    let serves =
+        matches!(command, Command::Dev(_) | Command::Org(_) | Command::Sample(_) | Command::Serve(_));
     let mut builder = if serves { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     builder
         .enable_all()
@@ -59,11 +63,14 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
         Command::Invoke(args) => invoke::run(args, settings, printer).await,
         Command::Org(args) => org::run::run(args, settings, printer).await,
         Command::OrgPermsetsAssign(args) => org::permsets::assign(args, settings, printer).await,
+        Command::Serve(args) => serve::run(args, settings, printer).await,
         Command::AdminApps(args) => admin::apps::list(args, settings, printer).await,
         Command::AdminAppsCreate(args) => admin::apps::create(args, settings, printer).await,
         Command::AdminAddonsCreate(args) => admin::addons::create(args, settings, printer).await,
         Command::AdminAddonsAttach(args) => admin::addons::attach(args, settings, printer).await,
         Command::AdminKeysCreate(args) => admin::keys::create(args, settings, printer).await,
+        Command::Sample(args) => sample::run(args).await,
+        Command::AuditVerify(args) => audit::verify::run(args, settings, printer).await,
         Command::Completions(args) => completions::run(&args, printer),
     }
 }

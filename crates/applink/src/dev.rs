@@ -44,7 +44,8 @@ pub(crate) struct DevSettings {
 /// Runs `applink dev`.
 pub(crate) async fn run(settings: DevSettings, printer: Printer) -> Result<ExitStatus, CliError> {
     let scratch = settings.broken.is_some().then(tempfile::tempdir).transpose();
-    let scratch = scratch.map_err(|source| CliError::broken("no folder for a broken tour can be made").because(source))?;
+    let scratch = scratch
+        .map_err(|source| CliError::broken("no folder for a broken tour can be made").because(source))?;
     let path = scratch.as_ref().map_or(settings.state_dir.as_path(), tempfile::TempDir::path);
     let state_dir = StateDir::open(path, settings.fresh && scratch.is_none())?;
     let stack = Stack::start(&settings, &state_dir).await?;

@@ -88,10 +88,12 @@ impl CliError {
         self
     }
 
-    /// With the places in the input it is about.
+    /// With the places it is about, and what is wrong at each.
     #[must_use]
-    pub(crate) fn at(mut self, problems: Vec<Problem>) -> Self {
-        self.problems = problems;
+    pub(crate) fn at(mut self, places: impl IntoIterator<Item = (String, String)>) -> Self {
+        let problems =
+            places.into_iter().map(|(place, message)| Problem { place, message, line: None, column: None });
+        self.problems.extend(problems);
         self
     }
 
@@ -123,7 +125,10 @@ impl CliError {
     pub(crate) fn details(&self) -> Vec<String> {
         let mut lines: Vec<String> = self.problems.iter().map(problem_line).collect();
         if let Some(cause) = &self.cause {
-            lines.push(format!("caused by: {}", innermost(cause.as_ref())));
+            let innermost = innermost(cause.as_ref());
+            if innermost != self.message {
+                lines.push(format!("caused by: {innermost}"));
+            }
         }
         lines.extend(self.notes.iter().cloned());
         lines

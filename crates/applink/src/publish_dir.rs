@@ -125,7 +125,7 @@ fn unknown_metadata(directory: &Path) -> Result<Vec<String>, PublishDirError> {
 }
 
 /// The same inputs always make the same bytes: entries carry no time.
-fn zipped(files: &[(&str, Vec<u8>)]) -> Result<Vec<u8>, zip::result::ZipError> {
+pub(crate) fn zipped(files: &[(&str, Vec<u8>)]) -> Result<Vec<u8>, zip::result::ZipError> {
     let options =
         SimpleFileOptions::DEFAULT.compression_method(CompressionMethod::Deflated).unix_permissions(0o644);
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));

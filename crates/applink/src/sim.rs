@@ -155,12 +155,12 @@ impl Sim {
 
     /// Runs a query in a new session of the user.
     pub(crate) async fn query_as(&self, username: &str, soql: &str) -> Result<Value, SimError> {
-        self.post("sessions/probe", &json!({"username": username, "soql": soql})).await
+        self.probe(&json!({"username": username, "soql": soql})).await
     }
 
     /// Runs a query in an existing session.
     pub(crate) async fn query_in(&self, session_id: &str, soql: &str) -> Result<Value, SimError> {
-        self.post("sessions/probe", &json!({"session_id": session_id, "soql": soql})).await
+        self.probe(&json!({"session_id": session_id, "soql": soql})).await
     }
 
     /// Assigns a permission set to a user.
@@ -173,6 +173,21 @@ impl Sim {
     pub(crate) async fn unassign(&self, permission_set: &str, username: &str) -> Result<Value, SimError> {
         let body = json!({"permission_set": permission_set, "username": username});
         self.post("permission-sets/unassign", &body).await
+    }
+
+    /// What the REST API would answer, its refusals as errors.
+    async fn probe(&self, query: &Value) -> Result<Value, SimError> {
+        #[derive(Deserialize)]
+        struct Probed {
+            status: u16,
+            body: Value,
+        }
+        let probed: Probed = self.post("sessions/probe", query).await?;
+        if probed.status < 400 {
+            return Ok(probed.body);
+        }
+        let message = sentence_in(&probed.body).ok_or_else(|| self.not_an_org(probed.status))?;
+        Err(SimError::Refused { status: probed.status, message })
     }
 
     async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, SimError> {
@@ -192,7 +207,9 @@ impl Sim {
         if status.is_success() {
             serde_json::from_slice(body).map_err(|_other_shape| self.not_an_org(status.as_u16()))
         } else {
-            let message = message_of(body).ok_or_else(|| self.not_an_org(status.as_u16()))?;
+            let refusal: Option<Value> = serde_json::from_slice(body).ok();
+            let message = refusal.as_ref().and_then(sentence_in);
+            let message = message.ok_or_else(|| self.not_an_org(status.as_u16()))?;
             Err(SimError::Refused { status: status.as_u16(), message })
         }
     }
@@ -209,9 +226,8 @@ impl Sim {
 }
 
 /// The sentence in an error body: ours is an object, the REST API's an array.
-fn message_of(body: &[u8]) -> Option<String> {
-    let value: Value = serde_json::from_slice(body).ok()?;
-    let object = value.get(0).unwrap_or(&value);
+fn sentence_in(body: &Value) -> Option<String> {
+    let object = body.get(0).unwrap_or(body);
     let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     match (text("message"), text("detail")) {
         (Some(message), Some(detail)) if !message.contains(detail) => Some(format!("{message}: {detail}")),

@@ -21,6 +21,8 @@ mod help;
 mod orgs;
 #[path = "cli/publish.rs"]
 mod publish;
+#[path = "cli/serve.rs"]
+mod serve;
 #[path = "cli/settings.rs"]
 mod settings;
 #[path = "cli/terminal.rs"]

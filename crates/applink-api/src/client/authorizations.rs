@@ -35,7 +35,11 @@ impl Authorizations<'_> {
     ///
     /// # Errors
     /// Any [`ClientError`]; 404 or 405 from a service without this route: [`get`](Self::get) again then.
-    pub async fn refresh(&self, name_or_id: &str, report: &RefreshRequest) -> Result<Authorization, ClientError> {
+    pub async fn refresh(
+        &self,
+        name_or_id: &str,
+        report: &RefreshRequest,
+    ) -> Result<Authorization, ClientError> {
         let name = one_segment("authorization", name_or_id)?;
         let url = self.transport.url(&["authorizations", name, "refresh"]);
         self.transport.fetch(Call::post(url, report)?.reading().within(WITH_ORG)).await

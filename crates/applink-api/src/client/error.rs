@@ -67,6 +67,12 @@ pub enum ClientError {
         /// What `Retry-After` asked for.
         retry_after: Option<Duration>,
     },
+    /// The service has taken the work on, but not finished it.
+    #[error("{host} is still working on it")]
+    Pending {
+        /// Host and port.
+        host: String,
+    },
     /// An answer that is not one of the AppLink API.
     #[error("{host} answered {status}, but not as the AppLink API does")]
     NotAppLink {
@@ -110,6 +116,7 @@ impl ClientError {
             Self::TimedOut { .. } | Self::Interrupted { .. } => {
                 Some("the request may have been carried out; look before you repeat it")
             }
+            Self::Pending { .. } => Some("it goes on without you; look again in a while"),
             Self::NotAppLink { .. } | Self::Decode { .. } | Self::TooLong { .. } => {
                 Some("does the address really lead to an AppLink service, of a version this client knows?")
             }

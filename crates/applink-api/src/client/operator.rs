@@ -3,7 +3,7 @@
 use super::ClientError;
 use super::transport::{Call, Transport, one_segment};
 use crate::operator::{
-    App, CreateAddon, CreateApiKey, CreateApp, CreateAttachment, CreatedApiKey, ProvisionedAddon,
+    App, CreateAddon, CreateApiKey, CreateApp, CreateAttachment, CreatedApiKey, ProvisionedAddon, SetAppUrl,
 };
 
 /// Apps, add-ons and API keys. From [`super::Client::operator`].
@@ -27,6 +27,16 @@ impl Operator<'_> {
     /// Any [`ClientError`]; 409 when the name is taken.
     pub async fn create_app(&self, request: &CreateApp) -> Result<App, ClientError> {
         self.post(&["operator", "apps"], request).await
+    }
+
+    /// Changes where orgs call an app (uuid or name).
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::is_not_found`] when there is no such app.
+    pub async fn set_app_url(&self, app: &str, url: &str) -> Result<App, ClientError> {
+        let app = one_segment("app", app)?;
+        let url_of_app = self.transport.root_url(&["operator", "apps", app, "url"]);
+        self.transport.fetch(Call::put(url_of_app, &SetAppUrl { url: url.to_owned() })?).await
     }
 
     /// Provisions an add-on and attaches it to its first app. The only time the token is shown.

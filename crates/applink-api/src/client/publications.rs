@@ -52,7 +52,8 @@ impl Publications<'_> {
     /// It is repeated only when it certainly was not sent.
     ///
     /// # Errors
-    /// Any [`ClientError`]; 422 with `problems` when the document can't be published or the org refuses it.
+    /// Any [`ClientError`]; [`ClientError::Pending`] when the org takes longer than the service waits; 422 with
+    /// `problems` when the document can't be published or the org refuses it.
     pub async fn publish(
         &self,
         connection: &str,
@@ -61,7 +62,7 @@ impl Publications<'_> {
         let connection = one_segment("connection", connection)?;
         let url = self.transport.url(&["connections", "salesforce", connection, "apps"]);
         let call = Call::post_package(url, package).within(DEPLOY);
-        Ok(match self.transport.fetch_if_any(call).await? {
+        Ok(match self.transport.fetch_when_done(call).await? {
             Some(Published::One(publication)) => vec![*publication],
             Some(Published::Several(publications)) => publications,
             None => Vec::new(),

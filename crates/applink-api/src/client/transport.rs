@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, RETRY_AFTER};
-use reqwest::{Method, Response};
+use reqwest::{Method, Response, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use url::Url;
@@ -80,6 +80,12 @@ enum Body<'a> {
     Package(&'a Package),
 }
 
+/// A success.
+struct Answer {
+    status: StatusCode,
+    body: Vec<u8>,
+}
+
 // === impl Call ===
 
 impl<'a> Call<'a> {
@@ -107,6 +113,11 @@ impl<'a> Call<'a> {
             body,
             ..Self::get(url)
         })
+    }
+
+    /// Setting something to the same value twice is setting it once.
+    pub(super) fn put(url: Url, body: &impl Serialize) -> Result<Self, ClientError> {
+        Ok(Self { method: Method::PUT, repeat: Repeat::Always, ..Self::post(url, body)? })
     }
 
     pub(super) fn post_package(url: Url, package: &'a Package) -> Self {
@@ -159,8 +170,8 @@ impl Transport {
 
     /// Sends the call and reads a body that must be there.
     pub(super) async fn fetch<T: DeserializeOwned>(&self, call: Call<'_>) -> Result<T, ClientError> {
-        let body = self.send(call).await?;
-        self.decode(&body)
+        let answer = self.send(call).await?;
+        self.decode(&answer.body)
     }
 
     /// Sends the call and reads a body if there is one.
@@ -168,12 +179,23 @@ impl Transport {
         &self,
         call: Call<'_>,
     ) -> Result<Option<T>, ClientError> {
-        let body = self.send(call).await?;
-        let empty = matches!(body.trim_ascii(), b"" | b"{}" | b"[]" | b"null");
-        if empty { Ok(None) } else { self.decode(&body).map(Some) }
+        let answer = self.send(call).await?;
+        self.decode_if_any(&answer.body)
     }
 
-    async fn send(&self, call: Call<'_>) -> Result<Vec<u8>, ClientError> {
+    /// The same, for work that the service may go on with by itself: 202 is [`ClientError::Pending`].
+    pub(super) async fn fetch_when_done<T: DeserializeOwned>(
+        &self,
+        call: Call<'_>,
+    ) -> Result<Option<T>, ClientError> {
+        let answer = self.send(call).await?;
+        if answer.status == StatusCode::ACCEPTED {
+            return Err(ClientError::Pending { host: self.host.clone() });
+        }
+        self.decode_if_any(&answer.body)
+    }
+
+    async fn send(&self, call: Call<'_>) -> Result<Answer, ClientError> {
         let request_id = self.entropy.uuid().to_string();
         let mut wait = FIRST_WAIT;
         for _ in 1..self.attempts {
@@ -186,7 +208,7 @@ impl Transport {
         self.attempt(&call, &request_id).await
     }
 
-    async fn attempt(&self, call: &Call<'_>, request_id: &str) -> Result<Vec<u8>, ClientError> {
+    async fn attempt(&self, call: &Call<'_>, request_id: &str) -> Result<Answer, ClientError> {
         let deadline = call.timeout.unwrap_or(self.timeout);
         let mut request = self
             .http
@@ -209,7 +231,7 @@ impl Transport {
     }
 
     /// Reads the body and separates success from refusal.
-    async fn read(&self, mut response: Response, deadline: Duration) -> Result<Vec<u8>, ClientError> {
+    async fn read(&self, mut response: Response, deadline: Duration) -> Result<Answer, ClientError> {
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let mut body = Vec::new();
@@ -220,7 +242,7 @@ impl Transport {
             body.extend_from_slice(&chunk);
         }
         if status.is_success() {
-            return Ok(body);
+            return Ok(Answer { status, body });
         }
         match serde_json::from_slice::<ErrorBody>(&body) {
             Ok(body) => Err(ClientError::Api { status: status.as_u16(), body: Box::new(body), retry_after }),
@@ -228,6 +250,11 @@ impl Transport {
                 Err(ClientError::NotAppLink { host: self.host.clone(), status: status.as_u16() })
             }
         }
+    }
+
+    fn decode_if_any<T: DeserializeOwned>(&self, body: &[u8]) -> Result<Option<T>, ClientError> {
+        let empty = matches!(body.trim_ascii(), b"" | b"{}" | b"[]" | b"null");
+        if empty { Ok(None) } else { self.decode(body).map(Some) }
     }
 
     fn decode<T: DeserializeOwned>(&self, body: &[u8]) -> Result<T, ClientError> {

@@ -1,10 +1,12 @@
 //! What operators call: `/operator/…`.
 
 use applink_api::ids::AddonId;
-use applink_api::operator::{App as WireApp, CreateAddon, CreateApp, CreateAttachment, ProvisionedAddon};
+use applink_api::operator::{
+    App as WireApp, CreateAddon, CreateApp, CreateAttachment, ProvisionedAddon, SetAppUrl,
+};
 use axum::extract::State;
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{provision, store};
 use crate::app::App;
@@ -29,13 +31,6 @@ pub async fn list_apps(
 ) -> Result<Json<Vec<WireApp>>, ApiError> {
     let apps = store::list_apps(app.store.reader()).await?;
     Ok(Json(apps.into_iter().map(|app| WireApp { id: app.id, name: app.name, url: app.url }).collect()))
-}
-
-/// Body of `PUT /operator/apps/{app}/url`.
-#[derive(Debug, Deserialize)]
-pub struct SetAppUrl {
-    /// Where orgs call the app.
-    pub url: String,
 }
 
 /// `PUT /operator/apps/{app}/url`

@@ -77,7 +77,7 @@ impl Facts {
             ("HEROKU_APPLINK_TOKEN", self.token.expose_secret()),
             ("HEROKU_APP_ID", &app_id),
             ("HEROKU_APP_NAME", &self.app_name),
-            ("CONNECTION_MARKETING", super::stack::AUTHORIZATION),
+            ("PORTAL_AUTHORIZATION", super::stack::AUTHORIZATION),
             ("APPLINK_ADDON_NAME", &self.addon_name),
             ("APPLINK_API_KEY", self.api_key.expose_secret()),
             ("APPLINK_SERVER_URL", &self.server_url),
@@ -86,7 +86,8 @@ impl Facts {
             ("APPLINK_SIM_KEY", self.sim_key.expose_secret()),
             ("APPLINK_MESH_URL", &self.mesh_url),
         ];
-        let mut text = "# Written by `applink dev` at every start. Load it with: . .applink/dev.env\n".to_owned();
+        let mut text =
+            "# Written by `applink dev` at every start. Load it with: . .applink/dev.env\n".to_owned();
         for (name, value) in variables {
             // Writing to a String does not fail.
             let _ = writeln!(text, "export {name}='{}'", value.replace('\'', r"'\''"));

@@ -12,21 +12,26 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use applink_api::client::Client;
+use applink_api::context::RequestContext;
 use applink_api::entropy::Entropy;
+use applink_api::headers::REQUEST_CONTEXT;
+use applink_api::ids::AppUuid;
 use applink_api::operator::{CreateAddon, CreateApiKey, CreateApp, Scope};
+use applink_mesh::bypass::BypassRoute;
 use applink_mesh::child::{ChildConfig, ChildOutput};
 use applink_mesh::config::{AppAddress, Listen, MeshConfig};
 use applink_mesh::{Mesh, RunningMesh};
 use applink_orgsim::{Org, OrgConfig, OrgKind, RunningOrg};
 use applink_server::{Config, RunningServer, Server};
-use secrecy::SecretString;
+use reqwest::header::{HeaderMap, HeaderValue};
+use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
+use super::DevSettings;
 use super::facts::{Facts, SampleUser};
 use super::state_dir::{AddonState, Ports, State, StateDir, StateError};
 use super::tour::{Failure, Step};
 use super::visitor::{Decision, Person};
-use super::DevSettings;
 use crate::error::ExitStatus;
 use crate::sim::{Sim, SimError};
 
@@ -60,7 +65,12 @@ pub(crate) struct Stack {
 #[derive(Debug, Error)]
 pub(crate) enum StackError {
     #[error("port {port} of the {part} is taken")]
-    PortTaken { part: &'static str, port: u16, flag: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
+    PortTaken {
+        part: &'static str,
+        port: u16,
+        flag: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     #[error("the {part} does not start")]
     Start { part: &'static str, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("`{command}` can't be run")]
@@ -77,7 +87,9 @@ impl StackError {
     /// What to do next.
     pub(crate) fn hint(&self) -> Option<String> {
         match self {
-            Self::PortTaken { flag, .. } => Some(format!("choose another with {flag}, or 0 for any free one")),
+            Self::PortTaken { flag, .. } => {
+                Some(format!("choose another with {flag}, or 0 for any free one"))
+            }
             Self::Command { .. } => Some("is it installed, and on the PATH?".to_owned()),
             Self::AppEnded { .. } => {
                 Some("its own words are above; it must listen on the port in PORT".to_owned())
@@ -88,9 +100,7 @@ impl StackError {
     }
 }
 
-fn start_error(
-    part: &'static str,
-) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> StackError {
+fn start_error(part: &'static str) -> impl FnOnce(Box<dyn std::error::Error + Send + Sync>) -> StackError {
     move |source| StackError::Start { part, source }
 }
 
@@ -110,11 +120,33 @@ impl Stack {
         let server = start_server(ports.control_plane, &state, dir, &org, &sandbox).await?;
         let mesh_url = format!("http://127.0.0.1:{}", ports.mesh);
         let addon = provisioned(&server, &mut state, &mesh_url, settings).await?;
-        state.ports = Ports { control_plane: server.addr().port(), org: org.addr().port(), sandbox: sandbox.addr().port(), ..ports };
+        state.ports = Ports {
+            control_plane: server.addr().port(),
+            org: org.addr().port(),
+            sandbox: sandbox.addr().port(),
+            ..ports
+        };
         dir.save(&state)?;
         let api_url = format!("{}/addons/{}", server.url(), addon.addon_id);
         let mesh = start_mesh(settings, ports, &addon, &api_url).await?;
-        let facts = facts(&addon, api_url, &server, &org, &sandbox, &mesh, ports, &state, dir);
+        let facts = Facts {
+            server_url: server.url().to_owned(),
+            api_url,
+            token: addon.token,
+            api_key: addon.api_key,
+            app_id: addon.app_id,
+            app_name: addon.app_name,
+            addon_id: addon.addon_id,
+            addon_name: addon.addon_name,
+            org_url: org.url().to_owned(),
+            org_id: org.org_id().to_owned(),
+            sandbox_url: sandbox.url().to_owned(),
+            mesh_url: mesh.url(),
+            app_url: format!("http://127.0.0.1:{}", ports.app),
+            sim_key: state.sim_key,
+            users: org.users().iter().map(sample_user).collect(),
+            env_file: dir.join("dev.env"),
+        };
         let sim = Sim::new(&facts.org_url, facts.sim_key.clone()).map_err(sim_error)?;
         let users = facts.users.iter().map(|user| (user.role.clone(), user.clone())).collect();
         let http = visitor_client().map_err(|source| start_error("tour")(source.into()))?;
@@ -144,16 +176,20 @@ impl Stack {
     }
 
     /// What the sandbox org, which is not connected, would send to call the app.
-    pub(crate) fn headers_of_an_unconnected_org(&self) -> Result<Vec<(String, String)>, Failure> {
-        let app = self.facts.app_id.to_string();
-        self.sandbox.vouch("admin", &app).map_err(|error| Failure::because(&error))
+    pub(crate) fn headers_of_an_unconnected_org(&self) -> Result<HeaderMap, Failure> {
+        headers_of(&self.sandbox, self.facts.app_id)
     }
 
     /// What the connected org would send, with a signature that is not its own.
-    pub(crate) fn forged_headers(&self) -> Result<Vec<(String, String)>, Failure> {
-        let app = self.facts.app_id.to_string();
-        let headers = self.org.vouch("admin", &app).map_err(|error| Failure::because(&error))?;
-        super::forgery::with_another_signature(headers)
+    pub(crate) fn forged_headers(&self) -> Result<HeaderMap, Failure> {
+        let mut headers = headers_of(&self.org, self.facts.app_id)?;
+        let context = headers.get(REQUEST_CONTEXT).map(HeaderValue::as_bytes).unwrap_or_default();
+        let mut context = RequestContext::decode(context).map_err(|error| Failure::because(&error))?;
+        context.auth = with_another_signature(&context.auth)?;
+        let context = context.encode().map_err(|error| Failure::because(&error))?;
+        let context = HeaderValue::try_from(context).map_err(|error| Failure::because(&error))?;
+        headers.insert(REQUEST_CONTEXT, context);
+        Ok(headers)
     }
 
     /// Stays up until `until`, or until the app ends: then with the app's exit code.
@@ -173,6 +209,20 @@ impl Stack {
     }
 }
 
+fn headers_of(org: &RunningOrg, app: AppUuid) -> Result<HeaderMap, Failure> {
+    let admin = org.users().iter().find(|user| user.role == "admin");
+    let admin = admin.ok_or_else(|| Failure::new("the org has no admin"))?;
+    org.vouch(&admin.username, &app.to_string()).map_err(|error| Failure::because(&error))
+}
+
+/// The same header and claims under a signature of as many zeros.
+fn with_another_signature(token: &SecretString) -> Result<SecretString, Failure> {
+    let token = token.expose_secret();
+    let (signed, signature) =
+        token.rsplit_once('.').ok_or_else(|| Failure::new("the org's token is not a JWT"))?;
+    Ok(SecretString::from(format!("{signed}.{}", "A".repeat(signature.len()))))
+}
+
 fn sim_error(error: SimError) -> StackError {
     start_error("org")(error.into())
 }
@@ -183,6 +233,10 @@ fn visitor_client() -> Result<reqwest::Client, reqwest::Error> {
         .timeout(Duration::from_secs(30))
         .no_proxy()
         .build()
+}
+
+fn sample_user(user: &applink_orgsim::SampleUser) -> SampleUser {
+    SampleUser { username: user.username.clone(), password: user.password.clone(), role: user.role.clone() }
 }
 
 fn first_state(entropy: &Entropy) -> State {
@@ -219,10 +273,17 @@ fn loopback(port: u16) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, port))
 }
 
-async fn start_org(kind: OrgKind, port: u16, state: &State, dir: &StateDir) -> Result<RunningOrg, StackError> {
+async fn start_org(
+    kind: OrgKind,
+    port: u16,
+    state: &State,
+    dir: &StateDir,
+) -> Result<RunningOrg, StackError> {
     let (name, folder, domain, part, flag) = match kind {
         OrgKind::Production => ("Acme", "org", "acme.example", "org", "--org-port"),
-        OrgKind::Sandbox => ("Acme Sandbox", "sandbox", "acme.example.sandbox", "sandbox org", "--sandbox-port"),
+        OrgKind::Sandbox => {
+            ("Acme Sandbox", "sandbox", "acme.example.sandbox", "sandbox org", "--sandbox-port")
+        }
     };
     let mut config = OrgConfig::new(name, state.sim_key.clone());
     config.kind = kind;
@@ -330,10 +391,9 @@ async fn start_mesh(
     config.app_uuid = Some(addon.app_id);
     config.child = Some(child(settings, ports, addon, api_url)?);
     if settings.command.is_empty() {
-        for route in PUBLIC_ROUTES {
-            let route = route.parse_route().map_err(|error| start_error("mesh")(Box::new(error)))?;
-            config.bypass.routes.push(route);
-        }
+        let routes = PUBLIC_ROUTES.iter().map(|route| BypassRoute::parse(route));
+        config.bypass.routes =
+            routes.collect::<Result<_, _>>().map_err(|error| start_error("mesh")(error.into()))?;
     }
     config.bypass.all = settings.broken == Some(Step::Mesh);
     let mesh = Mesh::start(config).await.map_err(|error| mesh_error(error, ports, settings))?;
@@ -343,9 +403,12 @@ async fn start_mesh(
 fn mesh_error(error: applink_mesh::MeshStartError, ports: Ports, settings: &DevSettings) -> StackError {
     use applink_mesh::MeshStartError;
     match error {
-        MeshStartError::PortTaken { .. } => {
-            StackError::PortTaken { part: "mesh", port: ports.mesh, flag: "--mesh-port", source: error.into() }
-        }
+        MeshStartError::PortTaken { .. } => StackError::PortTaken {
+            part: "mesh",
+            port: ports.mesh,
+            flag: "--mesh-port",
+            source: error.into(),
+        },
         MeshStartError::AppPortTaken { .. } => {
             StackError::PortTaken { part: "app", port: ports.app, flag: "--app-port", source: error.into() }
         }
@@ -364,7 +427,6 @@ fn child(
     addon: &AddonState,
     api_url: &str,
 ) -> Result<ChildConfig, StackError> {
-    use secrecy::ExposeSecret as _;
     let own = settings.command.split_first();
     let (program, arguments): (OsString, Vec<OsString>) = match own {
         Some((program, arguments)) => (program.into(), arguments.iter().map(OsString::from).collect()),
@@ -379,7 +441,7 @@ fn child(
         ("HEROKU_APPLINK_TOKEN", addon.token.expose_secret()),
         ("HEROKU_APP_ID", &app_id),
         ("HEROKU_APP_NAME", &addon.app_name),
-        ("CONNECTION_MARKETING", AUTHORIZATION),
+        ("PORTAL_AUTHORIZATION", AUTHORIZATION),
     ];
     let environment = variables.map(|(name, value)| (OsString::from(name), OsString::from(value)));
     Ok(ChildConfig {
@@ -387,10 +449,13 @@ fn child(
         arguments,
         environment: environment.into(),
         directory: None,
-        output: ChildOutput::Lines(std::sync::Arc::new(|line| crate::printer::Printer::new().note(&format!("app | {}", line.text)))),
+        output: ChildOutput::Lines(std::sync::Arc::new(|line| {
+            crate::printer::Printer::new().note(&format!("app | {}", line.text))
+        })),
     })
 }
 
 fn this_program() -> Result<PathBuf, StackError> {
-    std::env::current_exe().map_err(|source| StackError::Command { command: "applink".to_owned(), source: source.into() })
+    std::env::current_exe()
+        .map_err(|source| StackError::Command { command: "applink".to_owned(), source: source.into() })
 }

@@ -75,7 +75,9 @@ impl StateError {
     /// What to do next.
     pub(crate) fn hint(&self) -> &'static str {
         match self {
-            Self::Io { .. } => "check the folder's owner and permissions, or name another one with --state-dir",
+            Self::Io { .. } => {
+                "check the folder's owner and permissions, or name another one with --state-dir"
+            }
             Self::Newer { .. } => {
                 "use the newer AppLink, or start over with --fresh (connections, authorizations and publications of this folder are discarded)"
             }
@@ -182,8 +184,11 @@ fn discard(path: &Path) -> Result<(), StateError> {
         let source = std::io::Error::other("it holds no state.json, so it isn't a state folder");
         return Err(StateError::Io { path: path.to_owned(), action: "discarded", source });
     }
-    fs::remove_dir_all(path)
-        .map_err(|source| StateError::Io { path: path.to_owned(), action: "discarded", source })
+    fs::remove_dir_all(path).map_err(|source| StateError::Io {
+        path: path.to_owned(),
+        action: "discarded",
+        source,
+    })
 }
 
 fn make_private_folder(path: &Path) -> Result<(), StateError> {

@@ -252,7 +252,7 @@ fn tags(html: &str) -> Vec<Tag> {
         match reader.read_event() {
             Ok(Event::Start(tag) | Event::Empty(tag)) => tags.push(read_tag(&tag)),
             Ok(Event::End(tag)) => {
-                let name = format!("/{}", String::from_utf8_lossy(tag.name().as_ref()));
+                let name = format!("/{}", tag.name().as_ref());
                 tags.push(Tag { name, attributes: Vec::new() });
             }
             Ok(Event::Eof) | Err(_) => return tags,
@@ -263,15 +263,12 @@ fn tags(html: &str) -> Vec<Tag> {
 
 fn read_tag(tag: &BytesStart<'_>) -> Tag {
     let attributes = tag.html_attributes().flatten().map(|attribute| {
-        let key = String::from_utf8_lossy(attribute.key.as_ref()).to_ascii_lowercase();
-        let raw = String::from_utf8_lossy(&attribute.value).into_owned();
+        let key = attribute.key.as_ref().to_ascii_lowercase();
+        let raw = attribute.value.into_owned();
         let value = quick_xml::escape::unescape(&raw).map(|text| text.into_owned()).unwrap_or(raw);
         (key, value)
     });
-    Tag {
-        name: String::from_utf8_lossy(tag.name().as_ref()).to_ascii_lowercase(),
-        attributes: attributes.collect(),
-    }
+    Tag { name: tag.name().as_ref().to_ascii_lowercase(), attributes: attributes.collect() }
 }
 
 fn title_of(html: &str) -> String {

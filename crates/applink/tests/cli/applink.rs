@@ -173,6 +173,12 @@ impl Running {
         String::from_utf8(line).unwrap()
     }
 
+    /// Waits for the end, and keeps the directory.
+    pub(crate) fn stop(mut self) -> TempDir {
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+        self.applink.directory
+    }
+
     pub(crate) fn finish(self) -> Ran {
         let Output { status, stdout, stderr } = self.child.wait_with_output().unwrap();
         let shown = |bytes: Vec<u8>| {

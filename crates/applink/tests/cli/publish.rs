@@ -142,6 +142,20 @@ fn publish_refused_with_places() {
 }
 
 #[test]
+fn publish_that_takes_longer_than_the_service_waits() {
+    let fake = Fake::start().on(LINE, 202, json!([publication()]));
+    insta::assert_snapshot!(publish().with(&fake).run(), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    Publishing my-app to production_org as HerokuAPI... still deploying
+    error: [HOST] is still working on it
+
+    hint: it goes on without you; `applink publications` lists what is published
+    ");
+}
+
+#[test]
 fn publish_to_an_unknown_connection() {
     let fake = Fake::start().on(LINE, 404, not_found());
     insta::assert_snapshot!(publish().with(&fake).run(), @"

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use applink_api::client::Package;
+use applink_api::client::{ClientError, Package};
 use applink_api::names::ClientName;
 use applink_api::publication::{Publication, PublishRequest};
 
@@ -75,6 +75,12 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
             report(&publications, args.output.json, printer)
         }
         Waited::Done(Err(error)) if error.is_not_found() => Err(unknown(connection, &addon)),
+        Waited::Done(Err(error @ ClientError::Pending { .. })) => {
+            progress.finish("still deploying");
+            Err(addon
+                .explain(error)
+                .hint("it goes on without you; `applink publications` lists what is published"))
+        }
         Waited::Done(Err(error)) => Err(addon.explain(error)),
         Waited::Interrupted => Err(interrupted_change(&addon, "publish the app", "applink publications")),
     }

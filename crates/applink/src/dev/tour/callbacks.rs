@@ -16,7 +16,7 @@ pub(super) async fn walk(stack: &Stack, broken: bool) -> Result<Seen, Failure> {
     let sales = stack.username("sales");
     let mode = if broken { Mode::Flow } else { Mode::Apex };
     let opportunities = own_opportunities(stack, "sales").await?;
-    let invoked = stack.sim.invoke(&call(stack, "sales", mode, &opportunities)?).await?;
+    let invoked = call(stack, "sales", mode, &opportunities).await?;
     ensure(invoked.status == 201, || format!("the app answered {}: {}", invoked.status, invoked.body))?;
     ensure(invoked.callbacks_expected, || {
         "the call was made as Flow, which has no callbacks, so none will come".to_owned()

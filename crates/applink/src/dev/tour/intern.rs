@@ -12,7 +12,7 @@ pub(super) async fn walk(stack: &Stack, broken: bool) -> Result<Seen, Failure> {
         }
     }
     let opportunities = own_opportunities(stack, "sales").await?;
-    match stack.sim.invoke(&call(stack, "intern", Mode::Flow, &opportunities)?).await {
+    match call(stack, "intern", Mode::Flow, &opportunities).await {
         Err(SimError::Refused { status: 403, message }) => Ok(Seen::of(message)),
         Err(other) => Err(other.into()),
         Ok(invoked) => {

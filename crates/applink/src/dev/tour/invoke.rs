@@ -20,7 +20,7 @@ pub(super) async fn walk(stack: &Stack, broken: bool) -> Result<Seen, Failure> {
     ensure(!own.is_empty() && own.len() < all.len(), || {
         format!("sales sees {} of {} opportunities, so nothing would be shown", own.len(), all.len())
     })?;
-    let invoked = stack.sim.invoke(&call(stack, "sales", Mode::Flow, &all)?).await?;
+    let invoked = call(stack, "sales", Mode::Flow, &all).await?;
     ensure(invoked.status == 201, || format!("the app answered {}: {}", invoked.status, invoked.body))?;
     let job = job_id(&invoked)?;
     let visible = number(&invoked.body, "opportunitiesVisible")?;
@@ -40,9 +40,14 @@ pub(super) async fn walk(stack: &Stack, broken: bool) -> Result<Seen, Failure> {
     })
 }
 
-/// The sample's one operation, for these opportunities.
-pub(super) fn call(stack: &Stack, role: &str, mode: Mode, opportunities: &[String]) -> Result<Invoke, Failure> {
-    Ok(Invoke {
+/// Has the org call the sample's one operation for these opportunities.
+pub(super) async fn call(
+    stack: &Stack,
+    role: &str,
+    mode: Mode,
+    opportunities: &[String],
+) -> Result<Invoked, SimError> {
+    let invoke = Invoke {
         service: SERVICE.to_owned(),
         operation: "provisionServices".to_owned(),
         username: stack.username(role).to_owned(),
@@ -50,7 +55,8 @@ pub(super) fn call(stack: &Stack, role: &str, mode: Mode, opportunities: &[Strin
         parameters: None,
         mode,
         callback_timeout_minutes: None,
-    })
+    };
+    stack.sim.invoke(&invoke).await
 }
 
 /// The user's own opportunities.

@@ -14,9 +14,9 @@ pub(super) async fn walk(stack: &Stack, broken: bool) -> Result<Seen, Failure> {
     let zip = crate::publish_dir::zipped(&files).map_err(|error| Failure::because(&error))?;
     let request = PublishRequest { client_name: SERVICE.to_owned(), ..PublishRequest::default() };
     let client = stack.client()?;
-    let published =
-        client.publications().publish(CONNECTION, &Package { request, zip }).await?;
-    let publication = published.first().ok_or_else(|| Failure::new("the control plane named no publication"))?;
+    let published = client.publications().publish(CONNECTION, &Package { request, zip }).await?;
+    let publication =
+        published.first().ok_or_else(|| Failure::new("the control plane named no publication"))?;
     ensure(publication.components.iter().all(|component| component.success), || {
         "the org did not take every component".to_owned()
     })?;

@@ -1,0 +1,3 @@
+//! `audit:…`: the ledger of who did what.
+
+pub(crate) mod verify;
