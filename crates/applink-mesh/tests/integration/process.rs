@@ -1,6 +1,5 @@
 //! The real binary as a parent: start, exit codes, signals, errors.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
@@ -10,7 +9,7 @@ use applink_mesh::{Mesh, MeshStartError};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::{Child, Command};
 
 use crate::integration::raw::{Wire, send};
@@ -43,11 +42,33 @@ async fn run(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> E
     Ended { code: output.status.code(), out: text(output.stdout), err: text(output.stderr) }
 }
 
-/// Two ports that were free a moment ago.
-async fn ports() -> (u16, u16) {
-    let (first, second) =
-        (TcpListener::bind("127.0.0.1:0").await.unwrap(), TcpListener::bind("127.0.0.1:0").await.unwrap());
-    (first.local_addr().unwrap().port(), second.local_addr().unwrap().port())
+/// Two ports that nobody else gets while this lives: bound, but not listened on, so that those under test still can.
+struct Ports {
+    public: u16,
+    app: u16,
+    _reserved: [TcpSocket; 2],
+}
+
+impl Ports {
+    fn reserve() -> Self {
+        let reserved = [(); 2].map(|()| {
+            let socket = TcpSocket::new_v4().unwrap();
+            socket.set_reuseaddr(true).unwrap();
+            socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+            socket
+        });
+        let [public, app] = reserved.each_ref().map(|socket| socket.local_addr().unwrap().port());
+        Self { public, app, _reserved: reserved }
+    }
+
+    fn variables(&self) -> [(&'static str, String); 2] {
+        [("PORT", self.public.to_string()), ("APP_PORT", self.app.to_string())]
+    }
+}
+
+/// The shape commands take.
+fn borrowed<'v, const N: usize>(variables: &'v [(&'static str, String); N]) -> [(&'static str, &'v str); N] {
+    variables.each_ref().map(|(name, value)| (*name, value.as_str()))
 }
 
 /// A small app: listens on APP_PORT, answers every request with its environment, and on SIGTERM waits for the
@@ -88,6 +109,7 @@ struct Running {
     err: Lines<BufReader<tokio::process::ChildStderr>>,
     address: std::net::SocketAddr,
     _folder: tempfile::TempDir,
+    _ports: Ports,
 }
 
 impl Running {
@@ -96,17 +118,16 @@ impl Running {
     }
 
     async fn logging(log_level: &str, arguments: &[&str]) -> Self {
-        let (public, app) = ports().await;
+        let ports = Ports::reserve();
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("heroku-applink-service-mesh.yaml"), OPEN).unwrap();
-        let (public_text, app_text) = (public.to_string(), app.to_string());
-        let variables =
-            [("PORT", public_text.as_str()), ("APP_PORT", app_text.as_str()), ("GO_LOG", log_level)];
-        let mut process = mesh(folder.path(), &variables, arguments).spawn().unwrap();
+        let [public, app] = ports.variables();
+        let variables = [public, app, ("GO_LOG", log_level.to_owned())];
+        let mut process = mesh(folder.path(), &borrowed(&variables), arguments).spawn().unwrap();
         let out = BufReader::new(process.stdout.take().unwrap()).lines();
         let err = BufReader::new(process.stderr.take().unwrap()).lines();
-        let mut running =
-            Self { process, out, err, address: ([127, 0, 0, 1], public).into(), _folder: folder };
+        let address = ([127, 0, 0, 1], ports.public).into();
+        let mut running = Self { process, out, err, address, _folder: folder, _ports: ports };
         next_with(&mut running.err, "listening").await;
         running.wait_for_app().await;
         running
@@ -204,10 +225,10 @@ fn child_of(parent: u32) -> Pid {
 #[tokio::test]
 async fn the_exit_code_of_the_app_is_the_meshs() {
     let folder = tempfile::tempdir().unwrap();
-    let (public, app) = ports().await;
-    let (public, app) = (public.to_string(), app.to_string());
+    let ports = Ports::reserve();
+    let variables = ports.variables();
     for (script, code) in [("exit 0", 0), ("exit 7", 7), ("kill -KILL $$", 137)] {
-        let ended = run(folder.path(), &[("PORT", &public), ("APP_PORT", &app)], &["sh", "-c", script]).await;
+        let ended = run(folder.path(), &borrowed(&variables), &["sh", "-c", script]).await;
         assert_eq!(ended.code, Some(code), "{script}: {}", ended.err);
     }
 }
@@ -215,9 +236,9 @@ async fn the_exit_code_of_the_app_is_the_meshs() {
 #[tokio::test]
 async fn a_command_that_is_not_there_is_an_error_127() {
     let folder = tempfile::tempdir().unwrap();
-    let (public, app) = ports().await;
-    let variables = [("PORT", public.to_string()), ("APP_PORT", app.to_string())];
-    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let ports = Ports::reserve();
+    let variables = ports.variables();
+    let variables = borrowed(&variables);
     let ended = run(folder.path(), &variables, &["--", "no-such-command", "x"]).await;
     assert_eq!(ended.code, Some(127));
     assert!(ended.err.contains("the app's command `no-such-command` was not found"), "{}", ended.err);
@@ -246,11 +267,9 @@ async fn an_app_port_in_use_is_an_error_before_the_app_starts() {
     let folder = tempfile::tempdir().unwrap();
     let taken = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = taken.local_addr().unwrap().port().to_string();
-    let (public, _) = ports().await;
-    let variables =
-        [("APP_PORT", port.as_str()), ("PORT", &public.to_string())].map(|(n, v)| (n, v.to_owned()));
-    let variables = variables.each_ref().map(|(name, value)| (*name, value.as_str()));
-    let ended = run(folder.path(), &variables, &["touch", "started"]).await;
+    let ports = Ports::reserve();
+    let variables = [("PORT", ports.public.to_string()), ("APP_PORT", port)];
+    let ended = run(folder.path(), &borrowed(&variables), &["touch", "started"]).await;
     assert_eq!(ended.code, Some(1));
     assert!(
         ended.err.contains("already listens on 127.0.0.1:") && ended.err.contains("APP_PORT"),
@@ -322,15 +341,10 @@ async fn signals_that_do_not_stop_are_the_apps() {
 #[tokio::test]
 async fn bypass_all_is_said_aloud() {
     let folder = tempfile::tempdir().unwrap();
-    let (public, app) = ports().await;
-    let variables = HashMap::from([
-        ("HEROKU_APPLINK_SERVICE_MESH_BYPASS_ALL_ROUTES", "true".to_owned()),
-        ("PORT", public.to_string()),
-        ("APP_PORT", app.to_string()),
-    ]);
-    let variables: Vec<(&str, &str)> =
-        variables.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let ended = run(folder.path(), &variables, &["true"]).await;
+    let ports = Ports::reserve();
+    let [public, app] = ports.variables();
+    let variables = [public, app, ("HEROKU_APPLINK_SERVICE_MESH_BYPASS_ALL_ROUTES", "true".to_owned())];
+    let ended = run(folder.path(), &borrowed(&variables), &["true"]).await;
     assert_eq!(ended.code, Some(0));
     assert!(ended.err.contains("WARN") && ended.err.contains("every route is open"), "{}", ended.err);
 }
@@ -353,8 +367,8 @@ async fn the_log_has_one_line_per_request_and_no_secret() {
 
 #[tokio::test]
 async fn in_process_the_app_is_supervised_too() {
-    let (_, app) = ports().await;
-    let (mut config, _clock) = config("http://127.0.0.1:9", ([127, 0, 0, 1], app).into());
+    let ports = Ports::reserve();
+    let (mut config, _clock) = config("http://127.0.0.1:9", ([127, 0, 0, 1], ports.app).into());
     let (sender, mut received) = tokio::sync::mpsc::unbounded_channel();
     config.child = Some(ChildConfig {
         program: "python3".into(),
@@ -374,8 +388,8 @@ async fn in_process_the_app_is_supervised_too() {
 
 #[tokio::test]
 async fn in_process_an_app_that_ends_early_is_told() {
-    let (_, app) = ports().await;
-    let (mut config, _clock) = config("http://127.0.0.1:9", ([127, 0, 0, 1], app).into());
+    let ports = Ports::reserve();
+    let (mut config, _clock) = config("http://127.0.0.1:9", ([127, 0, 0, 1], ports.app).into());
     let child = ChildConfig {
         program: "false".into(),
         arguments: Vec::new(),
