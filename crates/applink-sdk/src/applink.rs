@@ -80,13 +80,18 @@ impl AppLink {
     }
 
     fn known(&self, key: &Key) -> Option<Arc<Grant>> {
-        self.inner.grants.lock().unwrap_or_else(PoisonError::into_inner).get(key).cloned()
+        let grants = self.inner.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants.get(key).filter(|grant| !grant.has_moved()).cloned()
     }
 
     /// The first of two simultaneous fetches stays, so that everybody shares one token.
     fn remember(&self, key: Key, grant: Arc<Grant>) -> Arc<Grant> {
         let mut grants = self.inner.grants.lock().unwrap_or_else(PoisonError::into_inner);
-        grants.entry(key).or_insert(grant).clone()
+        let kept = grants.entry(key).or_insert_with(|| grant.clone());
+        if kept.has_moved() {
+            *kept = grant;
+        }
+        kept.clone()
     }
 }
 

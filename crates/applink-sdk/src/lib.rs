@@ -51,6 +51,8 @@ pub use error::Error;
 pub use invocation::Invocation;
 pub use org::{Answer, Callback, Org, Request, User};
 
+/// What the AppLink API answers when it refuses: part of [`Error::AppLink`].
+pub use applink_api::client::ClientError;
 /// What an org answers when it refuses, and the org's record ids: types of `applink-salesforce` that appear in
 /// this crate's interface.
 pub use applink_salesforce::error::{ApiError, ErrorKind, OrgError};

@@ -7,6 +7,7 @@
 //! 4. The call is sent once more with the fresh token.
 
 use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use applink_api::authorization::{Authorization, RefreshRequest};
@@ -98,6 +99,7 @@ pub(crate) struct Grant {
     name: String,
     current: RwLock<Arc<Current>>,
     renewing: tokio::sync::Mutex<()>,
+    moved: AtomicBool,
 }
 
 /// One answer of the API.
@@ -117,11 +119,17 @@ impl Grant {
         let answer = control.client()?.authorizations().get(name).await;
         let current = Current::of(name, answer.map_err(|error| unread(name, error))?, &egress)?;
         let current = RwLock::new(Arc::new(current));
-        Ok(Self { control, egress, name: name.to_owned(), current, renewing: tokio::sync::Mutex::new(()) })
+        let (name, renewing) = (name.to_owned(), tokio::sync::Mutex::new(()));
+        Ok(Self { control, egress, name, current, renewing, moved: AtomicBool::new(false) })
     }
 
     pub(crate) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Whether the name has come to stand for another org: whoever asks for it anew must not get this one.
+    pub(crate) fn has_moved(&self) -> bool {
+        self.moved.load(Ordering::Acquire)
     }
 
     pub(crate) fn current(&self) -> Arc<Current> {
@@ -151,6 +159,7 @@ impl Grant {
         }
         let fresh = Current::of(&self.name, self.fresh_answer(&current).await?, &self.egress)?;
         if fresh.authorization.org.id != current.authorization.org.id {
+            self.moved.store(true, Ordering::Release);
             return Err(Error::OtherOrg {
                 name: self.name.clone(),
                 expected: current.authorization.org.id.clone(),

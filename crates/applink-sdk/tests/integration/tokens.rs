@@ -98,14 +98,18 @@ async fn a_name_that_moved_to_another_org_is_refused() {
     let org = org_taking("00D!fresh").await;
     let stale = authorization(&org, "00D!stale");
     let moved = authorization_of(&org.url, "00DSG00000DGEIr2AP", "00D!fresh");
-    let api = Stub::start(move |asked| {
-        json(200, if asked.line.starts_with("POST") { moved.clone() } else { stale.clone() })
+    let asked_before = AtomicUsize::new(0);
+    let api = Stub::start(move |_| {
+        let first = asked_before.fetch_add(1, Ordering::SeqCst) == 0;
+        json(200, if first { stale.clone() } else { moved.clone() })
     })
     .await;
-    let portal = applink(&api).authorization("portal").await.unwrap().org();
+    let applink = applink(&api);
+    let portal = applink.authorization("portal").await.unwrap().org();
     let error = portal.data().query("SELECT Id FROM Account").send().await.unwrap_err();
     assert!(matches!(error, Error::OtherOrg { .. }), "{error:?}");
     assert_eq!(org.asked().len(), 1, "nothing is sent to the other org");
+    assert_eq!(applink.authorization("portal").await.unwrap().org().id(), "00DSG00000DGEIr2AP");
 }
 
 #[tokio::test]
