@@ -468,7 +468,7 @@ mod tests {
             panic!("not a permission set");
         };
         assert!(set.session_based && set.user_permissions.is_empty());
-        assert_eq!(set.fields[0].field, Placed { name: "Opportunity.Amount".into(), line: 5, column: 46 });
+        assert_eq!(set.fields[0].field, Placed { name: "Opportunity.Amount".into(), line: 5, column: 47 });
     }
 
     #[test]

@@ -1,0 +1,148 @@
+//! Starting, stopping, restarting.
+
+use std::os::unix::fs::PermissionsExt;
+
+use applink_orgsim::{Org, OrgKind, OrgsimError};
+use reqwest::StatusCode;
+use secrecy::ExposeSecret;
+use serde_json::json;
+
+use super::support::app::App;
+use super::support::browser::Browser;
+use super::support::package::Package;
+use super::support::{TestOrg, config, http_client};
+
+#[tokio::test]
+async fn a_taken_port_is_named() {
+    let first = TestOrg::start().await;
+    let (mut config, _) = config();
+    config.bind = first.org.addr();
+    let error = Org::start(config).await.unwrap_err();
+    assert!(matches!(error, OrgsimError::AddressInUse { address } if address == first.org.addr()));
+    assert!(error.to_string().contains(&first.org.addr().to_string()));
+}
+
+#[tokio::test]
+async fn other_machines_are_let_in_only_on_purpose() {
+    let (mut config, _) = config();
+    config.bind = "0.0.0.0:0".parse().unwrap();
+    assert!(matches!(Org::start(config).await, Err(OrgsimError::NotLoopback { .. })));
+}
+
+#[tokio::test]
+async fn several_orgs_run_side_by_side() {
+    let production = TestOrg::start().await;
+    let sandbox = TestOrg::start_with(|config| {
+        config.kind = OrgKind::Sandbox;
+        config.name = "Acme Test".to_owned();
+    })
+    .await;
+    assert_ne!(production.org.org_id(), sandbox.org.org_id());
+    let token = production.access_token_of("sales").await;
+    assert_eq!(sandbox.get("/services/oauth2/userinfo", &token).await.status(), StatusCode::FORBIDDEN);
+    let (_, found) = sandbox
+        .probe(json!({"username": sandbox.username("admin")}), "SELECT IsSandbox, Name FROM Organization")
+        .await;
+    assert_eq!(
+        (&found["records"][0]["IsSandbox"], &found["records"][0]["Name"]),
+        (&true.into(), &"Acme Test".into())
+    );
+}
+
+#[tokio::test]
+async fn an_org_keeps_its_keys_users_tokens_and_services_over_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("org");
+    let first = TestOrg::start_with(|config| config.state_dir = Some(path.clone())).await;
+    let (id, key) = (first.org.org_id().to_owned(), first.sim("/_sim/org").await["key_id"].clone());
+    let password = first.user("sales").password.clone();
+    let token = first.access_token_of("sales").await;
+    first.deploy("admin", &Package::new().permission_set("Kept", "")).await;
+    first.org.stop().await;
+
+    let second = TestOrg::start_with(|config| config.state_dir = Some(path.clone())).await;
+    assert_eq!((second.org.org_id(), &second.sim("/_sim/org").await["key_id"]), (id.as_str(), &key));
+    assert_eq!(second.user("sales").password.expose_secret(), password.expose_secret());
+    assert_eq!(second.get("/services/oauth2/userinfo", &token).await.status(), StatusCode::OK);
+    assert_eq!(second.sim("/_sim/permission-sets").await[0]["name"], "Kept");
+}
+
+#[tokio::test]
+async fn an_elevation_ends_although_its_process_died() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("org");
+    let app = App::start().await;
+    let first = TestOrg::start_with(|config| config.state_dir = Some(path.clone())).await;
+    first.deploy("admin", &Package::service(&app.url)).await;
+    first.assign("Provisioning", "sales").await;
+    first.assign("ProvisioningPermissions", "sales").await;
+    let call = json!({"service": "Provisioning", "operation": "provision", "as": first.username("sales"), "body": {"opportunityIds": []}});
+    first.sim_post("/_sim/invoke", &call).await;
+    first.org.stop().await;
+    let activations = "SELECT Id FROM SessionPermSetActivation";
+    let second = TestOrg::start_with(|config| config.state_dir = Some(path.clone())).await;
+    let admin = json!({"username": second.username("admin")});
+    assert_eq!(second.probe(admin.clone(), activations).await.1["totalSize"], 1, "its time is not over");
+    second.org.stop().await;
+    let (mut config, clock) = config();
+    config.state_dir = Some(path);
+    clock.advance_seconds(60 * 60 + 1);
+    let third = TestOrg { org: Org::start(config).await.unwrap(), clock, http: http_client() };
+    assert_eq!(third.probe(admin, activations).await.1["totalSize"], 0);
+}
+
+#[tokio::test]
+async fn the_state_is_private_whole_and_holds_no_token_in_the_clear() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("org");
+    let org = TestOrg::start_with(|config| config.state_dir = Some(path.clone())).await;
+    let tokens = org.tokens_of("sales").await;
+    let (_, secret) = org.org.oauth_client();
+    let password = org.user("sales").password.clone();
+    let (mut other, _) = config();
+    other.state_dir = Some(path.clone());
+    assert!(matches!(Org::start(other).await, Err(OrgsimError::StateInUse { .. })));
+    for entry in std::fs::read_dir(&path).unwrap() {
+        let entry = entry.unwrap();
+        assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+        if entry.file_name().to_string_lossy().starts_with("org.db") {
+            let content = std::fs::read(entry.path()).unwrap();
+            let holds = |text: &str| content.windows(text.len()).any(|window| window == text.as_bytes());
+            for text in [
+                tokens["access_token"].as_str().unwrap(),
+                tokens["refresh_token"].as_str().unwrap(),
+                secret.expose_secret(),
+                password.expose_secret(),
+            ] {
+                assert!(!holds(text), "{:?} holds a secret", entry.path());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_front_page_shows_doors_to_everyone_and_contents_to_users() {
+    let org = TestOrg::start().await;
+    let mut browser = Browser::new(&org);
+    let page = browser.get(&org.url("/")).await.text().await.unwrap();
+    assert!(
+        page.contains(org.org.org_id()) && page.contains("Log in") && !page.contains("intern@acme.example")
+    );
+    browser.log_in("", "sales").await;
+    let page = browser.get(&org.url("/")).await.text().await.unwrap();
+    assert!(page.contains("intern@acme.example") && page.contains("Log out"));
+    browser.post("/logout", &[]).await;
+    let page = browser.get(&org.url("/")).await.text().await.unwrap();
+    assert!(!page.contains("intern@acme.example"));
+}
+
+#[tokio::test]
+async fn doubled_and_trailing_slashes_are_taken() {
+    let org = TestOrg::start().await;
+    for path in ["/services/data/", "//services/data", "/id//keys/"] {
+        assert_eq!(org.http.get(org.url(path)).send().await.unwrap().status(), StatusCode::OK, "{path}");
+    }
+    let token = org.access_token_of("sales").await;
+    let answer = org.get("/services/data/v66.0/query/?q=SELECT+Id+FROM+Account", &token).await;
+    assert_eq!(answer.status(), StatusCode::OK);
+}
