@@ -1,5 +1,6 @@
 //! The org over real HTTP and its data over real SQLite: every test has its own org, clock and randomness.
 
+#[cfg(test)]
 mod integration {
     // A whole running org.
     mod support;
