@@ -14,7 +14,7 @@ use crate::fake::{ADDON, APP, Fake};
 pub(crate) const TOKEN: &str = "addon-token-canary";
 pub(crate) const API_KEY: &str = "alk_key-canary";
 pub(crate) const SIM_KEY: &str = "sim-key-canary";
-pub(crate) const OPERATOR_KEY: &str = "operator-key-canary";
+pub(crate) const OPERATOR_KEY: &str = "operator-key-canary-0123456789abcdef";
 
 /// One start of the binary, being prepared.
 pub(crate) struct Applink {

@@ -30,11 +30,13 @@ fn top_level() {
       invoke                             Have a local org call a published app as one of its users
       org                                Run a local Salesforce org
       org:permsets:assign                Assign a permission set to a user of a local org
+      serve                              Run the control plane
       admin:apps                         List the apps of a control plane
       admin:apps:create                  Make an app known to a control plane
       admin:addons:create                Provision an add-on and attach it to an app
       admin:addons:attach                Attach an add-on to one more app
       admin:keys:create                  Make an API key
+      audit:verify                       Check that the audit ledger is as it was written
       completions                        Write the completions of a shell to standard output
       help                               Print this message or the help of the given subcommand(s)
 

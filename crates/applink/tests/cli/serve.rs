@@ -1,0 +1,154 @@
+//! The control plane as its own process, set up and used with the other commands.
+
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+use crate::applink::{Applink, OPERATOR_KEY, Ran, Running, applink};
+
+/// 32 bytes, base64.
+const MASTER_KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+fn serve() -> Applink {
+    applink("serve --json")
+        .env("APPLINK_BIND", "127.0.0.1:0")
+        .env("DATABASE_URL", "sqlite://applink.db")
+        .env("APPLINK_MASTER_KEY", MASTER_KEY)
+        .env("APPLINK_OPERATOR_KEY", OPERATOR_KEY)
+}
+
+/// A control plane and its URL.
+fn started() -> (Running, String) {
+    let mut running = serve().spawn();
+    let ready: Value = serde_json::from_str(&running.first_line()).unwrap();
+    (running, ready["url"].as_str().unwrap().to_owned())
+}
+
+fn operate(url: &str, line: &str) -> Ran {
+    let ran = applink(line).env("APPLINK_SERVER_URL", url).env("APPLINK_OPERATOR_KEY", OPERATOR_KEY).run();
+    assert_eq!(ran.code, Some(0), "{line}: {ran}");
+    ran
+}
+
+#[test]
+fn an_operator_sets_up_an_app_that_then_finds_its_addon() {
+    let (running, url) = started();
+    operate(&url, "admin apps create my-app --url https://my-app.example");
+    assert!(operate(&url, "admin apps").stdout.contains("https://my-app.example"));
+    let addon: Value =
+        serde_json::from_str(&operate(&url, "admin addons create --app my-app --json").stdout).unwrap();
+    let id = addon["id"].as_str().unwrap();
+    let key = operate(&url, &format!("admin keys create --owner me@example.com --addon {id}")).stdout;
+
+    let as_app = |line: &str| {
+        applink(line)
+            .env("HEROKU_APPLINK_API_URL", addon["api_url"].as_str().unwrap())
+            .env("HEROKU_APPLINK_TOKEN", addon["token"].as_str().unwrap())
+            .env("HEROKU_APP_ID", addon["app"]["id"].as_str().unwrap())
+            .env("HEROKU_APP_NAME", "my-app")
+    };
+    insta::assert_snapshot!(as_app("connections").run(), @"
+    exit: 0
+    --- stdout
+    There are no Heroku AppLink connections for app my-app.
+    --- stderr
+    ");
+    insta::assert_snapshot!(as_app("authorizations:info nobody").run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: developer name nobody doesn't exist on app my-app
+
+    hint: `applink authorizations` lists the stored users
+    ");
+    let change = "salesforce:disconnect nothing --confirm nothing";
+    insta::assert_snapshot!(as_app(change).run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    Disconnecting Salesforce connection nothing from my-app... !
+    error: The add-on's token alone changes nothing: send an API key with scope `manage`, or x-addon-sso with it.
+
+    hint: an add-on token can't change things: set APPLINK_API_KEY (`applink admin keys create` makes one)
+    ");
+    insta::assert_snapshot!(as_app(change).env("APPLINK_API_KEY", key.trim()).run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    Disconnecting Salesforce connection nothing from my-app... !
+    error: Salesforce connection nothing doesn't exist on app my-app
+
+    hint: `applink connections` lists the connections
+    ");
+
+    running.signal(Signal::SIGTERM);
+    let ran = running.finish();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert!(
+        !ran.stderr.contains(key.trim()) && !ran.stderr.contains(addon["token"].as_str().unwrap()),
+        "{ran}"
+    );
+}
+
+#[test]
+fn the_ledger_of_a_stopped_server_is_whole() {
+    let mut running = serve().spawn();
+    running.first_line();
+    running.signal(Signal::SIGINT);
+    let directory = running.stop();
+    let verify = |key: &str| {
+        applink("audit verify")
+            .env("DATABASE_URL", &format!("sqlite://{}", directory.path().join("applink.db").display()))
+            .env("APPLINK_MASTER_KEY", key)
+            .run()
+    };
+    let ran = verify(MASTER_KEY);
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert!(ran.stderr.starts_with("walked "), "{ran}");
+}
+
+#[test]
+fn serve_without_a_master_key() {
+    insta::assert_snapshot!(serve().without("APPLINK_MASTER_KEY").run(), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: the settings can't be used
+      APPLINK_MASTER_KEY: a master key is needed: make one with `openssl rand -base64 32`, set it as APPLINK_MASTER_KEY (or put it in a file named by APPLINK_MASTER_KEY_FILE), and keep a copy elsewhere: without it the database can't be read
+    ");
+}
+
+#[test]
+fn serve_with_settings_that_are_wrong_names_each() {
+    let ran = serve().env("APPLINK_BIND", "nowhere").env("APPLINK_OAUTH_CONFIRM", "sometimes").run();
+    insta::assert_snapshot!(ran, @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: the settings can't be used
+      APPLINK_BIND: write an IP address and a port, such as 0.0.0.0:7700
+      APPLINK_OAUTH_CONFIRM: write `always` or `never`
+    ");
+}
+
+#[test]
+fn serve_on_a_port_that_is_taken() {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = taken.local_addr().unwrap().to_string();
+    insta::assert_snapshot!(serve().env("APPLINK_BIND", &address).hide(&address).run(), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: [HOST] is in use: stop what listens there, or choose another address with APPLINK_BIND
+    ");
+}
+
+#[test]
+fn serve_with_a_config_file_that_is_missing() {
+    insta::assert_snapshot!(serve().arg("--config").arg("nowhere.toml").run(), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: can't read nowhere.toml
+      caused by: No such file or directory (os error 2)
+    ");
+}
