@@ -13,13 +13,14 @@
 
 use std::pin::Pin;
 
-use applink_api::context::{ClientContext, RequestContext};
+use applink_api::context::RequestContext;
 use applink_api::ids::AppUuid;
 use applink_api::time::Timestamp;
 
 use crate::authenticate::replay::ReplayGuard;
 use crate::bind::{bind, ensure_consistent};
 use crate::classify::SalesforceCall;
+use crate::client_context::SentClientContext;
 use crate::respond::{MeshError, Refusal};
 
 pub(crate) mod cache;
@@ -65,7 +66,7 @@ impl Authenticator {
         &self,
         call: SalesforceCall,
         request_id: &str,
-    ) -> Result<(ClientContext, Verified), MeshError> {
+    ) -> Result<(SentClientContext, Verified), MeshError> {
         ensure_consistent(&call, request_id, self.app).map_err(MeshError::Refused)?;
         let verified = self.verifier.verify(&call.request_context, request_id).await?;
         let context = bind(call.client_context, &verified).map_err(MeshError::Refused)?;

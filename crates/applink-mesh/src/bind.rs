@@ -4,11 +4,12 @@
 //! another. Here request, org, user and app must be the same everywhere, and the address the app will call is
 //! overwritten with the one stored for the verified org.
 
-use applink_api::context::{ClientContext, RequestContext};
+use applink_api::context::RequestContext;
 use applink_api::ids::{AppUuid, RecordId};
 
 use crate::authenticate::Verified;
 use crate::classify::SalesforceCall;
+use crate::client_context::SentClientContext;
 use crate::respond::Refusal;
 
 /// Checks that need no verdict, made before anybody is asked.
@@ -20,7 +21,7 @@ pub(crate) fn ensure_consistent(
     request_id: &str,
     app: Option<AppUuid>,
 ) -> Result<(), Refusal> {
-    let SalesforceCall { request_context, client_context } = call;
+    let (request_context, client_context) = (&call.request_context, &call.client_context.known);
     if client_context.request_id != request_id {
         return Err(Refusal::RequestId);
     }
@@ -39,17 +40,20 @@ fn ensure_this_app(context: &RequestContext, app: Option<AppUuid>) -> Result<(),
 ///
 /// # Errors
 /// [`Refusal::Org`] or [`Refusal::User`] when it speaks of another org or user than the token.
-pub(crate) fn bind(mut context: ClientContext, verified: &Verified) -> Result<ClientContext, Refusal> {
-    if !same_record(&context.org_id, &verified.org_id) {
+pub(crate) fn bind(
+    mut context: SentClientContext,
+    verified: &Verified,
+) -> Result<SentClientContext, Refusal> {
+    if !same_record(&context.known.org_id, &verified.org_id) {
         return Err(Refusal::Org);
     }
     if let Some(user_id) = &verified.user_id
-        && !same_record(&context.user_context.user_id, user_id)
+        && !same_record(&context.known.user_context.user_id, user_id)
     {
         return Err(Refusal::User);
     }
     if let Some(instance_url) = &verified.instance_url {
-        context.org_domain_url.clone_from(instance_url);
+        context.set_org_domain_url(instance_url);
     }
     Ok(context)
 }

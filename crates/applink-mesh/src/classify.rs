@@ -1,10 +1,11 @@
 //! Phase *classify*: what kind of call the headers claim this is, and can it be read at all?
 
-use applink_api::context::{ClientContext, RequestContext};
+use applink_api::context::RequestContext;
 use applink_api::headers;
 use http::header::HeaderMap;
 use secrecy::SecretString;
 
+use crate::client_context::SentClientContext;
 use crate::config::RequestIdRule;
 use crate::path::RequestPath;
 use crate::respond::MeshError;
@@ -24,7 +25,7 @@ pub struct SalesforceCall {
     /// Who vouches.
     pub request_context: RequestContext,
     /// Who calls.
-    pub client_context: ClientContext,
+    pub client_context: SentClientContext,
 }
 
 /// A signed webhook; the signature is over the body, which is not read yet.
@@ -73,7 +74,7 @@ fn salesforce(
     if !rule.accepts(&request_context.id, request_id) {
         return Err(MeshError::RequestContextId);
     }
-    let client_context = ClientContext::decode(client).map_err(MeshError::ClientContext)?;
+    let client_context = SentClientContext::decode(client).map_err(MeshError::ClientContext)?;
     Ok(Call::Salesforce(Box::new(SalesforceCall { request_context, client_context })))
 }
 

@@ -169,13 +169,23 @@ async fn of_two_calls_at_once_with_a_single_use_token_one_passes() {
 }
 
 #[tokio::test]
-async fn a_namespace_and_version_of_older_orgs_are_normalised() {
+async fn what_only_org_and_app_know_is_handed_on() {
     let stack = Stack::start().await;
     let call = changed(|call| {
         call.client_context["apiVersion"] = json!("v62.0");
         call.client_context["namespace"] = Value::Null;
+        call.client_context["newField"] = json!({"a": [1]});
     });
     assert_eq!(stack.call(&call).await.status, 200);
-    let context = decode(stack.app.only().header("x-client-context").unwrap());
-    assert_eq!((&context["apiVersion"], &context["namespace"]), (&json!("62.0"), &json!("")));
+    let mut expected = call.client_context;
+    expected["orgDomainUrl"] = json!(INSTANCE_URL);
+    assert_eq!(decode(stack.app.only().header("x-client-context").unwrap()), expected);
+}
+
+#[tokio::test]
+async fn a_second_spelling_of_a_known_field_is_refused() {
+    let stack = Stack::start().await;
+    let raw = stack.call(&changed(|call| call.client_context["OrgId"] = json!(OTHER_ORG))).await;
+    assert_eq!((raw.status, raw.text().as_str()), (400, "400 Invalid x-client-context header\n"));
+    assert!(stack.app.seen().is_empty() && stack.control_plane.asked().is_empty());
 }

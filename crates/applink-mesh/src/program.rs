@@ -1,0 +1,175 @@
+//! The mesh as a program: configuration, app, port, and then the exit code of the app. `applink-mesh` (also installed
+//! as `heroku-applink-service-mesh`) is nothing else, and `applink mesh` is the same.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::level_filters::LevelFilter;
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use crate::child::ChildSignal;
+use crate::config::{Arguments, MeshConfig, Sources, USAGE, YAML_NAMES};
+use crate::mesh::{Mesh, MeshStartError, RunningMesh};
+
+/// The command line makes no sense, as with most programs.
+const EXIT_USAGE: u8 = 2;
+
+/// Runs the program with `arguments` (its own name left out) and answers its exit code. It makes its own runtime and
+/// reads the process's environment, so it is called once, at the start.
+pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
+    match Arguments::parse(arguments) {
+        Ok(Arguments::Help) => say(USAGE),
+        Ok(Arguments::Version) => say(concat!("applink-mesh v", env!("CARGO_PKG_VERSION"))),
+        Ok(Arguments::Run { port, command }) => start(port, command),
+        Err(error) => fail(&error, EXIT_USAGE),
+    }
+}
+
+fn start(port: Option<u16>, command: Vec<OsString>) -> u8 {
+    log_to_stderr();
+    let yaml = match read_yaml() {
+        Ok(yaml) => yaml,
+        Err(error) => return fail(&error, 1),
+    };
+    let config = match MeshConfig::resolve(Sources { port, command, environment: &variable, yaml }) {
+        Ok(config) => config,
+        Err(error) => return fail(&error, 1),
+    };
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(supervise(config)),
+        Err(error) => fail(&error, 1),
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "the one place where the environment is read")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+/// Name and text of the YAML file in the working directory, when there is one.
+fn read_yaml() -> Result<Option<(String, String)>, YamlReadError> {
+    for name in YAML_NAMES {
+        match std::fs::read_to_string(name) {
+            Ok(text) => return Ok(Some((name.to_owned(), text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(source) => return Err(YamlReadError { name, source }),
+        }
+    }
+    Ok(None)
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{name} can't be read; check that it is a UTF-8 text file this user may read")]
+struct YamlReadError {
+    name: &'static str,
+    source: std::io::Error,
+}
+
+/// `GO_LOG` is the public mesh's name of the level; `APPLINK_MESH_LOG=json` writes JSON lines.
+fn log_to_stderr() {
+    let level = variable("GO_LOG").and_then(|level| level.to_ascii_lowercase().parse().ok());
+    // Nothing but our own lines: what libraries say at lower levels was not written with our secrets in mind.
+    let ours = Targets::new().with_target("applink_mesh", level.unwrap_or(LevelFilter::INFO));
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let json = variable("APPLINK_MESH_LOG").is_some_and(|format| format == "json");
+    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
+    // Only a second subscriber in the same process could fail here.
+    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
+}
+
+async fn supervise(config: MeshConfig) -> u8 {
+    // Before the app is started, so that no signal finds the mesh without a handler and the app alone.
+    let mut signals = match Signals::new() {
+        Ok(signals) => signals,
+        Err(error) => return fail(&error, 1),
+    };
+    let app = config.app.authority().clone();
+    match Mesh::start(config).await {
+        Ok(mesh) => {
+            tracing::info!(address = %mesh.addr(), %app, "listening");
+            serve(mesh, &mut signals).await
+        }
+        Err(error) => {
+            let code = if let MeshStartError::Child(child) = &error { child.code() } else { 1 };
+            fail(&error, code)
+        }
+    }
+}
+
+/// Until the app ends or a signal says to stop; other signals are the app's.
+async fn serve(mesh: RunningMesh, signals: &mut Signals) -> u8 {
+    loop {
+        tokio::select! {
+            exit = mesh.wait_for_child() => {
+                tracing::info!(%exit, "the app has ended");
+                if !mesh.app_is_ready() {
+                    tracing::warn!("it never listened where it should: on APP_PORT, not on PORT");
+                }
+                mesh.stop().await;
+                return exit.code();
+            }
+            signal = signals.next() => match signal {
+                passed @ (ChildSignal::User1 | ChildSignal::User2) => mesh.signal_child(passed),
+                stop => {
+                    tracing::info!(signal = ?stop, "stopping");
+                    let exit = mesh.stop_with(stop).await;
+                    return exit.map_or(0, |exit| exit.code());
+                }
+            },
+        }
+    }
+}
+
+/// The signals the mesh reacts to.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+    quit: Signal,
+    user1: Signal,
+    user2: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+            quit: signal(SignalKind::quit())?,
+            user1: signal(SignalKind::user_defined1())?,
+            user2: signal(SignalKind::user_defined2())?,
+        })
+    }
+
+    async fn next(&mut self) -> ChildSignal {
+        tokio::select! {
+            _ = self.terminate.recv() => ChildSignal::Terminate,
+            _ = self.interrupt.recv() => ChildSignal::Interrupt,
+            _ = self.hang_up.recv() => ChildSignal::HangUp,
+            _ = self.quit.recv() => ChildSignal::Quit,
+            _ = self.user1.recv() => ChildSignal::User1,
+            _ = self.user2.recv() => ChildSignal::User2,
+        }
+    }
+}
+
+fn say(text: &str) -> u8 {
+    // A reader that went away (`| head`) is no failure.
+    let _ = writeln!(std::io::stdout(), "{text}");
+    0
+}
+
+fn fail(error: &(dyn std::error::Error + 'static), code: u8) -> u8 {
+    let mut text = format!("error: {error}");
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(&format!("\n  caused by: {inner}"));
+        cause = inner.source();
+    }
+    let _ = writeln!(std::io::stderr(), "{text}");
+    code
+}
