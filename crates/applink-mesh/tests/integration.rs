@@ -12,6 +12,7 @@ mod integration {
     mod headers;
     mod http2;
     mod limits;
+    mod logs;
     mod process;
     mod raw;
     mod smuggling;

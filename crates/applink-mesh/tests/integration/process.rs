@@ -18,7 +18,7 @@ use crate::integration::stack::config;
 const MESH: &str = env!("CARGO_BIN_EXE_applink-mesh");
 
 /// The binary with nothing but what it needs in its environment, in a folder of its own.
-fn mesh(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
+pub(crate) fn mesh(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> Command {
     let mut command = Command::new(MESH);
     command.args(arguments).current_dir(folder).env_clear().stdin(Stdio::null());
     command.env("PATH", std::env::var_os("PATH").unwrap());
@@ -43,14 +43,14 @@ async fn run(folder: &Path, variables: &[(&str, &str)], arguments: &[&str]) -> E
 }
 
 /// Two ports that nobody else gets while this lives: bound, but not listened on, so that those under test still can.
-struct Ports {
-    public: u16,
+pub(crate) struct Ports {
+    pub(crate) public: u16,
     app: u16,
     _reserved: [TcpSocket; 2],
 }
 
 impl Ports {
-    fn reserve() -> Self {
+    pub(crate) fn reserve() -> Self {
         let reserved = [(); 2].map(|()| {
             let socket = TcpSocket::new_v4().unwrap();
             socket.set_reuseaddr(true).unwrap();
@@ -67,7 +67,9 @@ impl Ports {
 }
 
 /// The shape commands take.
-fn borrowed<'v, const N: usize>(variables: &'v [(&'static str, String); N]) -> [(&'static str, &'v str); N] {
+pub(crate) fn borrowed<'v, const N: usize>(
+    variables: &'v [(&'static str, String); N],
+) -> [(&'static str, &'v str); N] {
     variables.each_ref().map(|(name, value)| (*name, value.as_str()))
 }
 
