@@ -18,6 +18,21 @@
 //! Apex, flows and triggers don't run; there is no Lightning interface, no SOAP, no Data Cloud. Claims and
 //! texts that Salesforce doesn't publish are close guesses, marked where they are made.
 //!
+//! # Control
+//! Below `/_sim`, with the header `X-Sim-Key`; bodies are JSON, errors `{"error", "message", "detail"}`.
+//!
+//! | endpoint | does |
+//! |---|---|
+//! | `GET org`, `users`, `permission-sets`, `services`, `deployments`, `oauth-clients` | lists what there is |
+//! | `POST permission-sets/assign`, `/unassign` | `{permission_set, username}` |
+//! | `POST oauth-clients` | `{name, certificate_pem or public_key_pem, callbacks, scopes, …}` makes or changes a client |
+//! | `POST invoke` | `{service, operation, as, body, parameters, mode, callback_timeout_minutes}` calls a published app |
+//! | `GET invocations`, `invocations/{id}`; `POST invocations/{id}/end` | shows them; ends one that waits for callbacks |
+//! | `GET callbacks?invocation=…&wait_ms=…&at_least=…` | lists callbacks, waiting for them up to a minute |
+//! | `POST sessions/probe` | `{username or session_id, soql}` runs a query as that session |
+//! | `POST deployments/step` | moves a deployment on, see [`DeployMode::Stepped`] |
+//! | `POST sweep` | ends at once what is over by the org's clock |
+//!
 //! ```no_run
 //! # async fn example() -> Result<(), applink_orgsim::OrgsimError> {
 //! use applink_orgsim::{Org, OrgConfig};

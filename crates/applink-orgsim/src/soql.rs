@@ -4,7 +4,7 @@
 //!    back (`display.rs`).
 //! 2. `compile.rs` turns the tree into SQL: `names.rs` finds the columns and refuses what the caller may not
 //!    know of, `filter.rs` translates conditions, `dates.rs` relative dates.
-//! 3. [`run`] executes it, `shape.rs` nests the rows as the REST API does, and locators serve further batches.
+//! 3. [`run()`] executes it, `shape.rs` nests the rows as the REST API does, and locators serve further batches.
 //!
 //! Not simulated: `TYPEOF`, `GROUP BY ROLLUP` and `CUBE`, data categories, distances. Through a polymorphic reference
 //! only `Id`, `Name` and `Type` are reached.

@@ -30,11 +30,16 @@ fn one() -> usize {
     1
 }
 
-pub(super) async fn invoke(State(state): State<OrgState>, Body(call): Body<Call>) -> Response {
-    match invoke::invoke(&state, call).await {
+/// The invocation runs to its end even when the caller hangs up: its session must not stay open.
+pub(super) async fn invoke(
+    State(state): State<OrgState>,
+    Body(call): Body<Call>,
+) -> Result<Response, Problem> {
+    let invoked = tokio::spawn(async move { invoke::invoke(&state, call).await });
+    Ok(match invoked.await.map_err(Failure::from)? {
         Ok(answer) => Json(answer).into_response(),
         Err(refusal) => refusal.into_response(),
-    }
+    })
 }
 
 pub(super) async fn list(State(state): State<OrgState>) -> Result<Json<Value>, Problem> {

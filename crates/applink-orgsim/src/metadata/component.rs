@@ -1,7 +1,7 @@
 //! The metadata types this org deploys, read from their files into typed definitions.
 //!
 //! Reading checks what one file can tell by itself: its shape, its values. Whether it fits into the org is
-//! [`validate`](super::validate)'s question.
+//! [`apply`](super::apply)'s question.
 
 use serde::{Deserialize, Serialize};
 

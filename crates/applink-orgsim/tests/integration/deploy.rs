@@ -362,3 +362,16 @@ async fn a_deploy_needs_the_permission_for_heroku_services() {
         json!([])
     );
 }
+
+#[tokio::test]
+async fn an_older_org_still_makes_connected_apps() {
+    let org = TestOrg::start_with(|config| config.api_version = 65).await;
+    let token = org.access_token_of("admin").await;
+    let inner = "<label>Old</label><contactEmail>a@b.example</contactEmail>";
+    let package = Package::new().component("ConnectedApp", "Old", "connectedApps", "connectedApp", inner);
+    let url = org.url("/services/data/v65.0/metadata/deployRequest");
+    let taken = org.http.post(url).bearer_auth(&token).multipart(package.form()).send().await.unwrap();
+    let taken: Value = taken.json().await.unwrap();
+    let result = org.wait_for_deploy(&token, taken["id"].as_str().unwrap()).await;
+    assert_eq!(result["status"], "Succeeded", "{result}");
+}

@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use applink_orgsim::{Org, OrgKind, OrgsimError};
+use applink_orgsim::{DeployMode, Org, OrgKind, OrgsimError};
 use reqwest::StatusCode;
 use secrecy::ExposeSecret;
 use serde_json::json;
@@ -145,4 +145,23 @@ async fn doubled_and_trailing_slashes_are_taken() {
     let token = org.access_token_of("sales").await;
     let answer = org.get("/services/data/v66.0/query/?q=SELECT+Id+FROM+Account", &token).await;
     assert_eq!(answer.status(), StatusCode::OK);
+}
+
+#[tokio::test]
+async fn a_deployment_that_was_under_way_is_finished_after_a_restart() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("org");
+    let first = TestOrg::start_with(|config| {
+        config.state_dir = Some(path.clone());
+        config.deploy_mode = DeployMode::Stepped;
+    })
+    .await;
+    let token = first.access_token_of("admin").await;
+    let id = first.request_deploy(&token, &Package::new().permission_set("Late", "")).await;
+    first.sim_post("/_sim/deployments/step", &json!({})).await;
+    assert_eq!(first.sim("/_sim/deployments").await[0]["status"], "InProgress");
+    first.org.stop().await;
+    let second = TestOrg::start_with(|config| config.state_dir = Some(path.clone())).await;
+    assert_eq!(second.wait_for_deploy(&token, &id).await["status"], "Succeeded");
+    assert_eq!(second.sim("/_sim/permission-sets").await[0]["name"], "Late");
 }

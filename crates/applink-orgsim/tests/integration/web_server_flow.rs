@@ -341,3 +341,35 @@ async fn another_session_cannot_confirm_a_request() {
     let answer = admin.post("/consent", &form).await;
     assert_eq!(answer.status(), StatusCode::BAD_REQUEST);
 }
+
+#[tokio::test]
+async fn an_api_session_opens_a_browser_once() {
+    let org = TestOrg::start().await;
+    let plain = org.access_token_of("sales").await;
+    let refused = org.get("/services/oauth2/singleaccess", &plain).await;
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN, "the client has no web scope");
+    let scopes = serde_json::json!({"name": "AppLink_Control_Plane", "scopes": ["api", "web"]});
+    org.sim_post("/_sim/oauth-clients", &scopes).await;
+    let token = org.access_token_of("sales").await;
+    let link: Value = org.get("/services/oauth2/singleaccess", &token).await.json().await.unwrap();
+    let link = link["frontdoor_uri"].as_str().unwrap();
+    let mut browser = Browser::new(&org);
+    assert_eq!(location(&browser.get(link).await), "/");
+    let (_, path) = browser.open(&org.authorize_url(&[])).await;
+    assert_eq!(path, "/consent", "the browser is logged in");
+    assert_eq!(location(&Browser::new(&org).get(link).await), "/login", "the link is spent");
+}
+
+#[tokio::test]
+async fn client_credentials_need_a_user_to_run_as() {
+    let org = TestOrg::start().await;
+    let (status, answer) = org.token(&[("grant_type", "client_credentials")]).await;
+    assert_eq!(status, StatusCode::BAD_REQUEST);
+    assert_eq!(answer["error_description"], "no client credentials user enabled");
+    let run_as = serde_json::json!({"name": "AppLink_Control_Plane", "client_credentials_user": org.username("integration")});
+    org.sim_post("/_sim/oauth-clients", &run_as).await;
+    let (status, answer) = org.token(&[("grant_type", "client_credentials"), ("scope", "api")]).await;
+    assert_eq!((status, answer.get("refresh_token")), (StatusCode::OK, None), "{answer}");
+    let me = org.get("/services/oauth2/userinfo", answer["access_token"].as_str().unwrap()).await;
+    assert_eq!(me.json::<Value>().await.unwrap()["preferred_username"], org.username("integration"));
+}
