@@ -258,18 +258,18 @@ impl<'t> Records<'t> {
         }
         let wanted = values::external_value(key, value)?;
         match checks::rows_with(self.tx, object, key, &wanted)?.as_slice() {
-            [] if update_only => Err(RestError::not_found()),
+            [] if update_only || key.name == "Id" => Err(RestError::not_found()),
             [] => {
                 let mut fields = fields.clone();
                 fields.insert(key.name.clone(), Value::String(value.to_owned()));
                 self.create(sobject, &fields).map(Upserted::Created)
             }
             [id] => self.update(sobject, id, fields).map(|()| Upserted::Updated(id.clone())),
-            several => Ok(Upserted::Ambiguous(several.to_vec())),
+            several => Ok(Upserted::Ambiguous(self.visible_of(object, several)?)),
         }
     }
 
-    /// The id of the record whose external id `field` has `value`.
+    /// The ids of the records, as far as the caller may see them, whose external id `field` has `value`.
     ///
     /// # Errors
     /// `NOT_FOUND` when the field is no external id or there is no such record.
@@ -277,7 +277,7 @@ impl<'t> Records<'t> {
         let object = self.object(sobject)?;
         let key = self.external_id(object, field)?;
         let wanted = values::external_value(key, value)?;
-        let found = checks::rows_with(self.tx, object, key, &wanted)?;
+        let found = self.visible_of(object, &checks::rows_with(self.tx, object, key, &wanted)?)?;
         if found.is_empty() { Err(RestError::not_found()) } else { Ok(found) }
     }
 
@@ -336,8 +336,7 @@ impl<'t> Records<'t> {
             RestError::new(400, "MALFORMED_ID", message).about(["Id"])
         })?;
         self.ensure_may(object, action)?;
-        let visible = readable(self.tx.schema(), self.rights.caller(), object, "t");
-        if !self.holds(object, &id, &visible)? {
+        if !self.is_visible(object, &id)? {
             return Err(RestError::not_found());
         }
         if object.recyclable && self.holds(object, &id, "t.\"IsDeleted\"")? {
@@ -348,6 +347,21 @@ impl<'t> Records<'t> {
             return Err(RestError::insufficient_access());
         }
         Ok(id)
+    }
+
+    /// Whether the record exists and the caller may see it.
+    fn is_visible(&self, object: &SObject, id: &str) -> Result<bool, RestError> {
+        self.holds(object, id, &readable(self.tx.schema(), self.rights.caller(), object, "t"))
+    }
+
+    fn visible_of(&self, object: &SObject, ids: &[String]) -> Result<Vec<String>, RestError> {
+        let mut visible = Vec::new();
+        for id in ids {
+            if self.is_visible(object, id)? {
+                visible.push(id.clone());
+            }
+        }
+        Ok(visible)
     }
 
     /// Whether the record exists and meets a predicate over `t`.

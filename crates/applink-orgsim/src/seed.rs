@@ -313,3 +313,32 @@ impl Person {
         format!("{}@{}", self.role, facts.username_domain)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Clock, Entropy};
+
+    #[test]
+    fn a_second_start_finds_the_same_org() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("org.db");
+        let facts =
+            OrgFacts { name: "Acme".into(), is_sandbox: true, username_domain: "acme.example".into() };
+        let start = |seed_of_ids| {
+            let clock = Clock::fixed(1_773_144_000_000_000);
+            let database = Database::open(Some(&path), clock, Entropy::seeded(seed_of_ids), "Sm1").unwrap();
+            let org = seed(&database, &facts).unwrap();
+            let accounts: i64 = database
+                .read(|tx| {
+                    Ok::<_, DbError>(tx.query_row("SELECT count(*) FROM \"Account\"", [], |row| row.get(0))?)
+                })
+                .unwrap();
+            (org, accounts)
+        };
+        let first = start(1);
+        assert_eq!(first, start(2));
+        let roles: Vec<&str> = first.0.users.iter().map(|user| user.role).collect();
+        assert_eq!(roles, ["admin", "sales", "intern", "integration"]);
+    }
+}

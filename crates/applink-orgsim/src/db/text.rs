@@ -119,7 +119,8 @@ mod tests {
         #[test]
         fn a_pattern_finds_what_it_was_cut_from(before in "[a-c%_]{0,6}", middle in "[a-c]{0,6}", after in "[a-c]{0,6}") {
             let text = format!("{before}{middle}{after}");
-            prop_assert!(is_like(&text, &format!("%{middle}%")));
+            let contained = format!("%{middle}%");
+            prop_assert!(is_like(&text, &contained));
             let escaped = text.replace('%', "\\%").replace('_', "\\_");
             prop_assert!(is_like(&text, &escaped));
             prop_assert!(is_like(&text, &"_".repeat(text.chars().count())));

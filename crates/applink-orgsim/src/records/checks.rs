@@ -6,7 +6,7 @@ use super::values::{Row, malformed_id};
 use super::{Records, RestError, entity_is_deleted};
 use crate::db::{DbError, Tx};
 use crate::ids;
-use crate::rights::{Action, changeable, readable};
+use crate::rights::{Action, changeable};
 use crate::schema::{Access, Field, FieldType, Reference, SObject, Sharing};
 
 /// The ids of the rows, not deleted, whose field has that value; ten at most.
@@ -79,8 +79,7 @@ impl Records<'_> {
         if target.recyclable && self.holds(target, id, "t.\"IsDeleted\"")? {
             return Err(entity_is_deleted());
         }
-        let visible = readable(self.tx.schema(), self.rights.caller(), target, "t");
-        if !self.holds(target, id, &visible)? {
+        if !self.is_visible(target, id)? {
             return Err(no_access_to_reference());
         }
         Ok(())
@@ -102,7 +101,8 @@ impl Records<'_> {
             let wanted: Vec<(&str, &SqlValue)> = names.iter().map(|name| (*name, row.get(name))).collect();
             let found = rows_with_all(self.tx, object, &wanted)?;
             if let Some(other) = found.iter().find(|id| Some(id.as_str()) != own_id) {
-                return Err(duplicate(object, &names, row, other));
+                let known = self.is_visible(object, other)?;
+                return Err(duplicate(object, &names, row, known.then_some(other)));
             }
         }
         Ok(())
@@ -126,7 +126,8 @@ fn no_access_to_reference() -> RestError {
     RestError::new(400, "INSUFFICIENT_ACCESS_ON_CROSS_REFERENCE_ENTITY", message).about(Vec::<String>::new())
 }
 
-fn duplicate(object: &SObject, names: &[&str], row: &Row, other: &str) -> RestError {
+/// `other` is the record that has the values already; none when the caller may not see it.
+fn duplicate(object: &SObject, names: &[&str], row: &Row, other: Option<&String>) -> RestError {
     let text = |name: &str| row.text(name).unwrap_or_default().to_owned();
     let (code, message) = match object.name.as_str() {
         "PermissionSetAssignment" => (
@@ -144,11 +145,12 @@ fn duplicate(object: &SObject, names: &[&str], row: &Row, other: &str) -> RestEr
                 .to_owned(),
         ),
         _ => {
-            let fields = names.join(", ");
-            (
-                "DUPLICATE_VALUE",
-                format!("duplicate value found: {fields} duplicates value on record with id: {other}"),
-            )
+            let (fields, id) = match other {
+                Some(id) => (names.join(", "), id.as_str()),
+                None => ("<unknown>".to_owned(), "<unknown>"),
+            };
+            let message = format!("duplicate value found: {fields} duplicates value on record with id: {id}");
+            ("DUPLICATE_VALUE", message)
         }
     };
     let listed: &[&str] = if names.iter().all(|name| is_key(object, name)) { names } else { &[] };

@@ -21,7 +21,7 @@ pub struct RestError {
     /// Whether `fields` is shown although it is empty, as some errors do.
     pub shows_fields: bool,
     #[source]
-    source: Option<DbError>,
+    source: Option<Box<DbError>>,
 }
 
 impl RestError {
@@ -89,7 +89,7 @@ impl From<DbError> for RestError {
         let message =
             "An unexpected error occurred. Please include this ErrorId if you contact support: orgsim-db";
         let mut error = Self::new(500, "UNKNOWN_EXCEPTION", message);
-        error.source = Some(source);
+        error.source = Some(Box::new(source));
         error
     }
 }

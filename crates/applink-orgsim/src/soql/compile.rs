@@ -58,7 +58,7 @@ impl<'a> Context<'a> {
         let mut frame = statement.frame(object, &query.from);
         let filter = statement.filter(&mut frame, query)?;
         let order = statement.order(&mut frame, query)?;
-        let from = statement.from_sql(&frame);
+        let from = statement.tables_sql(&frame);
         let alias = &frame.alias;
         let limits = limits(query);
         let text = format!("{PREAMBLE} SELECT {alias}.\"Id\" FROM {from} WHERE {filter}{order}{limits}");
@@ -80,7 +80,7 @@ impl<'a> Context<'a> {
         let (columns, shape) = self.select(&mut statement, &mut frame, query)?;
         let visible = statement.visible_sql(&frame);
         let ids = statement.bind(SqlValue::Text(ids));
-        let from = statement.from_sql(&frame);
+        let from = statement.tables_sql(&frame);
         let text = format!(
             "{PREAMBLE} SELECT {} FROM {from} WHERE {}.\"Id\" IN (SELECT value FROM json_each({ids})) AND {visible}",
             columns.join(", "),
@@ -103,7 +103,7 @@ impl<'a> Context<'a> {
             None => String::new(),
         };
         let order = statement.order(&mut frame, query)?;
-        let from = statement.from_sql(&frame);
+        let from = statement.tables_sql(&frame);
         let limits = limits(query);
         let text = format!(
             "{PREAMBLE} SELECT {} FROM {from} WHERE {filter}{groups}{having}{order}{limits}",
@@ -135,7 +135,7 @@ impl<'a> Context<'a> {
         let filter = statement.filter(&mut frame, query)?;
         let order = statement.order(&mut frame, query)?;
         let parent_id = statement.bind(SqlValue::Null);
-        let tables = statement.from_sql(&frame);
+        let tables = statement.tables_sql(&frame);
         let limits = limits(query);
         let text = format!(
             "{PREAMBLE} SELECT {} FROM {tables} WHERE {}.\"{}\" = {parent_id} AND {filter}{order}{limits}",
@@ -228,7 +228,7 @@ impl<'a> Statement<'a> {
         }
         let filter = self.filter(&mut frame, query)?;
         let order = self.order(&mut frame, query)?;
-        let from = self.from_sql(&frame);
+        let from = self.tables_sql(&frame);
         let limits = limits(query);
         let sql = column.sql;
         Ok(format!("SELECT {sql} FROM {from} WHERE {filter} AND {sql} IS NOT NULL{order}{limits}"))

@@ -183,7 +183,7 @@ impl<'a> Statement<'a> {
     }
 
     /// `FROM` with its joins.
-    pub(super) fn from_sql(&self, frame: &Frame<'a>) -> String {
+    pub(super) fn tables_sql(&self, frame: &Frame<'a>) -> String {
         let joins: String = frame.joins.iter().map(|join| join.sql.as_str()).collect();
         format!("{} {}{joins}", table_sql(frame.object), frame.alias)
     }

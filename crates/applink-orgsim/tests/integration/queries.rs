@@ -296,6 +296,14 @@ fn text_compares_without_case_in_any_alphabet() {
 }
 
 #[test]
+fn a_scope_narrows_to_one_s_own() {
+    let data = Data::new();
+    assert_eq!(data.count("sales", "SELECT Id FROM Account USING SCOPE mine"), 4);
+    assert_eq!(data.count("sales", "SELECT Id FROM Account USING SCOPE everything"), 7);
+    assert_eq!(data.refused("sales", "SELECT Id FROM Account USING SCOPE team").0, "MALFORMED_QUERY");
+}
+
+#[test]
 fn aliases_name_the_queried_object() {
     let data = Data::new();
     let soql =

@@ -136,6 +136,9 @@ async fn upsert_by_external_id() {
         twice.json[0]["message"],
         "The ProductCode field should not be specified in the sobject data."
     );
+    let by_id = format!("{BASE}/sobjects/Product2/Id/01t000000000000AAA");
+    let unknown = server.call("integration", "PATCH", &by_id, Some(json!({"Name": "x"}))).await;
+    assert_eq!((unknown.status, &unknown.json[0]["errorCode"]), (404, &json!("NOT_FOUND")));
     let no_key =
         server.call("integration", "PATCH", &format!("{BASE}/sobjects/Product2/Family/x"), Some(body)).await;
     assert_eq!((no_key.status, &no_key.json[0]["errorCode"]), (404, &json!("NOT_FOUND")));
