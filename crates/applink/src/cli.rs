@@ -7,7 +7,7 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    admin, audit, authorizations, completions, connections, dev, invoke, org, salesforce, sample, serve,
+    admin, audit, authorizations, completions, connections, dev, invoke, mesh, org, salesforce, sample, serve,
 };
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
@@ -74,12 +74,17 @@ pub(crate) enum Command {
     OrgPermsetsAssign(org::permsets::Args),
     /// Run the control plane
     Serve(serve::Args),
+    /// Run the service mesh in front of an app
+    Mesh(mesh::Args),
     /// List the apps of a control plane
     #[command(name = "admin:apps", alias = "admin:apps:list")]
     AdminApps(admin::apps::ListArgs),
     /// Make an app known to a control plane
     #[command(name = "admin:apps:create")]
     AdminAppsCreate(admin::apps::CreateArgs),
+    /// Change where orgs call an app
+    #[command(name = "admin:apps:set-url")]
+    AdminAppsSetUrl(admin::apps::SetUrlArgs),
     /// Provision an add-on and attach it to an app
     #[command(name = "admin:addons:create")]
     AdminAddonsCreate(admin::addons::CreateArgs),

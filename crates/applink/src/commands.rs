@@ -7,6 +7,7 @@ pub(crate) mod completions;
 pub(crate) mod connections;
 pub(crate) mod dev;
 pub(crate) mod invoke;
+pub(crate) mod mesh;
 pub(crate) mod org;
 pub(crate) mod salesforce;
 pub(crate) mod sample;
@@ -64,12 +65,14 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
         Command::Org(args) => org::run::run(args, settings, printer).await,
         Command::OrgPermsetsAssign(args) => org::permsets::assign(args, settings, printer).await,
         Command::Serve(args) => serve::run(args, settings, printer).await,
+        Command::Mesh(args) => mesh::run(args).await,
         Command::AdminApps(args) => admin::apps::list(args, settings, printer).await,
         Command::AdminAppsCreate(args) => admin::apps::create(args, settings, printer).await,
+        Command::AdminAppsSetUrl(args) => admin::apps::set_url(args, settings, printer).await,
         Command::AdminAddonsCreate(args) => admin::addons::create(args, settings, printer).await,
         Command::AdminAddonsAttach(args) => admin::addons::attach(args, settings, printer).await,
         Command::AdminKeysCreate(args) => admin::keys::create(args, settings, printer).await,
-        Command::Sample(args) => sample::run(args).await,
+        Command::Sample(args) => sample::run(args, settings).await,
         Command::AuditVerify(args) => audit::verify::run(args, settings, printer).await,
         Command::Completions(args) => completions::run(&args, printer),
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use crate::dev::tour::Step;
 use crate::dev::{self, DevSettings};
 use crate::error::{CliError, ExitStatus};
+use crate::logging;
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -46,6 +47,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
+    logging::start(settings, "warn")?;
     let settings = DevSettings {
         once: args.once,
         json: args.json,

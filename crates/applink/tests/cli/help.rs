@@ -31,8 +31,10 @@ fn top_level() {
       org                                Run a local Salesforce org
       org:permsets:assign                Assign a permission set to a user of a local org
       serve                              Run the control plane
+      mesh                               Run the service mesh in front of an app
       admin:apps                         List the apps of a control plane
       admin:apps:create                  Make an app known to a control plane
+      admin:apps:set-url                 Change where orgs call an app
       admin:addons:create                Provision an add-on and attach it to an app
       admin:addons:attach                Attach an add-on to one more app
       admin:keys:create                  Make an API key

@@ -34,6 +34,8 @@ fn an_operator_sets_up_an_app_that_then_finds_its_addon() {
     let (running, url) = started();
     operate(&url, "admin apps create my-app --url https://my-app.example");
     assert!(operate(&url, "admin apps").stdout.contains("https://my-app.example"));
+    operate(&url, "admin apps set-url my-app https://moved.example");
+    assert!(operate(&url, "admin apps").stdout.contains("https://moved.example"));
     let addon: Value =
         serde_json::from_str(&operate(&url, "admin addons create --app my-app --json").stdout).unwrap();
     let id = addon["id"].as_str().unwrap();
@@ -151,4 +153,22 @@ fn serve_with_a_config_file_that_is_missing() {
     error: can't read nowhere.toml
       caused by: No such file or directory (os error 2)
     ");
+}
+
+#[test]
+fn the_mesh_passes_the_exit_code_of_the_app_on() {
+    // The mesh takes no port 0, so a free one is looked for.
+    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mesh = |script: &str| {
+        applink(&format!("mesh --port {port} -- sh -c"))
+            .arg(script)
+            .env("HEROKU_APPLINK_API_URL", "http://127.0.0.1:1/addons/01234567-89ab-cdef-0123-456789abcdef")
+            .env("HEROKU_APPLINK_TOKEN", crate::applink::TOKEN)
+            .env("HEROKU_APP_ID", crate::fake::APP)
+            .run()
+    };
+    assert_eq!(mesh("exit 7").code, Some(7));
+    let usage = applink("mesh --port").run();
+    assert_eq!(usage.code, Some(2), "{usage}");
+    assert!(applink("mesh --help").run().stdout.starts_with("Usage: applink-mesh"));
 }

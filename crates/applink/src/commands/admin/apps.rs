@@ -1,4 +1,4 @@
-//! `admin:apps` and `admin:apps:create`.
+//! `admin:apps`, `admin:apps:create` and `admin:apps:set-url`.
 
 use applink_api::operator::{App, CreateApp};
 
@@ -23,6 +23,18 @@ pub(crate) struct CreateArgs {
     /// Public URL of the app, where orgs call it
     #[arg(long, value_name = "URL")]
     url: Option<String>,
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct SetUrlArgs {
+    /// The app, by name or uuid
+    app: String,
+    /// Public URL of the app, where orgs call it from now on
+    url: String,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -68,7 +80,28 @@ pub(crate) async fn create(
         .create_app(&request)
         .await
         .map_err(|error| control_plane.explain(error))?;
-    if args.output.json {
+    show(app, args.output.json, printer)
+}
+
+pub(crate) async fn set_url(
+    args: SetUrlArgs,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
+    let control_plane = settings.control_plane(args.server.server.as_deref(), printer)?;
+    let changed = control_plane.client().operator().set_app_url(&args.app, &args.url).await;
+    let app = changed.map_err(|error| {
+        if error.is_not_found() { unknown(&args.app) } else { control_plane.explain(error) }
+    })?;
+    show(app, args.output.json, printer)
+}
+
+fn unknown(app: &str) -> CliError {
+    CliError::refused(format!("there is no app {app}")).hint("`applink admin apps` lists them")
+}
+
+fn show(app: App, json: bool, printer: Printer) -> Result<ExitStatus, CliError> {
+    if json {
         printer.json(&app)?;
     } else {
         printer.data(&fields(&[
