@@ -123,7 +123,9 @@ impl CliError {
 
     /// The lines below the message: places, the innermost cause, context.
     pub(crate) fn details(&self) -> Vec<String> {
-        let mut lines: Vec<String> = self.problems.iter().map(problem_line).collect();
+        // A refusal about one place often says it all in its message.
+        let told = |problem: &&Problem| !self.message.contains(&problem.message);
+        let mut lines: Vec<String> = self.problems.iter().filter(told).map(problem_line).collect();
         if let Some(cause) = &self.cause {
             let innermost = innermost(cause.as_ref());
             if innermost != self.message {

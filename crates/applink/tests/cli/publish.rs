@@ -136,8 +136,23 @@ fn publish_refused_with_places() {
     --- stderr
     Publishing my-app to production_org as HerokuAPI... !
     error: The API spec can't be published: 2 problems.
-      api-spec.yaml:12:5: this operation has no operationId
+      api.yml:12:5: this operation has no operationId
       $.paths./quote.post: GraphQL is not OpenAPI
+    ");
+}
+
+#[test]
+fn publish_refused_for_one_place_says_it_once_and_under_the_files_own_name() {
+    let mut refusal = error("spec_invalid", "api-spec.yaml:5:5: this operation has no `operationId`");
+    refusal["problems"] =
+        json!([{"place": "$.paths./a.get", "message": "this operation has no `operationId`", "line": 5}]);
+    let fake = Fake::start().on(LINE, 422, refusal);
+    insta::assert_snapshot!(publish().with(&fake).run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    Publishing my-app to production_org as HerokuAPI... !
+    error: api.yml:5:5: this operation has no `operationId`
     ");
 }
 

@@ -1,10 +1,10 @@
 //! `salesforce:publish`: an app's OpenAPI document becomes actions in an org.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use applink_api::client::{ClientError, Package};
 use applink_api::names::ClientName;
-use applink_api::publication::{Publication, PublishRequest};
+use applink_api::publication::{Publication, PublishRequest, SPEC_JSON, SPEC_YAML};
 
 use super::connect::interrupted_change;
 use crate::arguments::{AddonArgs, OutputArgs};
@@ -81,9 +81,22 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
                 .explain(error)
                 .hint("it goes on without you; `applink publications` lists what is published"))
         }
-        Waited::Done(Err(error)) => Err(addon.explain(error)),
+        Waited::Done(Err(error)) => Err(addon.explain(with_own_path(error, &args.api_spec_file))),
         Waited::Interrupted => Err(interrupted_change(&addon, "publish the app", "applink publications")),
     }
+}
+
+/// The service knows the document under its name in the zip; the person knows the file.
+fn with_own_path(mut error: ClientError, path: &Path) -> ClientError {
+    let path = path.display().to_string();
+    let own = |text: &str| text.replace(SPEC_YAML, &path).replace(SPEC_JSON, &path);
+    if let ClientError::Api { body, .. } = &mut error {
+        body.message = own(&body.message);
+        for problem in &mut body.problems {
+            problem.place = own(&problem.place);
+        }
+    }
+    error
 }
 
 fn package(args: &Args, client_name: &ClientName, printer: Printer) -> Result<Package, CliError> {
