@@ -7,6 +7,7 @@ use applink_api::error::{Problem, error_id};
 use applink_api::ids::{AddonId, PublicationId};
 use applink_api::names::ClientName;
 use applink_api::publication::PublishRequest;
+use applink_api::time::Timestamp;
 use applink_salesforce::OrgError;
 use http::StatusCode;
 use url::Url;
@@ -132,7 +133,7 @@ async fn write(
         connection: asked.connection.id,
         number: store::next_number(&*tx, asked.addon, asked.connection.id).await?,
         state: DeployState::Pending,
-        due_at: Some(now),
+        due_at: Some(AT_ONCE),
         attempts: 0,
         hash: package.hash.clone(),
         package: Some(zip),
@@ -159,7 +160,7 @@ async fn publication_row(
     asked: &Asked,
     org_user: &OrgUser,
     subject: &Subject,
-    now: applink_api::time::Timestamp,
+    now: Timestamp,
 ) -> Result<Publication, ApiError> {
     let through = (asked.connection.id, org_user.org_id.as_str());
     let found = store::find_by_client(&**tx, asked.addon, through, subject.client.as_str()).await?;
@@ -210,6 +211,9 @@ pub async fn wait(app: &App, addon: AddonId, deploy: Uuid, patience: Duration) -
         tokio::time::sleep(LOOK_AGAIN).await;
     }
 }
+
+/// Due whatever the database's clock says, which need not agree with ours to the millisecond.
+const AT_ONCE: Timestamp = Timestamp::from_micros(0);
 
 /// How often [`wait`] looks at the row.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -59,7 +59,8 @@ pub async fn deploy_due(app: &App) -> Result<Status, StepError> {
 async fn pursue(app: &App, mut deploy: Deploy) {
     let until = Instant::now() + PURSUIT;
     loop {
-        let lease = if Instant::now() < until { Lease::Keep } else { Lease::Release };
+        let goes_on = Instant::now() < until && !app.tasks.is_closed();
+        let lease = if goes_on { Lease::Keep } else { Lease::Release };
         match advance(app, &mut deploy, lease).await {
             Ok(Progress::GoOn) if lease == Lease::Keep => {
                 tokio::time::sleep(flow::pause(deploy.attempts)).await;

@@ -22,7 +22,7 @@ pub const DUE: Due = Due {
     condition: "due_at <= {now} AND NOT EXISTS (SELECT 1 FROM publication_deploys earlier \
         WHERE earlier.connection_id = publication_deploys.connection_id \
         AND earlier.number < publication_deploys.number AND earlier.due_at IS NOT NULL)",
-    order_by: "due_at",
+    order_by: "requested_at",
 };
 
 /// The publication of a client name through a connection to an org. Letter case does not count, as in the org.

@@ -75,7 +75,8 @@ async fn publishing_again_updates_in_place() {
     let stack = Publishing::start().await;
     let first = stack.publish(yaml(SPEC), &named("Reports")).await;
     stack.clock.advance(Duration::from_secs(60));
-    let second = stack.publish(yaml(&SPEC.replace("Builds a report", "Makes a report")), &named("Reports")).await;
+    let second =
+        stack.publish(yaml(&SPEC.replace("Builds a report", "Makes a report")), &named("Reports")).await;
     assert_eq!((first.status, second.status), (201, 201), "{}", second.body);
     let (before, after) = (&first.body[0], &second.body[0]);
     assert_eq!((&before["esr_id"], &before["created_at"]), (&after["esr_id"], &after["created_at"]));
@@ -94,7 +95,11 @@ async fn the_org_is_asked_until_the_deploy_is_done() {
 async fn the_orgs_refusals_come_back_with_the_lines_of_the_document() {
     let stack = Publishing::start().await;
     stack.org.takes([Take::Fail(vec![
-        ("ExternalServiceRegistration", "Credit", "The operation checkCredit uses a media type that is not supported."),
+        (
+            "ExternalServiceRegistration",
+            "Credit",
+            "The operation checkCredit uses a media type that is not supported.",
+        ),
         ("PermissionSet", "CreditPermissions", "no CustomObject named Account__x found"),
         ("NamedCredential", "Credit", "The URL is not allowed."),
     ])]);
@@ -105,8 +110,9 @@ async fn the_orgs_refusals_come_back_with_the_lines_of_the_document() {
         "The org refused the package: ExternalServiceRegistration Credit: The operation checkCredit uses a media type \
          that is not supported. (api-spec.yaml:5:5) (and 2 more)"
     );
-    let lines: Vec<&Value> = answer.body["problems"].as_array().unwrap().iter().map(|one| &one["line"]).collect();
-    assert_eq!(lines, [&json!(5), &Value::Null, &json!(14)]);
+    let lines: Vec<&Value> =
+        answer.body["problems"].as_array().unwrap().iter().map(|one| &one["line"]).collect();
+    assert_eq!(lines, [&json!(5), &Value::Null, &json!(15)]);
     assert_eq!(stack.publications().await.body, json!([]));
 }
 
@@ -126,10 +132,18 @@ async fn a_document_that_cannot_be_published_is_refused_before_the_org_is_called
     for (spec, place) in [
         ("openapi: 3.0.3\npaths: {\n", "api-spec.yaml:"),
         ("openapi: 3.1.0\npaths: {}\n", "api-spec.yaml:1:10:"),
-        ("openapi: 3.0.3\npaths:\n  /a:\n    get: {}\n", "api-spec.yaml:4:5: this operation has no `operationId`"),
+        (
+            "openapi: 3.0.3\npaths:\n  /a:\n    get: {}\n",
+            "api-spec.yaml:4:5: this operation has no `operationId`",
+        ),
     ] {
         let answer = stack.publish(yaml(spec), &named("Reports")).await;
-        assert_eq!((answer.status, answer.body["id"].as_str()), (422, Some("spec_invalid")), "{}", answer.body);
+        assert_eq!(
+            (answer.status, answer.body["id"].as_str()),
+            (422, Some("spec_invalid")),
+            "{}",
+            answer.body
+        );
         assert!(message(&answer).starts_with(place), "{}", message(&answer));
         assert!(answer.body["problems"][0]["line"].is_u64());
     }
@@ -143,7 +157,11 @@ async fn a_bad_upload_names_what_is_wrong() {
         (yaml(SPEC), named("9lives"), "`9lives` is not a valid client name: it becomes an Apex class"),
         (zip_of(&[]), named("Reports"), "the zip archive holds no OpenAPI document"),
         (b"not a zip".to_vec(), named("Reports"), "the part `metadata` is not a readable zip archive"),
-        (zip_of(&[("../api-spec.yaml", SPEC)]), named("Reports"), "`../api-spec.yaml` is not a safe file name"),
+        (
+            zip_of(&[("../api-spec.yaml", SPEC)]),
+            named("Reports"),
+            "`../api-spec.yaml` is not a safe file name",
+        ),
     ];
     for (archive, request, expected) in cases {
         let answer = stack.publish(archive, &request).await;
@@ -157,7 +175,12 @@ async fn a_bad_upload_names_what_is_wrong() {
         ("metadata", "application/zip", yaml(SPEC)),
     ];
     let unreadable = stack.post_parts(unreadable).await;
-    assert_eq!((unreadable.status, message(&unreadable).contains("$.client_name")), (422, true), "{}", unreadable.body);
+    assert_eq!(
+        (unreadable.status, message(&unreadable).contains("$.client_name")),
+        (422, true),
+        "{}",
+        unreadable.body
+    );
     let unknown = stack.post_parts(vec![("other", "text/plain", b"x".to_vec())]).await;
     assert_eq!((unknown.status, message(&unknown).contains("`other`")), (422, true));
     assert!(stack.org.sent().is_empty());
@@ -166,7 +189,8 @@ async fn a_bad_upload_names_what_is_wrong() {
 #[tokio::test]
 async fn flags_and_files_follow_the_precedence() {
     let stack = Publishing::start().await;
-    let both = PublishRequest { authorization_permission_set_name: Some("Elevated".to_owned()), ..named("Credit") };
+    let both =
+        PublishRequest { authorization_permission_set_name: Some("Elevated".to_owned()), ..named("Credit") };
     let xml = "<PermissionSet xmlns=\"http://soap.sforce.com/2006/04/metadata\"><label>Given</label></PermissionSet>";
     let archive = zip_of(&[("api-spec.yaml", USER_PLUS), ("permissionset-meta.xml", xml)]);
     let answer = stack.publish(archive.clone(), &both).await;
@@ -176,7 +200,10 @@ async fn flags_and_files_follow_the_precedence() {
     assert_eq!(stack.publish(archive, &named("Credit")).await.status, 201);
     let sent = stack.org.sent();
     let set = sent[0].file("permissionsets/CreditPermissions.permissionset").unwrap();
-    assert!(set.contains("<label>Given</label>") && set.contains("<hasActivationRequired>true</hasActivationRequired>"));
+    assert!(
+        set.contains("<label>Given</label>")
+            && set.contains("<hasActivationRequired>true</hasActivationRequired>")
+    );
 }
 
 #[tokio::test]
@@ -185,7 +212,11 @@ async fn a_set_of_the_org_that_is_not_session_based_is_a_finding() {
     stack.org.has_permission_set("CreditPermissions", false);
     let answer = stack.publish(yaml(USER_PLUS), &named("Credit")).await;
     assert_eq!(answer.status, 422);
-    assert!(message(&answer).starts_with("api-spec.yaml:14:28: the org has a permission set `CreditPermissions`"), "{}", message(&answer));
+    assert!(
+        message(&answer).starts_with("api-spec.yaml:15:28: the org has a permission set `CreditPermissions`"),
+        "{}",
+        message(&answer)
+    );
 }
 
 #[tokio::test]
@@ -194,7 +225,11 @@ async fn somebody_elses_registration_is_left_alone() {
     stack.org.has_registration("Made by hand");
     let answer = stack.publish(yaml(SPEC), &named("Reports")).await;
     assert_eq!(answer.status, 422);
-    assert!(message(&answer).contains("the org already has an external service `Reports`"), "{}", message(&answer));
+    assert!(
+        message(&answer).contains("the org already has an external service `Reports`"),
+        "{}",
+        message(&answer)
+    );
     assert!(stack.org.sent().is_empty());
 }
 
@@ -212,7 +247,12 @@ async fn unknown_connections_are_404_and_those_not_connected_409() {
 async fn an_app_without_a_url_is_told_how_to_set_one() {
     let stack = Publishing::without_app_url().await;
     let answer = stack.publish(yaml(SPEC), &named("Reports")).await;
-    assert_eq!((answer.status, answer.body["id"].as_str()), (422, Some("app_url_missing")), "{}", answer.body);
+    assert_eq!(
+        (answer.status, answer.body["id"].as_str()),
+        (422, Some("app_url_missing")),
+        "{}",
+        answer.body
+    );
 }
 
 #[tokio::test]
@@ -248,7 +288,8 @@ async fn a_lost_answer_is_settled_by_asking_and_the_package_is_not_sent_twice() 
 async fn a_lost_package_is_sent_again_once_the_org_surely_has_nothing_of_it() {
     let stack = Publishing::start().await;
     stack.org.takes([Take::LoseSilently]);
-    let publishing = stack.publish(yaml(SPEC), &named("Reports"));
+    let request = named("Reports");
+    let publishing = stack.publish(yaml(SPEC), &request);
     // The org may show a deploy late: only then is it settled that there is none.
     let later = async {
         stack.org.package_arrived().await;

@@ -139,7 +139,12 @@ fn routes(org: ScriptedOrg) -> Router {
         .route("/services/oauth2/userinfo", get(user_info))
         .route("/services/oauth2/introspect", post(async || axum::Json(json!({"active": true}))))
         .route("/services/oauth2/revoke", post(async || StatusCode::OK))
-        .route("/services/data", get(async || axum::Json(json!([{"label": "Spring '26", "url": "/services/data/v66.0", "version": "66.0"}]))))
+        .route(
+            "/services/data",
+            get(async || {
+                axum::Json(json!([{"label": "Spring '26", "url": "/services/data/v66.0", "version": "66.0"}]))
+            }),
+        )
         .route("/services/data/v66.0/query", get(query))
         .route("/services/data/v66.0/tooling/query", get(query))
         .route("/services/data/v66.0/metadata/deployRequest", post(deploy))
@@ -161,8 +166,10 @@ async fn token(State(org): State<ScriptedOrg>) -> Response {
 
 async fn user_info(State(org): State<ScriptedOrg>) -> Response {
     org.script(|script| script.connected += 1);
-    axum::Json(json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": "admin@acme.example",
-        "email": "admin@acme.example"}))
+    axum::Json(
+        json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": "admin@acme.example",
+        "email": "admin@acme.example"}),
+    )
     .into_response()
 }
 
@@ -250,7 +257,8 @@ async fn deploy(State(org): State<ScriptedOrg>, multipart: Multipart) -> Respons
             return (status, axum::Json(json!([{"errorCode": code, "message": message}]))).into_response();
         }
     }
-    let body = json!({"id": DEPLOY_ID, "deployResult": {"id": DEPLOY_ID, "status": "Pending", "done": false}});
+    let body =
+        json!({"id": DEPLOY_ID, "deployResult": {"id": DEPLOY_ID, "status": "Pending", "done": false}});
     (StatusCode::CREATED, axum::Json(body)).into_response()
 }
 
@@ -313,7 +321,10 @@ async fn deploy_status(State(org): State<ScriptedOrg>, Path(id): Path<String>) -
 
 impl ScriptedOrg {
     fn successes(&self) -> Vec<Value> {
-        let paths = self.sent().last().map(|sent| sent.paths().iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
+        let paths = self
+            .sent()
+            .last()
+            .map(|sent| sent.paths().iter().map(|path| (*path).to_owned()).collect::<Vec<_>>());
         let component = |path: String| {
             let (kind, id) = match path.split('/').next().unwrap_or_default() {
                 "externalServiceRegistrations" => ("ExternalServiceRegistration", "0xSB00000000001"),
@@ -322,7 +333,8 @@ impl ScriptedOrg {
                 "permissionsets" => ("PermissionSet", "0PS000000000001"),
                 _ => ("", ""),
             };
-            let name = path.rsplit('/').next().unwrap_or_default().split('.').next().unwrap_or_default().to_owned();
+            let name =
+                path.rsplit('/').next().unwrap_or_default().split('.').next().unwrap_or_default().to_owned();
             json!({"componentType": kind, "fullName": name, "fileName": path, "success": true, "id": id,
                 "created": true, "changed": true, "deleted": false, "problem": null})
         };

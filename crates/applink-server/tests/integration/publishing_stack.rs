@@ -1,0 +1,214 @@
+//! A control plane with one app, one add-on and one connection to a [`ScriptedOrg`]. The server runs in a runtime of
+//! its own, so that a test can kill it.
+
+use applink_api::clock::{Clock, MockClock};
+use applink_api::entropy::Entropy;
+use applink_api::ids::{AddonId, AppUuid};
+use applink_api::operator::{CreateAddon, CreateApiKey, CreateApp, Scope};
+use applink_api::publication::PublishRequest;
+use applink_api::secret::{ExposeSecret, SecretString};
+use applink_salesforce::OrgHosts;
+use applink_server::audit::{Actor, ActorKind};
+use applink_server::db::DatabaseUrl;
+use applink_server::vault::MasterKey;
+use applink_server::{Config, RunningServer, Server, addons, api_keys};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::runtime::Runtime;
+
+use crate::scripted_org::ScriptedOrg;
+
+pub(crate) const CONNECTION: &str = "production-org";
+
+/// An answer of the control plane.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) body: Value,
+}
+
+/// The whole arrangement.
+pub(crate) struct Publishing {
+    pub(crate) org: ScriptedOrg,
+    pub(crate) addon: AddonId,
+    pub(crate) app: AppUuid,
+    pub(crate) clock: MockClock,
+    config: Config,
+    server: Option<(Runtime, RunningServer)>,
+    key: SecretString,
+    client: reqwest::Client,
+    _directory: TempDir,
+}
+
+impl Publishing {
+    pub(crate) async fn start() -> Self {
+        Self::with_app_url(Some("https://reports.example.com")).await
+    }
+
+    pub(crate) async fn without_app_url() -> Self {
+        Self::with_app_url(None).await
+    }
+
+    async fn with_app_url(url: Option<&str>) -> Self {
+        let org = ScriptedOrg::start().await;
+        let directory = tempfile::tempdir().unwrap();
+        let (clock, hand) = Clock::mock(Clock::system().now());
+        let mut config = Config::local(
+            DatabaseUrl::sqlite(&directory.path().join("applink.db")),
+            MasterKey::from_bytes([7; 32]),
+        );
+        config.clock = clock;
+        config.entropy = Entropy::system();
+        config.org_hosts = OrgHosts::salesforce().list(org.url()).unwrap();
+        let server = start(&config).await;
+        let (addon, app, key) = provision(&server.1, url).await;
+        let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let stack = Self {
+            org,
+            addon,
+            app,
+            clock: hand,
+            config,
+            server: Some(server),
+            key,
+            client,
+            _directory: directory,
+        };
+        stack.connect().await;
+        stack
+    }
+
+    fn url(&self, path: &str) -> String {
+        let server = &self.server.as_ref().expect("the server runs").1;
+        format!("{}/addons/{}{path}", server.url(), self.addon)
+    }
+
+    async fn connect(&self) {
+        let body = serde_json::json!({"connection_name": CONNECTION, "client_id": "3MVG9", "username": "admin@acme.example",
+            "login_url": self.org.url(), "jwt_private_key": private_key()});
+        let request = self.client.post(self.url("/connections/salesforce/jwt")).json(&body);
+        let answer = self.send(request).await;
+        assert_eq!(
+            (answer.status, answer.body["status"].as_str()),
+            (202, Some("connected")),
+            "{}",
+            answer.body
+        );
+    }
+
+    pub(crate) async fn disconnect(&self) {
+        let answer = self.send(self.client.delete(self.url(&format!("/connections/{CONNECTION}")))).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder) -> Answer {
+        let request =
+            request.bearer_auth(self.key.expose_secret()).header("x-app-uuid", self.app.to_string());
+        let response = request.send().await.unwrap();
+        let status = response.status().as_u16();
+        Answer { status, body: response.json().await.unwrap_or(Value::Null) }
+    }
+
+    pub(crate) async fn publish(&self, archive: Vec<u8>, request: &PublishRequest) -> Answer {
+        self.publish_through(CONNECTION, archive, request).await
+    }
+
+    pub(crate) async fn publish_through(
+        &self,
+        connection: &str,
+        archive: Vec<u8>,
+        request: &PublishRequest,
+    ) -> Answer {
+        let url = self.url(&format!("/connections/salesforce/{connection}/apps"));
+        self.send(self.client.post(url).multipart(form(archive, request))).await
+    }
+
+    pub(crate) async fn post_parts(&self, parts: Vec<(&'static str, &'static str, Vec<u8>)>) -> Answer {
+        let form = parts.into_iter().fold(reqwest::multipart::Form::new(), |form, (name, kind, bytes)| {
+            form.part(name, reqwest::multipart::Part::bytes(bytes).mime_str(kind).unwrap())
+        });
+        let url = self.url(&format!("/connections/salesforce/{CONNECTION}/apps"));
+        self.send(self.client.post(url).multipart(form)).await
+    }
+
+    /// Sends a publish, and kills the server when the org has the package.
+    pub(crate) async fn publish_and_kill(&mut self, archive: Vec<u8>, request: &PublishRequest) {
+        let org = self.org.clone();
+        tokio::select! {
+            answer = self.publish(archive, request) => panic!("answered: {answer:?}"),
+            () = org.package_arrived() => {}
+        }
+        let (runtime, server) = self.server.take().expect("the server runs");
+        let killed = tokio::task::spawn_blocking(move || {
+            runtime.shutdown_timeout(std::time::Duration::from_secs(10));
+            drop(server);
+        });
+        killed.await.unwrap();
+    }
+
+    pub(crate) async fn restart(&mut self) {
+        self.server = Some(start(&self.config).await);
+    }
+
+    pub(crate) async fn publications(&self) -> Answer {
+        let path = format!("/connections/salesforce/{CONNECTION}/apps/{}", self.app);
+        self.send(self.client.get(self.url(&path))).await
+    }
+
+    /// Asks until something is listed: the reconciler works on its own time.
+    pub(crate) async fn publications_when_there(&self) -> Answer {
+        for _ in 0..400 {
+            let answer = self.publications().await;
+            if answer.body != Value::Array(Vec::new()) {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("nothing was published within 20 seconds");
+    }
+}
+
+impl Drop for Publishing {
+    fn drop(&mut self) {
+        if let Some((runtime, server)) = self.server.take() {
+            drop(server);
+            runtime.shutdown_background();
+        }
+    }
+}
+
+async fn start(config: &Config) -> (Runtime, RunningServer) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+    let server = runtime.spawn(Server::start(config.clone())).await.unwrap().unwrap();
+    (runtime, server)
+}
+
+async fn provision(server: &RunningServer, url: Option<&str>) -> (AddonId, AppUuid, SecretString) {
+    let actor = Actor::new(ActorKind::Operator, "tests");
+    let create = CreateApp { name: "report-tools".to_owned(), url: url.map(str::to_owned) };
+    let app = addons::create_app(server.app(), &actor, create, None).await.unwrap();
+    let create = CreateAddon { app: app.name.clone(), attachment: None, name: None };
+    let addon = addons::provision(server.app(), &actor, create).await.unwrap();
+    let create =
+        CreateApiKey { owner: "dev@acme.example".to_owned(), scope: Scope::Manage, addon: Some(addon.id) };
+    let key = api_keys::create(server.app(), &actor, create).await.unwrap();
+    (addon.id, app.id, key.key)
+}
+
+fn form(archive: Vec<u8>, request: &PublishRequest) -> reqwest::multipart::Form {
+    let json = serde_json::to_vec(request).unwrap();
+    reqwest::multipart::Form::new()
+        .part(
+            "metadata",
+            reqwest::multipart::Part::bytes(archive).file_name("blob").mime_str("application/zip").unwrap(),
+        )
+        .part("app_request", reqwest::multipart::Part::bytes(json).mime_str("application/json").unwrap())
+}
+
+/// A fresh RSA key as PKCS#8 PEM.
+fn private_key() -> String {
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+    let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
+    let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref().to_vec()))
+}
