@@ -1,22 +1,31 @@
 //! The real `applink dev`, one per test: free ports, a folder of its own, its log kept to be searched.
 
-use std::fs::File;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
-use tokio::process::{Child, ChildStdout, Command};
+use tokio::process::{Child, ChildStderr, ChildStdout, Command};
+use tokio::sync::watch;
 
 /// How long a slow machine may take to start the stack. Not a claim about speed: `xtask` measures that.
 const PATIENCE: Duration = Duration::from_secs(120);
+
+/// Where the log is kept.
+const LOG: &str = "stack.log";
+/// How many steps the tour of the sample has.
+pub const STEPS: usize = 8;
+/// How many of them are for any app.
+pub const STEPS_FOR_OWN_APP: usize = 2;
 
 /// A running stack.
 #[derive(Debug)]
 pub struct DevStack {
     child: Child,
     output: Lines<BufReader<ChildStdout>>,
+    log: watch::Receiver<String>,
     folder: tempfile::TempDir,
     /// The `--json` line.
     pub summary: Value,
@@ -29,23 +38,22 @@ impl DevStack {
     /// When it does not start.
     pub async fn start(binary: &str, arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a folder for the stack");
-        let log = File::create(folder.path().join("stack.log")).expect("a log file");
         let mut child = command(binary, folder.path())
             .arg("--json")
             .args(arguments)
             .stdout(Stdio::piped())
-            .stderr(Stdio::from(log))
+            .stderr(Stdio::piped())
             .spawn()
             .expect("applink starts");
         let mut output = BufReader::new(child.stdout.take().expect("its output")).lines();
+        let log = keep_log(child.stderr.take().expect("its log"), folder.path().join(LOG));
         let line = tokio::time::timeout(PATIENCE, output.next_line()).await;
         let line = line.expect("applink dev is ready in time").expect("its output can be read");
         let Some(line) = line else {
-            let log = std::fs::read_to_string(folder.path().join("stack.log")).unwrap_or_default();
-            panic!("applink dev stopped before it was ready:\n{log}");
+            panic!("applink dev stopped before it was ready:\n{}", *log.borrow());
         };
         let summary = serde_json::from_str(&line).expect("the line is JSON");
-        Self { child, output, folder, summary }
+        Self { child, output, log, folder, summary }
     }
 
     /// A text field of the summary.
@@ -63,7 +71,7 @@ impl DevStack {
 
     /// Everything the stack wrote to standard error.
     pub fn log_file(&self) -> PathBuf {
-        self.folder.path().join("stack.log")
+        self.folder.path().join(LOG)
     }
 
     /// The password of the sample user with this role.
@@ -75,6 +83,18 @@ impl DevStack {
         let user = users.iter().find(|user| user["role"] == role).expect("a user of that role");
         let text = |field: &str| user[field].as_str().expect("a text").to_owned();
         (text("username"), text("password"))
+    }
+
+    /// Waits until the tour has ended: each of its `steps` has its line.
+    ///
+    /// # Panics
+    /// When it does not end in time.
+    pub async fn tour_ended(&self, steps: usize) {
+        let mut log = self.log.clone();
+        let all_steps =
+            move |log: &String| log.lines().filter(|line| line.starts_with(['✓', '✗'])).count() >= steps;
+        let ended = tokio::time::timeout(PATIENCE, log.wait_for(all_steps)).await;
+        assert!(matches!(ended, Ok(Ok(_))), "the tour did not end:\n{}", *self.log.borrow());
     }
 
     /// Waits until the stack ends by itself (`--once`): its exit code.
@@ -97,6 +117,23 @@ impl DevStack {
         }
         self.wait().await
     }
+}
+
+/// Keeps every line the stack writes to standard error in a file, and makes the whole known as it grows.
+fn keep_log(stderr: ChildStderr, path: PathBuf) -> watch::Receiver<String> {
+    let mut file = std::fs::File::create(path).expect("a log file");
+    let (sender, receiver) = watch::channel(String::new());
+    tokio::spawn(async move {
+        let mut lines = BufReader::new(stderr).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            let _ = writeln!(file, "{line}");
+            sender.send_modify(|log| {
+                log.push_str(&line);
+                log.push('\n');
+            });
+        }
+    });
+    receiver
 }
 
 /// `binary dev` on free ports with its state below `folder`, a clean environment and every log line on.

@@ -2,6 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Seek as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
@@ -25,11 +26,13 @@ impl FileLock {
             .write(true)
             .create(true)
             .truncate(false)
+            .mode(0o600)
             .open(&path)
             .map_err(failed)?;
         match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(mut lock) => {
                 write_owner(&mut lock).map_err(failed)?;
+                make_private(database)?;
                 Ok(Self { _lock: lock })
             }
             Err((mut file, Errno::EWOULDBLOCK)) => {
@@ -38,6 +41,12 @@ impl FileLock {
             Err((_, errno)) => Err(failed(errno.into())),
         }
     }
+}
+
+/// Makes the database file before SQLite does, for its owner alone; its write-ahead log takes over the mode.
+fn make_private(database: &Path) -> Result<(), OpenError> {
+    let made = OpenOptions::new().append(true).create(true).mode(0o600).open(database);
+    made.map(drop).map_err(|source| OpenError::File { path: database.display().to_string(), source })
 }
 
 fn lock_path(database: &Path) -> PathBuf {

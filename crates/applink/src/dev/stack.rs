@@ -30,7 +30,7 @@ use thiserror::Error;
 use super::DevSettings;
 use super::facts::{Facts, SampleUser};
 use super::state_dir::{AddonState, Ports, State, StateDir, StateError};
-use super::tour::{Failure, Step};
+use super::tour::Failure;
 use super::visitor::{Decision, Person};
 use crate::error::ExitStatus;
 use crate::sim::{Sim, SimError};
@@ -395,7 +395,6 @@ async fn start_mesh(
         config.bypass.routes =
             routes.collect::<Result<_, _>>().map_err(|error| start_error("mesh")(error.into()))?;
     }
-    config.bypass.all = settings.broken == Some(Step::Mesh);
     let mesh = Mesh::start(config).await.map_err(|error| mesh_error(error, ports, settings))?;
     if mesh.app_ready().await { Ok(mesh) } else { Err(StackError::AppEnded { port: ports.app }) }
 }

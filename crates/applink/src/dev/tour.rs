@@ -48,7 +48,7 @@ pub(crate) enum Step {
     Callbacks,
     /// Assigns the permission sets to the intern.
     Intern,
-    /// Starts the mesh with all checks bypassed.
+    /// Calls the app past the mesh.
     Mesh,
 }
 
@@ -87,7 +87,8 @@ impl Step {
             Self::Addon => None,
             Self::Connect | Self::Mesh => Some(Self::Addon),
             Self::Authorize | Self::Publish => Some(Self::Connect),
-            Self::Invoke | Self::Callbacks | Self::Intern => Some(Self::Publish),
+            Self::Invoke | Self::Intern => Some(Self::Publish),
+            Self::Callbacks => Some(Self::Invoke),
         }
     }
 }
@@ -183,7 +184,7 @@ async fn walk(stack: &Stack, step: Step, broken: bool) -> Result<Seen, Failure> 
         Step::Invoke => invoke::walk(stack, broken).await,
         Step::Callbacks => callbacks::walk(stack, broken).await,
         Step::Intern => intern::walk(stack, broken).await,
-        Step::Mesh => mesh::walk(stack).await,
+        Step::Mesh => mesh::walk(stack, broken).await,
     }
 }
 

@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     const LOGIN: &str = r#"<!doctype html><html><head><title>Log in</title><meta charset=utf-8></head><body>
-        <p>A & B</p><form method="post" action="/login?a=1&amp;b=2"><input type="hidden" name="csrf" value="x&quot;y">
+        <p>A &amp; B</p><form method="post" action="/login?a=1&amp;b=2"><input type="hidden" name="csrf" value="x&quot;y">
         <input name="username"><input name="password" type="password"><button>Log In</button></form></body></html>"#;
 
     #[test]

@@ -1,5 +1,6 @@
 //! Step 8: what no connected org vouches for stays outside.
 
+use applink_api::headers::MESH_MARKER;
 use reqwest::header::HeaderMap;
 
 use super::{Failure, Seen, ensure};
@@ -8,7 +9,10 @@ use crate::dev::stack::Stack;
 /// A protected route of the sample.
 const ROUTE: &str = "/api/provisionServices";
 
-pub(super) async fn walk(stack: &Stack) -> Result<Seen, Failure> {
+pub(super) async fn walk(stack: &Stack, broken: bool) -> Result<Seen, Failure> {
+    // The app's own port: as if the mesh were not in front of it.
+    let door = if broken { &stack.facts.app_url } else { &stack.facts.mesh_url };
+    let url = format!("{door}{ROUTE}");
     let forged = stack.forged_headers()?;
     let foreign = stack.headers_of_an_unconnected_org()?;
     let mut details = Vec::new();
@@ -17,16 +21,17 @@ pub(super) async fn walk(stack: &Stack) -> Result<Seen, Failure> {
         ("with a forged token", forged, 403),
         ("with a token of an org that isn't connected", foreign, 403),
     ] {
-        let status = status_of(stack, headers).await?;
+        let (status, by_the_mesh) = answer_to(stack, &url, headers).await?;
+        ensure(by_the_mesh, || format!("{what}: answered {status}, but not by the mesh"))?;
         ensure(status == expected, || format!("{what}: the mesh answered {status}, not {expected}"))?;
         details.push(format!("{what}: {status}"));
     }
-    Ok(Seen { headline: format!("POST {}{ROUTE}", stack.facts.mesh_url), details })
+    Ok(Seen { headline: format!("POST {url}"), details })
 }
 
-async fn status_of(stack: &Stack, headers: HeaderMap) -> Result<u16, Failure> {
-    let url = format!("{}{ROUTE}", stack.facts.mesh_url);
+/// The status, and whether the mesh itself gave it.
+async fn answer_to(stack: &Stack, url: &str, headers: HeaderMap) -> Result<(u16, bool), Failure> {
     let body = serde_json::json!({"opportunityIds": []});
     let response = stack.http.post(url).headers(headers).json(&body).send().await?;
-    Ok(response.status().as_u16())
+    Ok((response.status().as_u16(), response.headers().contains_key(MESH_MARKER)))
 }

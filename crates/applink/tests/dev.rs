@@ -1,0 +1,17 @@
+//! `applink dev` as a person, a script and an app meet it: the real binary, real HTTP, a real browser.
+
+mod dev {
+    mod bad_input;
+    mod browser;
+    mod leaks;
+    mod ready;
+    mod tour;
+
+    /// The binary under test.
+    pub(crate) const APPLINK: &str = env!("CARGO_BIN_EXE_applink");
+
+    /// A client without the system's proxies.
+    pub(crate) fn http() -> reqwest::Client {
+        reqwest::Client::builder().no_proxy().build().unwrap()
+    }
+}

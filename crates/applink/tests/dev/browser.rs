@@ -1,0 +1,112 @@
+//! Connecting by hand: the pages of control plane and org in a real browser.
+
+use applink_testkit::browser::Browser;
+use applink_testkit::dev_stack::{DevStack, STEPS, STEPS_FOR_OWN_APP};
+use serde_json::{Value, json};
+
+use super::{APPLINK, http};
+
+/// Asks for a connection as the CLI does; where the person's browser is to go, and the connection's id.
+async fn connect(stack: &DevStack, name: &str, login_url: Option<&str>) -> (String, String) {
+    let mut body = json!({"connection_name": name});
+    if let Some(login_url) = login_url {
+        body["login_url"] = login_url.into();
+    }
+    let answer = http()
+        .post(format!("{}/connections/salesforce", stack.text("applink_api_url")))
+        .bearer_auth(stack.text("applink_api_key"))
+        .header("x-app-uuid", stack.text("app_id"))
+        .json(&body)
+        .send()
+        .await
+        .unwrap();
+    assert_eq!(answer.status(), 202);
+    let answer: Value = answer.json().await.unwrap();
+    assert_eq!(answer["status"], "connecting");
+    let text = |field: &str| answer[field].as_str().unwrap().to_owned();
+    (text("redirect_uri"), text("id"))
+}
+
+async fn connection(stack: &DevStack, id: &str) -> Value {
+    let answer = http()
+        .get(format!("{}/connections/{id}", stack.text("applink_api_url")))
+        .bearer_auth(stack.text("applink_token"))
+        .send()
+        .await
+        .unwrap();
+    answer.json().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_person_logs_in_consents_and_is_remembered() {
+    // With an own app the tour leaves the integration user alone, who so has agreed to nothing yet.
+    let stack = DevStack::start(APPLINK, &["--", APPLINK, "sample"]).await;
+    stack.tour_ended(STEPS_FOR_OWN_APP).await;
+    let browser = Browser::start().await;
+    let (username, password) = stack.user("integration");
+
+    let (start, id) = connect(&stack, "by_hand", None).await;
+    browser.open(&start).await;
+    browser.screenshot("org-login").await;
+    log_in(&browser, &username, "not the password").await;
+    assert!(browser.has("input[name=password]").await, "a wrong password is asked for again");
+    log_in(&browser, &username, &password).await;
+    browser.screenshot("org-consent").await;
+    let consent = browser.text().await;
+    for scope in ["api", "refresh_token"] {
+        assert!(browser.has("li").await && consent.to_lowercase().contains("access"), "{scope}: {consent}");
+    }
+    browser.click("button[value=allow]").await;
+    browser.screenshot("connected").await;
+    let connected = connection(&stack, &id).await;
+    assert_eq!(connected["status"], "connected", "{}", browser.text().await);
+    assert_eq!(connected["org"]["id"], stack.summary["org_id"]);
+
+    let (start, id) = connect(&stack, "once_more", None).await;
+    browser.open(&start).await;
+    assert!(!browser.has("input[name=password]").await, "the live session skips the login");
+    browser.click("button[value=allow]").await;
+    assert_eq!(connection(&stack, &id).await["status"], "connected");
+}
+
+async fn log_in(browser: &Browser, username: &str, password: &str) {
+    browser.type_into("input[name=username]", username).await;
+    browser.type_into("input[name=password]", password).await;
+    browser.click("form button").await;
+}
+
+#[tokio::test]
+async fn denying_access_fails_the_connection_with_the_orgs_word() {
+    let stack = DevStack::start(APPLINK, &[]).await;
+    let browser = Browser::start().await;
+    let (username, password) = stack.user("sales");
+    let (start, id) = connect(&stack, "denied", Some("https://login.salesforce.com")).await;
+    browser.open(&start).await;
+    log_in(&browser, &username, &password).await;
+    browser.click("button[value=deny]").await;
+    browser.screenshot("denied").await;
+    let failed = connection(&stack, &id).await;
+    assert_eq!(failed["status"], "failed", "{}", browser.text().await);
+    let message = failed["error"]["message"].as_str().unwrap();
+    assert!(message.contains("denied"), "{message}");
+}
+
+#[tokio::test]
+async fn the_sandbox_is_where_test_salesforce_com_leads() {
+    let stack = DevStack::start(APPLINK, &[]).await;
+    let browser = Browser::start().await;
+    let (start, _id) = connect(&stack, "a_sandbox", Some("https://test.salesforce.com")).await;
+    browser.open(&start).await;
+    assert!(browser.url().await.starts_with(stack.text("sandbox_url")), "{}", browser.url().await);
+}
+
+#[tokio::test]
+async fn the_samples_page_lists_campaigns() {
+    let stack = DevStack::start(APPLINK, &[]).await;
+    stack.tour_ended(STEPS).await;
+    let browser = Browser::start().await;
+    browser.open(stack.text("mesh_url")).await;
+    browser.screenshot("campaigns").await;
+    let text = browser.text().await;
+    assert!(text.contains("ampaign"), "{text}");
+}
