@@ -8,6 +8,7 @@
 //! read/write, Campaign is public read-only, Opportunity and Task are private to their owner and to those
 //! above the owner in the role hierarchy, OpportunityLineItem follows its Opportunity.
 
+mod deployed;
 mod field;
 mod marketing;
 mod sales;
@@ -102,6 +103,7 @@ impl Schema {
         let mut objects = sales::objects();
         objects.extend(marketing::objects());
         objects.extend(setup::objects());
+        objects.extend(deployed::objects());
         let by_name =
             objects.iter().enumerate().map(|(index, object)| (object.name.to_lowercase(), index)).collect();
         Self { objects, by_name }
