@@ -14,7 +14,7 @@ use crate::scripted_org::Take;
 const SPEC: &str = include_str!("../fixtures/specs/callbacks.yaml");
 const USER_PLUS: &str = include_str!("../fixtures/specs/connected-app.yaml");
 
-fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));
     for (name, content) in files {
         writer.start_file(*name, SimpleFileOptions::default()).unwrap();
@@ -23,11 +23,11 @@ fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
     writer.finish().unwrap().into_inner()
 }
 
-fn yaml(spec: &str) -> Vec<u8> {
+pub(crate) fn yaml(spec: &str) -> Vec<u8> {
     zip_of(&[("api-spec.yaml", spec)])
 }
 
-fn named(client: &str) -> PublishRequest {
+pub(crate) fn named(client: &str) -> PublishRequest {
     PublishRequest { client_name: client.to_owned(), ..PublishRequest::default() }
 }
 

@@ -1,5 +1,5 @@
-//! A control plane with one app, one add-on and one connection to a [`ScriptedOrg`]. The server runs in a runtime of
-//! its own, so that a test can kill it.
+//! A control plane with one app, one add-on and one connection to an org: a [`ScriptedOrg`], or the simulator. The
+//! server runs in a runtime of its own, so that a test can kill it.
 
 use applink_api::clock::{Clock, MockClock};
 use applink_api::entropy::Entropy;
@@ -27,9 +27,17 @@ pub(crate) struct Answer {
     pub(crate) body: Value,
 }
 
+/// How the connection's user logs in.
+pub(crate) struct Login {
+    pub(crate) url: String,
+    pub(crate) client_id: String,
+    pub(crate) username: String,
+    pub(crate) private_key: String,
+}
+
 /// The whole arrangement.
-pub(crate) struct Publishing {
-    pub(crate) org: ScriptedOrg,
+pub(crate) struct Publishing<O = ScriptedOrg> {
+    pub(crate) org: O,
     pub(crate) addon: AddonId,
     pub(crate) app: AppUuid,
     pub(crate) clock: MockClock,
@@ -51,6 +59,34 @@ impl Publishing {
 
     async fn with_app_url(url: Option<&str>) -> Self {
         let org = ScriptedOrg::start().await;
+        let login = Login {
+            url: org.url().to_owned(),
+            client_id: "3MVG9".to_owned(),
+            username: "admin@acme.example".to_owned(),
+            private_key: key_pair().private,
+        };
+        Self::connected_to(org, login, url).await
+    }
+
+    /// Sends a publish, and kills the server when the org has the package.
+    pub(crate) async fn publish_and_kill(&mut self, archive: Vec<u8>, request: &PublishRequest) {
+        let org = self.org.clone();
+        tokio::select! {
+            answer = self.publish(archive, request) => panic!("answered: {answer:?}"),
+            () = org.package_arrived() => {}
+        }
+        let (runtime, server) = self.server.take().expect("the server runs");
+        let killed = tokio::task::spawn_blocking(move || {
+            runtime.shutdown_timeout(std::time::Duration::from_secs(10));
+            drop(server);
+        });
+        killed.await.unwrap();
+    }
+}
+
+impl<O> Publishing<O> {
+    /// Connected to `org` through `login`.
+    pub(crate) async fn connected_to(org: O, login: Login, app_url: Option<&str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let (clock, hand) = Clock::mock(Clock::system().now());
         let mut config = Config::local(
@@ -59,9 +95,9 @@ impl Publishing {
         );
         config.clock = clock;
         config.entropy = Entropy::system();
-        config.org_hosts = OrgHosts::salesforce().list(org.url()).unwrap();
+        config.org_hosts = OrgHosts::salesforce().list(&login.url).unwrap();
         let server = start(&config).await;
-        let (addon, app, key) = provision(&server.1, url).await;
+        let (addon, app, key) = provision(&server.1, app_url).await;
         let client = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let stack = Self {
             org,
@@ -74,7 +110,7 @@ impl Publishing {
             client,
             _directory: directory,
         };
-        stack.connect().await;
+        stack.connect(&login).await;
         stack
     }
 
@@ -83,9 +119,9 @@ impl Publishing {
         format!("{}/addons/{}{path}", server.url(), self.addon)
     }
 
-    async fn connect(&self) {
-        let body = serde_json::json!({"connection_name": CONNECTION, "client_id": "3MVG9", "username": "admin@acme.example",
-            "login_url": self.org.url(), "jwt_private_key": private_key()});
+    async fn connect(&self, login: &Login) {
+        let body = serde_json::json!({"connection_name": CONNECTION, "client_id": login.client_id,
+            "username": login.username, "login_url": login.url, "jwt_private_key": login.private_key});
         let request = self.client.post(self.url("/connections/salesforce/jwt")).json(&body);
         let answer = self.send(request).await;
         assert_eq!(
@@ -131,21 +167,6 @@ impl Publishing {
         self.send(self.client.post(url).multipart(form)).await
     }
 
-    /// Sends a publish, and kills the server when the org has the package.
-    pub(crate) async fn publish_and_kill(&mut self, archive: Vec<u8>, request: &PublishRequest) {
-        let org = self.org.clone();
-        tokio::select! {
-            answer = self.publish(archive, request) => panic!("answered: {answer:?}"),
-            () = org.package_arrived() => {}
-        }
-        let (runtime, server) = self.server.take().expect("the server runs");
-        let killed = tokio::task::spawn_blocking(move || {
-            runtime.shutdown_timeout(std::time::Duration::from_secs(10));
-            drop(server);
-        });
-        killed.await.unwrap();
-    }
-
     pub(crate) async fn restart(&mut self) {
         self.server = Some(start(&self.config).await);
     }
@@ -168,7 +189,7 @@ impl Publishing {
     }
 }
 
-impl Drop for Publishing {
+impl<O> Drop for Publishing<O> {
     fn drop(&mut self) {
         if let Some((runtime, server)) = self.server.take() {
             drop(server);
@@ -205,10 +226,20 @@ fn form(archive: Vec<u8>, request: &PublishRequest) -> reqwest::multipart::Form 
         .part("app_request", reqwest::multipart::Part::bytes(json).mime_str("application/json").unwrap())
 }
 
-/// A fresh RSA key as PKCS#8 PEM.
-fn private_key() -> String {
-    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+/// A fresh RSA key, in PEM.
+pub(crate) struct KeyPair {
+    pub(crate) private: String,
+    pub(crate) public: String,
+}
+
+pub(crate) fn key_pair() -> KeyPair {
+    use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
     let pair = aws_lc_rs::rsa::KeyPair::generate(aws_lc_rs::rsa::KeySize::Rsa2048).unwrap();
-    let der: Pkcs8V1Der<'_> = pair.as_der().unwrap();
-    pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref().to_vec()))
+    let private: Pkcs8V1Der<'_> = pair.as_der().unwrap();
+    let public: PublicKeyX509Der<'_> = aws_lc_rs::signature::KeyPair::public_key(&pair).as_der().unwrap();
+    let encode = |tag: &str, der: &[u8]| pem::encode(&pem::Pem::new(tag, der.to_vec()));
+    KeyPair {
+        private: encode("PRIVATE KEY", private.as_ref()),
+        public: encode("PUBLIC KEY", public.as_ref()),
+    }
 }

@@ -1,0 +1,108 @@
+//! Publishing into the simulator: a real package, really unpacked and checked.
+
+use applink_api::publication::PublishRequest;
+use applink_api::secret::ExposeSecret;
+use applink_orgsim::{Org, OrgConfig, RunningOrg};
+use serde_json::Value;
+
+use crate::publish::{named, yaml, zip_of};
+use crate::publishing_stack::{KeyPair, Login, Publishing, key_pair};
+
+const USER_PLUS: &str = include_str!("../fixtures/specs/user-plus-eca.yaml");
+
+async fn org_with_key() -> (RunningOrg, KeyPair) {
+    let org = Org::start(OrgConfig::new("Acme", "a key for tests only".to_owned().into())).await.unwrap();
+    let pair = key_pair();
+    org.register_jwt_key(&pair.public).unwrap();
+    (org, pair)
+}
+
+fn login(org: &RunningOrg, pair: &KeyPair) -> Login {
+    Login {
+        url: org.url().to_owned(),
+        client_id: org.jwt_client(),
+        username: "admin@acme.example".to_owned(),
+        private_key: pair.private.clone(),
+    }
+}
+
+async fn connected() -> Publishing<RunningOrg> {
+    let (org, pair) = org_with_key().await;
+    let login = login(&org, &pair);
+    Publishing::connected_to(org, login, Some("https://discounts.example.com")).await
+}
+
+async fn sim(org: &RunningOrg, path: &str) -> Value {
+    let client = reqwest::Client::builder().build().unwrap();
+    let request =
+        client.get(format!("{}/_sim/{path}", org.url())).header("x-sim-key", org.sim_key().expose_secret());
+    request.send().await.unwrap().json().await.unwrap()
+}
+
+#[tokio::test]
+async fn a_document_with_an_external_client_app_becomes_a_service_of_the_org() {
+    let stack = connected().await;
+    let first = stack.publish(yaml(USER_PLUS), &named("Discounts")).await;
+    assert_eq!(first.status, 201, "{}", first.body);
+    let kinds: Vec<&str> = first.body[0]["components"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| one["type"].as_str().unwrap())
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            "ExternalClientApplication",
+            "ExternalCredential",
+            "ExternalServiceRegistration",
+            "ExtlClntAppGlobalOauthSettings",
+            "ExtlClntAppOauthConfigurablePolicies",
+            "ExtlClntAppOauthSettings",
+            "NamedCredential",
+            "PermissionSet",
+            "PermissionSet",
+        ]
+    );
+    let services = sim(&stack.org, "services").await.to_string();
+    assert!(services.contains("computeDiscount") && services.contains("removeDiscount"), "{services}");
+
+    // The app and the session-based set exist by now: they are referenced, not made again.
+    let second =
+        stack.publish(yaml(&USER_PLUS.replace("Compute a", "Work out a")), &named("Discounts")).await;
+    assert_eq!(second.status, 201, "{}", second.body);
+    assert_eq!(second.body[0]["components"].as_array().unwrap().len(), 4);
+    assert_eq!(second.body[0]["esr_id"], first.body[0]["esr_id"]);
+}
+
+#[tokio::test]
+async fn what_the_org_refuses_is_said_component_by_component() {
+    let stack = connected().await;
+    let set = "<PermissionSet xmlns=\"http://soap.sforce.com/2006/04/metadata\"><label>Set</label>\
+        <objectPermissions><allowCreate>false</allowCreate><allowDelete>false</allowDelete><allowEdit>false</allowEdit>\
+        <allowRead>true</allowRead><modifyAllRecords>false</modifyAllRecords><object>Nothing__c</object>\
+        <viewAllRecords>false</viewAllRecords></objectPermissions></PermissionSet>";
+    let archive = zip_of(&[("api-spec.yaml", USER_PLUS), ("permissionset-meta.xml", set)]);
+    let answer = stack.publish(archive, &named("Discounts")).await;
+    assert_eq!((answer.status, answer.body["id"].as_str()), (422, Some("deploy_failed")), "{}", answer.body);
+    let problems = answer.body["problems"].to_string();
+    assert!(
+        problems.contains("PermissionSet DiscountsPermissions") && problems.contains("Nothing__c"),
+        "{problems}"
+    );
+    // Nothing of it is left.
+    assert!(!sim(&stack.org, "services").await.to_string().contains("computeDiscount"));
+}
+
+#[tokio::test]
+async fn a_service_another_control_plane_made_is_left_alone() {
+    let (org, pair) = org_with_key().await;
+    let (first_login, second_login) = (login(&org, &pair), login(&org, &pair));
+    let url = Some("https://discounts.example.com");
+    let first = Publishing::connected_to((), first_login, url).await;
+    let second = Publishing::connected_to((), second_login, url).await;
+    let request: PublishRequest = named("Discounts");
+    assert_eq!(first.publish(yaml(USER_PLUS), &request).await.status, 201);
+    let answer = second.publish(yaml(USER_PLUS), &request).await;
+    assert_eq!((answer.status, answer.body["id"].as_str()), (422, Some("spec_invalid")), "{}", answer.body);
+}
