@@ -61,10 +61,22 @@ pub struct Config {
     pub access: AccessConfig,
     /// How long an access token is taken to live when nothing better is known.
     pub token_lifetime: Duration,
+    /// Whether reconcilers run by themselves.
+    pub reconciling: Reconciling,
     /// Where the time comes from.
     pub clock: Clock,
     /// Where random bytes come from.
     pub entropy: Entropy,
+}
+
+/// Whether reconcilers run by themselves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reconciling {
+    /// Periodically and when nudged.
+    #[default]
+    Running,
+    /// Only when somebody runs one ([`crate::reconcilers::ALL`]): for tests that step through.
+    ByHand,
 }
 
 /// The browser round trip.
@@ -189,6 +201,7 @@ impl Config {
             org_hosts: OrgHosts::salesforce(),
             access: AccessConfig::default(),
             token_lifetime: DEFAULT_TOKEN_LIFETIME,
+            reconciling: Reconciling::Running,
             clock: Clock::system(),
             entropy: Entropy::system(),
         }

@@ -18,7 +18,7 @@ use url::Url;
 
 use crate::app::{App, Parts};
 use crate::audit::{self, Journal, Recorder};
-use crate::config::Config;
+use crate::config::{Config, Reconciling};
 use crate::db::{Database, OpenError, Store};
 use crate::error::chain;
 use crate::invocations::keys::KeyRing;
@@ -67,6 +67,13 @@ pub enum ServerError {
     Egress(#[from] EgressError),
 }
 
+impl ServerError {
+    /// Whether another address would help.
+    pub fn is_port_taken(&self) -> bool {
+        matches!(self, Self::PortTaken { .. })
+    }
+}
+
 /// Starts control planes.
 #[derive(Clone, Copy, Debug)]
 pub struct Server;
@@ -96,7 +103,9 @@ impl Server {
         let (app, recorder) = assemble(config, addr, &stop_recorder).await?;
         warn_about_settings(&app);
         let background = TaskTracker::new();
-        runner::start(&app, &background, &stop);
+        if app.config.reconciling == Reconciling::Running {
+            runner::start(&app, &background, &stop);
+        }
         let serving = tokio::spawn(serve(listener, app.clone(), stop.clone()));
         tracing::info!(url = app.urls.base(), %addr, "the control plane is up");
         Ok(RunningServer { app, addr, stop, stop_recorder, serving, background, recorder })

@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use applink_api::error::ResourceError;
+use applink_api::secret::fingerprint;
 use applink_api::time::Timestamp;
 use applink_salesforce::OrgOrigin;
 use applink_salesforce::hosts::HostRefused;
@@ -160,14 +161,25 @@ pub async fn replace_rejected(
     hand_out(app, credential, Some(rejected)).await
 }
 
-/// A token newer than the one now in use, which a client says the org refused. A very young one is handed out
-/// again: the client saw an older one.
+/// A token other than the one a client reports as refused by the org, by its
+/// [`fingerprint`](applink_api::secret::fingerprint). When another is in use already, that one; without a
+/// fingerprint, the one in use counts as refused. A very young one is handed out again.
 ///
 /// # Errors
 /// [`TokenError`].
-pub async fn replace_current(app: &App, credential: &Credential) -> Result<FreshToken, TokenError> {
-    let grant = store::live(app.store.reader(), credential.addon, credential.id).await?;
-    hand_out(app, credential, grant.map(|grant| grant.token_version)).await
+pub async fn replace_reported(
+    app: &App,
+    credential: &Credential,
+    reported: Option<&str>,
+) -> Result<FreshToken, TokenError> {
+    let Some(grant) = store::live(app.store.reader(), credential.addon, credential.id).await? else {
+        return Err(not_live(app, credential).await);
+    };
+    let rejected = match reported {
+        None => true,
+        Some(reported) => fingerprint(&open(app, &grant).await?.access_token).to_string() == reported,
+    };
+    hand_out(app, credential, rejected.then_some(grant.token_version)).await
 }
 
 /// Steps 1 to 3, until there is something to hand out.

@@ -70,17 +70,16 @@ impl ChainKey {
 
     /// The MAC of a row: over its place in the chain and everything it says.
     pub(super) fn row_mac(&self, row: &rows::Model) -> String {
-        let optional = |id: Option<crate::db::RowId>| id.map(|id| id.to_string()).unwrap_or_default();
         self.mac(&[
             "row",
             &row.segment.to_string(),
             &row.seq.to_string(),
             &row.prev_mac,
             &row.at.to_string(),
-            &row.actor.to_string(),
+            &row.actor,
             &row.action,
-            &optional(row.addon_id),
-            &optional(row.subject),
+            row.addon_id.as_deref().unwrap_or_default(),
+            row.subject.as_deref().unwrap_or_default(),
             &row.detail,
         ])
     }

@@ -25,14 +25,14 @@ pub mod rows {
         pub seq: i64,
         /// Microseconds UTC.
         pub at: i64,
-        /// See `audit_actors`.
-        pub actor: RowId,
+        /// See `audit_actors`. Text, so that an altered value is a finding and not an unreadable row.
+        pub actor: String,
         /// What happened.
         pub action: String,
         /// In which add-on.
-        pub addon_id: Option<RowId>,
+        pub addon_id: Option<String>,
         /// To what.
-        pub subject: Option<RowId>,
+        pub subject: Option<String>,
         /// More, for people.
         pub detail: String,
         /// The MAC of the row before; empty for the first.

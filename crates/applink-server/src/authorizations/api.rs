@@ -1,6 +1,7 @@
 //! What the CLI and app code call: `/addons/{addon}/authorizations…`.
 
-use applink_api::authorization::{Authorization, AuthorizeJwtRequest, AuthorizeRequest};
+use applink_api::authorization::{Authorization, AuthorizeJwtRequest, AuthorizeRequest, RefreshRequest};
+use axum::body::Bytes;
 use axum::extract::State;
 use http::StatusCode;
 use uuid::Uuid;
@@ -15,7 +16,7 @@ use crate::credentials::{Credential, Kind, store};
 use crate::error::ApiError;
 use crate::oauth::jwt::JwtCredentials;
 use crate::web::auth::{RequireApp, RequireManager, RequireReader};
-use crate::web::{ApiJson, ApiPath, Json};
+use crate::web::{ApiJson, ApiPath, Json, parse_json};
 use crate::{oauth, tokens};
 
 /// `GET /addons/{addon}/authorizations`
@@ -45,19 +46,22 @@ pub async fn show_authorization(
     with_token(&app, &reader.actor, &authorization, token).await.map(Json)
 }
 
-/// `POST /addons/{addon}/authorizations/{authorization}/refresh`: after the org refused the token, a newer one.
+/// `POST /addons/{addon}/authorizations/{authorization}/refresh`: after the org refused the token, another.
+/// The body may be empty.
 pub async fn refresh_authorization(
     State(app): State<App>,
     caller: RequireApp,
     ApiPath((_addon, named)): ApiPath<(String, String)>,
+    body: Bytes,
 ) -> Result<Json<Authorization>, ApiError> {
+    let report: RefreshRequest = if body.is_empty() { RefreshRequest::default() } else { parse_json(&body)? };
     let addon = caller.attachment.addon.id;
     let found = store::find(app.store.reader(), addon, Kind::Authorization, &named).await?;
     let authorization = found.ok_or_else(ApiError::not_found)?;
     if authorization.live().is_none() {
         return Err(not_live(&authorization));
     }
-    let token = tokens::replace_current(&app, &authorization).await?;
+    let token = tokens::replace_reported(&app, &authorization, report.stale_token.as_deref()).await?;
     with_token(&app, &caller.actor, &authorization, token).await.map(Json)
 }
 

@@ -12,7 +12,7 @@ use url::{Host, Url};
 use super::file::{self, ClientSection, ConfigFile};
 use super::{
     AccessConfig, Config, ConfigError, ConfigProblem, Confirm, ConnectTimeout, DEFAULT_TOKEN_LIFETIME,
-    LoginClient, MASTER_KEY_ADVICE, OAuthConfig,
+    LoginClient, MASTER_KEY_ADVICE, OAuthConfig, Reconciling,
 };
 use crate::db::DatabaseUrl;
 use crate::env_vars as var;
@@ -70,6 +70,7 @@ impl Reader<'_> {
             org_hosts,
             access,
             token_lifetime,
+            reconciling: Reconciling::Running,
             clock: Clock::system(),
             entropy: Entropy::system(),
         })

@@ -50,6 +50,14 @@ impl DatabaseUrl {
     }
 }
 
+impl std::str::FromStr for DatabaseUrl {
+    type Err = OpenError;
+
+    fn from_str(text: &str) -> Result<Self, OpenError> {
+        Self::parse(SecretString::from(text))
+    }
+}
+
 impl fmt::Debug for DatabaseUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.is_sqlite() { "DatabaseUrl(sqlite)" } else { "DatabaseUrl(postgres)" })
@@ -66,8 +74,8 @@ impl Database {
 async fn connect_sqlite(url: &DatabaseUrl, clock: Clock) -> Result<Database, OpenError> {
     let options = SqliteConnectOptions::from_str(url.0.expose_secret()).map_err(|_| OpenError::Url)?;
     let path = PathBuf::from(options.get_filename());
-    let in_memory = path.as_os_str().is_empty() || path.to_string_lossy().contains(":memory:");
-    if in_memory {
+    if path.as_os_str().is_empty() || path.to_string_lossy().starts_with("file:") {
+        // Every connection of the pools would have a database of its own.
         return Err(OpenError::Url);
     }
     let lock = FileLock::acquire(&path)?;

@@ -27,7 +27,7 @@ const RENEW_AT_PERCENT: u64 = 75;
 /// After this part of its life a hand-out waits for the renewal.
 const WAIT_AT_PERCENT: u64 = 90;
 /// A token younger than this is not renewed on a client's word: it saw an older one.
-const YOUNG: Duration = Duration::from_secs(10);
+const YOUNG: Duration = Duration::from_secs(2);
 /// Answers without a new refresh token after which rotation counts as off.
 const ANSWERS_TO_LEARN: u32 = 3;
 /// First pause after a failure; doubled for each further one.
@@ -258,7 +258,7 @@ fn unanswered(state: &LeaseState, now: Timestamp) -> (LeaseState, Effect) {
     if state.replay_is_harmless() {
         return (state.released().paused(now), Effect::Release);
     }
-    let uncertain = state.uncertain.or(Some(now));
+    let uncertain = state.uncertain.or(state.intent).or(Some(now));
     (LeaseState { uncertain, ..state.released() }, Effect::Release)
 }
 
@@ -371,7 +371,7 @@ mod tests {
             |seconds, version| step(&grant(), Event::Wanted { now: at(seconds), rejected: Some(version) }).1;
         assert_eq!(reject(60, 7), Effect::Renew);
         assert_eq!(reject(60, 6), Effect::HandOut, "the client saw an older one");
-        assert_eq!(reject(5, 7), Effect::HandOut, "it was just made");
+        assert_eq!(reject(1, 7), Effect::HandOut, "it was just made");
     }
 
     #[test]

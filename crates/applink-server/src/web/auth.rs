@@ -204,25 +204,20 @@ impl FromRequestParts<App> for RequireManager {
 
 /// A token alone changes nothing: single sign-on must say, lately, that a person is behind it.
 fn signed_on(app: &App, headers: &HeaderMap, attachment: &Attachment) -> Result<Actor, ApiError> {
-    let access = &app.config.access;
-    let given = headers.get(ADDON_SSO);
-    if let (Some(salt), Some(header)) = (&access.sso_salt, given) {
-        let signed = sso::verify(header.as_bytes(), salt, attachment.addon.id, app.clock.now());
-        if let Ok(person) = signed {
-            return Ok(Actor::new(ActorKind::Claimed, person));
-        }
-        if !access.allow_token_management {
-            return signed.map(|person| Actor::new(ActorKind::Claimed, person)).map_err(|error| {
-                ApiError::unauthorized(format!("The single sign-on in x-addon-sso does not count: {error}."))
-            });
-        }
+    match person(app, headers, attachment.addon.id) {
+        Ok(person) => Ok(Actor::new(ActorKind::Claimed, person)),
+        Err(_) if app.config.access.allow_token_management => Ok(app_actor(attachment)),
+        Err(why) => Err(ApiError::unauthorized(why)),
     }
-    if access.allow_token_management {
-        return Ok(app_actor(attachment));
-    }
-    Err(ApiError::unauthorized(
-        "The add-on's token alone changes nothing: send an API key with scope `manage`, or x-addon-sso with it.",
-    ))
+}
+
+fn person(app: &App, headers: &HeaderMap, addon: AddonId) -> Result<String, String> {
+    const ALONE: &str = "The add-on's token alone changes nothing: send an API key with scope `manage`, or x-addon-sso with it.";
+    const NO_SALT: &str = "This server does not take x-addon-sso (the operator sets APPLINK_SSO_SALT): send an API key with scope `manage`.";
+    let header = headers.get(ADDON_SSO).ok_or(ALONE)?;
+    let salt = app.config.access.sso_salt.as_ref().ok_or(NO_SALT)?;
+    sso::verify(header.as_bytes(), salt, addon, app.clock.now())
+        .map_err(|error| format!("The single sign-on in x-addon-sso does not count: {error}."))
 }
 
 async fn addon_of(app: &App, key: &ApiKey) -> Result<Addon, ApiError> {

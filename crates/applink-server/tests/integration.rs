@@ -1,0 +1,43 @@
+//! The control plane over real HTTP, against scripted orgs on loopback. Runs on SQLite, or on PostgreSQL when
+//! `APPLINK_TEST_POSTGRES` names a server.
+
+#[path = "integration/access.rs"]
+mod access;
+#[path = "integration/backends.rs"]
+mod backends;
+#[path = "integration/connect.rs"]
+mod connect;
+#[path = "integration/disconnect.rs"]
+mod disconnect;
+#[path = "integration/fake_org.rs"]
+mod fake_org;
+#[path = "integration/hand_out.rs"]
+mod hand_out;
+#[path = "integration/input.rs"]
+mod input;
+#[path = "integration/invocations.rs"]
+mod invocations;
+#[path = "integration/jwt.rs"]
+mod jwt;
+#[path = "integration/logs.rs"]
+mod logs;
+#[path = "integration/operator.rs"]
+mod operator;
+#[cfg(test)]
+#[path = "integration/publish.rs"]
+mod publish;
+#[cfg(test)]
+#[path = "integration/publish_to_orgsim.rs"]
+mod publish_to_orgsim;
+#[cfg(test)]
+#[path = "integration/publishing_stack.rs"]
+mod publishing_stack;
+#[cfg(test)]
+#[path = "integration/scripted_org.rs"]
+mod scripted_org;
+#[path = "integration/secrets.rs"]
+mod secrets;
+#[path = "integration/stack.rs"]
+mod stack;
+#[path = "integration/startup.rs"]
+mod startup;

@@ -1,0 +1,75 @@
+//! Removing what was connected: revoked at the org, erased here, listed for a while.
+
+use reqwest::Method;
+use serde_json::json;
+
+use crate::fake_org::Reply;
+use crate::stack::Stack;
+
+#[tokio::test]
+async fn a_disconnect_revokes_erases_and_stays_listed_for_thirty_days() {
+    let stack = Stack::start().await;
+    let connected = stack.connect("prod").await;
+    let gone = stack.manager(Method::DELETE, "/connections/prod", None).await.expect(202).json();
+    assert_eq!(gone["status"], json!("disconnecting"));
+    stack.reconcile("grants").await;
+    assert_eq!(stack.org.script().revoked.len(), 1);
+    assert!(stack.org.script().revoked[0].starts_with("canary-refresh"));
+    let shown = stack.manager(Method::GET, "/connections/prod", None).await.expect(200).json();
+    assert_eq!(shown["status"], json!("disconnected"));
+    assert_eq!(shown["error"], json!(null));
+
+    stack.advance(30 * 24 * 3600 - 10);
+    stack.reconcile("credentials").await;
+    stack.manager(Method::GET, "/connections/prod", None).await.expect(200);
+    stack.advance(20);
+    stack.reconcile("credentials").await;
+    stack.manager(Method::GET, "/connections/prod", None).await.expect_error(404, "record_not_found");
+    assert_ne!(stack.connect("prod").await["id"], connected["id"]);
+}
+
+#[tokio::test]
+async fn the_name_of_a_disconnected_row_is_taken_up_under_the_same_id() {
+    let stack = Stack::start().await;
+    let connected = stack.connect("prod").await;
+    stack.manager(Method::DELETE, "/connections/prod", None).await.expect(202);
+    let body = json!({"connection_name": "prod"});
+    let early = stack.manager(Method::POST, "/connections/salesforce", Some(&body)).await;
+    early.expect_error(409, "conflict");
+    stack.reconcile("grants").await;
+    let again = stack.connect("prod").await;
+    assert_eq!((&again["id"], &again["status"]), (&connected["id"], &json!("connected")));
+}
+
+#[tokio::test]
+async fn an_authorization_gives_no_token_from_the_moment_it_is_removed() {
+    let stack = Stack::start().await;
+    stack.authorize("worker").await;
+    stack.token_of("worker").await;
+    stack.manager(Method::DELETE, "/authorizations/worker", None).await.expect(200);
+    stack.app(Method::GET, "/authorizations/worker", None).await.expect_error(422, "reauth_required");
+}
+
+#[tokio::test]
+async fn a_revocation_that_fails_is_tried_again() {
+    let stack = Stack::start().await;
+    stack.connect("prod").await;
+    stack.manager(Method::DELETE, "/connections/prod", None).await.expect(202);
+    stack.org.script().replies.push_back(Reply::Fail);
+    stack.reconcile("grants").await;
+    let shown = stack.manager(Method::GET, "/connections/prod", None).await.expect(200).json();
+    assert_eq!(shown["status"], json!("disconnecting"));
+    stack.advance(3);
+    stack.reconcile("grants").await;
+    assert_eq!(stack.org.script().revoked.len(), 1);
+    let shown = stack.manager(Method::GET, "/connections/prod", None).await.expect(200).json();
+    assert_eq!(shown["status"], json!("disconnected"));
+}
+
+#[tokio::test]
+async fn removing_what_is_not_there_is_404() {
+    let stack = Stack::start().await;
+    for path in ["/connections/nothing", "/authorizations/nothing"] {
+        stack.manager(Method::DELETE, path, None).await.expect_error(404, "record_not_found");
+    }
+}

@@ -1,0 +1,312 @@
+//! A scripted org: the OAuth endpoints, who-am-I, the permission query and the key set, with their JSON written out
+//! here. What it does next can be scripted, and what it was sent can be read.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::rsa::{KeyPair, KeySize};
+use axum::extract::{Form, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use axum::{Json, Router};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::Jwk;
+use jsonwebtoken::{Algorithm, EncodingKey, Header};
+use serde_json::{Value, json};
+use tokio::sync::Notify;
+
+pub(crate) const ORG_ID: &str = "00DSB00000VAyPF2A1";
+pub(crate) const USER_ID: &str = "005DS00000yYLD1YAO";
+pub(crate) const USERNAME: &str = "admin@acme.example";
+pub(crate) const CONSUMER_KEY: &str = "3MVG9consumer";
+pub(crate) const CONSUMER_SECRET: &str = "canary-consumer-secret";
+
+/// What the token endpoint does next, once, instead of answering.
+#[derive(Clone)]
+pub(crate) enum Reply {
+    /// 400 with an OAuth error.
+    Refuse(&'static str, &'static str),
+    /// A bare 500.
+    Fail,
+    /// Waits until told, then answers as usual.
+    Wait(Arc<Notify>),
+}
+
+#[derive(Default)]
+pub(crate) struct Script {
+    /// What the token endpoint does next.
+    pub(crate) replies: VecDeque<Reply>,
+    /// Whether refresh tokens are replaced as they are used.
+    pub(crate) rotate: bool,
+    /// Whether the user lacks Manage Heroku AppLink.
+    pub(crate) without_permission: bool,
+    /// Whether token answers leave out the refresh token.
+    pub(crate) without_refresh_token: bool,
+    /// Another host or org in the identity URL.
+    pub(crate) identity: Option<String>,
+    /// Another org.
+    pub(crate) org_id: Option<&'static str>,
+    /// Requests that were served, by what they were.
+    pub(crate) counts: HashMap<&'static str, u32>,
+    /// Every secret that was given out or received.
+    pub(crate) secrets: Vec<String>,
+    /// Tokens that were revoked.
+    pub(crate) revoked: Vec<String>,
+    /// Forms of the token endpoint, without the secrets.
+    pub(crate) assertions: Vec<Value>,
+    challenges: HashMap<String, (String, String)>,
+    refresh_tokens: Vec<String>,
+    serial: u32,
+}
+
+struct Inner {
+    url: String,
+    key: SigningPair,
+    script: Mutex<Script>,
+}
+
+/// The org.
+#[derive(Clone)]
+pub(crate) struct FakeOrg(Arc<Inner>);
+
+/// An RSA key pair, as PEM and as JWK.
+pub(crate) struct SigningPair {
+    pub(crate) pem: String,
+    pub(crate) kid: String,
+}
+
+impl SigningPair {
+    pub(crate) fn generate(kid: &str) -> Self {
+        let pair = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key");
+        let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).expect("PKCS#8");
+        let pem = pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref().to_vec()));
+        Self { pem, kid: kid.to_owned() }
+    }
+
+    fn encoding_key(&self) -> EncodingKey {
+        EncodingKey::from_rsa_pem(self.pem.as_bytes()).expect("the key reads")
+    }
+
+    fn jwk(&self) -> Value {
+        let mut jwk = Jwk::from_encoding_key(&self.encoding_key(), Algorithm::RS256).expect("a JWK");
+        jwk.common.key_id = Some(self.kid.clone());
+        serde_json::to_value(jwk).expect("JSON")
+    }
+
+    /// Signs claims as an org does.
+    pub(crate) fn sign(&self, org_id: &str, claims: &Value) -> String {
+        let mut header = Header::new(Algorithm::RS256);
+        header.kid = Some(self.kid.clone());
+        header.extras.insert("tnk", format!("core/prod/{org_id}"));
+        jsonwebtoken::encode(&header, claims, &self.encoding_key()).expect("a token")
+    }
+}
+
+impl FakeOrg {
+    pub(crate) async fn start() -> Self {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let url = format!("http://{}", listener.local_addr().expect("an address"));
+        let key = SigningPair::generate("org-key-1");
+        let org = Self(Arc::new(Inner { url, key, script: Mutex::default() }));
+        let routes = Router::new()
+            .route("/services/oauth2/authorize", get(authorize))
+            .route("/services/oauth2/token", post(token))
+            .route("/services/oauth2/revoke", post(revoke))
+            .route("/services/oauth2/userinfo", get(userinfo))
+            .route("/services/data", get(versions))
+            .route("/services/data/{version}/query", get(query))
+            .route("/id/keys", get(keys))
+            .with_state(org.clone());
+        tokio::spawn(async move { axum::serve(listener, routes).await });
+        org
+    }
+
+    pub(crate) fn url(&self) -> &str {
+        &self.0.url
+    }
+
+    pub(crate) fn key(&self) -> &SigningPair {
+        &self.0.key
+    }
+
+    pub(crate) fn script(&self) -> MutexGuard<'_, Script> {
+        self.0.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn count(&self, what: &'static str) -> u32 {
+        self.script().counts.get(what).copied().unwrap_or_default()
+    }
+
+    fn org_id(&self) -> &'static str {
+        self.script().org_id.unwrap_or(ORG_ID)
+    }
+
+    fn served(&self, what: &'static str) {
+        *self.script().counts.entry(what).or_default() += 1;
+    }
+
+    /// A token that can be found again wherever it leaks to.
+    fn secret(&self, kind: &str) -> String {
+        let mut script = self.script();
+        script.serial += 1;
+        let secret = format!("canary-{kind}-{:04}", script.serial);
+        script.secrets.push(secret.clone());
+        secret
+    }
+
+    fn tokens(&self, refresh_token: Option<String>) -> Value {
+        let org_id = self.org_id();
+        let identity = self.script().identity.clone();
+        let identity = identity.unwrap_or_else(|| format!("{}/id/{org_id}/{USER_ID}", self.url()));
+        let mut answer = json!({
+            "access_token": self.secret("access"), "instance_url": self.url(), "id": identity,
+            "scope": "refresh_token api id", "token_type": "Bearer", "issued_at": "1767225600000",
+        });
+        if let Some(refresh_token) = refresh_token {
+            answer["refresh_token"] = json!(refresh_token);
+        }
+        answer
+    }
+
+    fn new_refresh_token(&self) -> String {
+        let token = self.secret("refresh");
+        self.script().refresh_tokens.push(token.clone());
+        token
+    }
+}
+
+fn refused(error: &str, description: &str) -> Response {
+    (StatusCode::BAD_REQUEST, Json(json!({"error": error, "error_description": description}))).into_response()
+}
+
+/// Nobody needs to log in: consent is at once.
+async fn authorize(State(org): State<FakeOrg>, Query(query): Query<HashMap<String, String>>) -> Response {
+    org.served("authorize");
+    let code = org.secret("code");
+    let field = |name: &str| query.get(name).cloned().unwrap_or_default();
+    assert_eq!(field("code_challenge_method"), "S256");
+    assert_eq!(field("client_id"), CONSUMER_KEY);
+    org.script().challenges.insert(code.clone(), (field("code_challenge"), field("redirect_uri")));
+    let back = format!("{}?code={code}&state={}", field("redirect_uri"), field("state"));
+    (StatusCode::FOUND, [(header::LOCATION, back)]).into_response()
+}
+
+async fn token(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, String>>) -> Response {
+    let grant = form.get("grant_type").cloned().unwrap_or_default();
+    let what = match grant.as_str() {
+        "authorization_code" => "exchange",
+        "refresh_token" => "refresh",
+        _ => "assertion",
+    };
+    org.served(what);
+    let reply = org.script().replies.pop_front();
+    match reply {
+        Some(Reply::Refuse(error, description)) => return refused(error, description),
+        Some(Reply::Fail) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+        Some(Reply::Wait(told)) => told.notified().await,
+        None => {}
+    }
+    match what {
+        "exchange" => exchange(&org, &form),
+        "refresh" => refresh(&org, &form),
+        _ => bearer(&org, &form),
+    }
+}
+
+fn exchange(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
+    let code = form.get("code").cloned().unwrap_or_default();
+    let Some((challenge, redirect_uri)) = org.script().challenges.remove(&code) else {
+        return refused("invalid_grant", "expired authorization code");
+    };
+    let verifier = form.get("code_verifier").cloned().unwrap_or_default();
+    org.script().secrets.push(verifier.clone());
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, verifier.as_bytes());
+    if URL_SAFE_NO_PAD.encode(hash) != challenge || form.get("redirect_uri") != Some(&redirect_uri) {
+        return refused("invalid_grant", "invalid code verifier");
+    }
+    if form.get("client_secret").map(String::as_str) != Some(CONSUMER_SECRET) {
+        return refused("invalid_client", "invalid client credentials");
+    }
+    let without = org.script().without_refresh_token;
+    let refresh_token = if without { None } else { Some(org.new_refresh_token()) };
+    Json(org.tokens(refresh_token)).into_response()
+}
+
+fn refresh(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
+    let sent = form.get("refresh_token").cloned().unwrap_or_default();
+    if !org.script().refresh_tokens.contains(&sent) {
+        return refused("invalid_grant", "expired access/refresh token");
+    }
+    let rotate = org.script().rotate;
+    if rotate {
+        org.script().refresh_tokens.retain(|known| *known != sent);
+    }
+    let next = rotate.then(|| org.new_refresh_token());
+    Json(org.tokens(next)).into_response()
+}
+
+fn bearer(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
+    let assertion = form.get("assertion").cloned().unwrap_or_default();
+    let claims = assertion.split('.').nth(1).and_then(|part| URL_SAFE_NO_PAD.decode(part).ok());
+    let claims: Value = claims.and_then(|json| serde_json::from_slice(&json).ok()).unwrap_or_default();
+    org.script().secrets.push(assertion);
+    org.script().assertions.push(claims.clone());
+    if claims["iss"] != json!(CONSUMER_KEY) {
+        return refused("invalid_client_id", "client identifier invalid");
+    }
+    if claims["sub"] != json!(USERNAME) {
+        return refused("invalid_grant", "user hasn't approved this consumer");
+    }
+    if claims["aud"] != json!(org.url()) {
+        return refused("invalid_grant", "audience is invalid");
+    }
+    Json(org.tokens(None)).into_response()
+}
+
+async fn revoke(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, String>>) -> Response {
+    org.served("revoke");
+    let fails = matches!(org.script().replies.front(), Some(Reply::Fail));
+    if fails {
+        org.script().replies.pop_front();
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    org.script().revoked.push(form.get("token").cloned().unwrap_or_default());
+    StatusCode::OK.into_response()
+}
+
+async fn userinfo(State(org): State<FakeOrg>) -> Json<Value> {
+    let (org_id, url) = (org.org_id(), org.url());
+    Json(json!({
+        "sub": format!("{url}/id/{org_id}/{USER_ID}"), "user_id": USER_ID, "organization_id": org_id,
+        "preferred_username": USERNAME, "name": "Ada Admin", "email": USERNAME, "active": true,
+    }))
+}
+
+async fn versions() -> Json<Value> {
+    Json(json!([
+        {"label": "Winter '26", "url": "/services/data/v65.0", "version": "65.0"},
+        {"label": "Spring '26", "url": "/services/data/v66.0", "version": "66.0"},
+    ]))
+}
+
+async fn query(
+    State(org): State<FakeOrg>,
+    headers: HeaderMap,
+    Query(query): Query<HashMap<String, String>>,
+) -> Json<Value> {
+    org.served("query");
+    assert!(headers.contains_key(header::AUTHORIZATION));
+    assert!(query["q"].contains("PermissionsManageHerokuAppLink"));
+    let may = !org.script().without_permission;
+    Json(json!({"totalSize": 1, "done": true, "records": [{
+        "attributes": {"type": "UserPermissionAccess", "url": "/services/data/v66.0/sobjects/UserPermissionAccess/000"},
+        "PermissionsManageHerokuAppLink": may}]}))
+}
+
+async fn keys(State(org): State<FakeOrg>) -> Json<Value> {
+    org.served("keys");
+    Json(json!({"keys": [org.key().jwk()]}))
+}

@@ -1,0 +1,112 @@
+//! JWT bearer: a row when the org accepts, none when it doesn't.
+
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::fake_org::{CONSUMER_KEY, SigningPair, USERNAME};
+use crate::stack::{Answer, Stack};
+
+fn request(pem: &str) -> Value {
+    json!({"alias": "1b671a64-40d5-491e-99b0-da01ff1f3341", "client_id": CONSUMER_KEY, "connection_name": "jwt-org",
+        "jwt_private_key": pem, "username": USERNAME})
+}
+
+async fn post(stack: &Stack, body: &Value) -> Answer {
+    stack.manager(Method::POST, "/connections/salesforce/jwt", Some(body)).await
+}
+
+async fn nothing_was_stored(stack: &Stack) {
+    let listed = stack.manager(Method::GET, "/connections", None).await.expect(200).json();
+    assert_eq!(listed, json!([]));
+}
+
+#[tokio::test]
+async fn an_org_is_connected_without_a_browser() {
+    let stack = Stack::start().await;
+    let key = SigningPair::generate("k");
+    let connected = post(&stack, &request(&key.pem)).await.expect(202).json();
+    assert_eq!(connected["status"], json!("connected"));
+    assert_eq!(connected["connection_method"], json!("JWT"));
+    assert_eq!(connected["org"]["username"], json!(USERNAME));
+    let assertion = stack.org.script().assertions.pop().expect("an assertion");
+    assert_eq!(assertion["aud"], json!(stack.org.url()), "the login-host map applies to the audience too");
+    assert!(assertion["exp"].as_i64().unwrap() - assertion["iat"].as_i64().unwrap() <= 180);
+}
+
+#[tokio::test]
+async fn a_refused_assertion_is_422_with_the_fix_and_leaves_no_row() {
+    let stack = Stack::start().await;
+    let key = SigningPair::generate("k");
+    let mut unknown_user = request(&key.pem);
+    unknown_user["username"] = json!("nobody@acme.example");
+    let message = post(&stack, &unknown_user).await.expect_error(422, "authentication_failed");
+    assert!(message.contains("user hasn't approved this consumer"), "{message}");
+    let mut wrong_consumer = request(&key.pem);
+    wrong_consumer["client_id"] = json!("3MVG9other");
+    let message = post(&stack, &wrong_consumer).await.expect_error(422, "authentication_failed");
+    assert!(message.contains("client identifier invalid"), "{message}");
+    stack.org.script().without_permission = true;
+    let message = post(&stack, &request(&key.pem)).await.expect_error(422, "authentication_failed");
+    assert!(message.contains("Manage Heroku AppLink"), "{message}");
+    nothing_was_stored(&stack).await;
+}
+
+#[tokio::test]
+async fn a_key_that_is_none_is_named_and_never_repeated() {
+    let stack = Stack::start().await;
+    let encrypted =
+        "-----BEGIN ENCRYPTED PRIVATE KEY-----\ncanarycanarycanary\n-----END ENCRYPTED PRIVATE KEY-----\n";
+    for (pem, word) in [("canary, not a key", "not PEM"), (encrypted, "passphrase"), ("", "not PEM")] {
+        let answer = post(&stack, &request(pem)).await;
+        assert!(!answer.text.contains("canary"), "{}", answer.text);
+        let body = answer.expect(422).json();
+        assert_eq!(body["id"], json!("validation_failed"));
+        assert_eq!(body["problems"][0]["place"], json!("$.jwt_private_key"));
+        assert!(body["message"].as_str().unwrap().contains(word), "{body}");
+    }
+    nothing_was_stored(&stack).await;
+}
+
+#[tokio::test]
+async fn an_unreachable_login_host_is_502_and_leaves_no_row() {
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nobody = format!("http://{free}");
+    let stack = Stack::with(|config| {
+        config.org_hosts = config.org_hosts.clone().list(&nobody).unwrap();
+    })
+    .await;
+    let mut body = request(&SigningPair::generate("k").pem);
+    body["login_url"] = json!(nobody);
+    let message = post(&stack, &body).await.expect_error(502, "org_unreachable");
+    assert!(message.contains("could not be reached"), "{message}");
+    nothing_was_stored(&stack).await;
+}
+
+#[tokio::test]
+async fn an_authorization_by_jwt_is_found_by_name_alias_and_uuid_and_asserts_again() {
+    let stack = Stack::start().await;
+    let body = json!({"client_id": CONSUMER_KEY, "developer_name": "worker", "username": USERNAME,
+        "jwt_private_key": SigningPair::generate("k").pem, "alias": "applink:worker"});
+    let made =
+        stack.manager(Method::POST, "/authorizations/salesforce/jwt", Some(&body)).await.expect(202).json();
+    assert_eq!(made["status"], json!("authorized"));
+    assert_eq!(made["alias"], json!("applink:worker"));
+    let first = stack.token_of("worker").await;
+    assert_eq!(stack.token_of("applink:worker").await, first);
+    assert_eq!(stack.token_of(made["id"].as_str().unwrap()).await, first);
+    assert_eq!(stack.org.count("assertion"), 1);
+    stack.advance(3600);
+    assert_ne!(stack.token_of("worker").await, first);
+    assert_eq!(stack.org.count("assertion"), 2, "re-asserted, not refreshed");
+    assert_eq!(stack.org.count("refresh"), 0);
+}
+
+#[tokio::test]
+async fn an_alias_that_is_anothers_name_is_409() {
+    let stack = Stack::start().await;
+    stack.authorize("worker").await;
+    let body = json!({"client_id": CONSUMER_KEY, "developer_name": "second", "username": USERNAME,
+        "jwt_private_key": SigningPair::generate("k").pem, "alias": "worker"});
+    let answer = stack.manager(Method::POST, "/authorizations/salesforce/jwt", Some(&body)).await;
+    answer.expect_error(409, "conflict");
+}

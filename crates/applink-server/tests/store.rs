@@ -1,0 +1,15 @@
+//! The storage on its own: claims and fences, migrations, the vault and the ledger. Runs on SQLite, or on PostgreSQL
+//! when `APPLINK_TEST_POSTGRES` names a server.
+
+#[path = "integration/backends.rs"]
+mod backends;
+#[path = "store/claims.rs"]
+mod claims;
+#[path = "store/ledger.rs"]
+mod ledger;
+#[path = "store/migrations.rs"]
+mod migrations;
+#[path = "store/sealing.rs"]
+mod sealing;
+#[path = "store/support.rs"]
+mod support;
