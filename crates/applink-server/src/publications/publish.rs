@@ -228,7 +228,7 @@ fn app_url(app: &AttachedApp) -> Result<Url, ApiError> {
     parsed.ok_or_else(|| {
         let message = format!(
             "The app `{name}` has no public URL, so the org would not know where to call it: set one with \
-             `applink apps:set-url {name} https://…` and publish again.",
+             `applink admin:apps:set-url {name} https://…` and publish again.",
             name = app.name
         );
         ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, error_id::APP_URL_MISSING, message)
