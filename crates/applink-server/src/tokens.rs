@@ -162,7 +162,7 @@ pub async fn replace_rejected(
 }
 
 /// A token other than the one a client reports as refused by the org, by its
-/// [`fingerprint`](applink_api::secret::fingerprint). When another is in use already, that one; without a
+/// [`fingerprint`]. When another is in use already, that one; without a
 /// fingerprint, the one in use counts as refused. A very young one is handed out again.
 ///
 /// # Errors

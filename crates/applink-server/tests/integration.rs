@@ -1,6 +1,13 @@
 //! The control plane over real HTTP, against scripted orgs on loopback. Runs on SQLite, or on PostgreSQL when
 //! `APPLINK_TEST_POSTGRES` names a server.
 
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test that can not go on fails"
+)]
+
 #[path = "integration/access.rs"]
 mod access;
 #[path = "integration/backends.rs"]
@@ -24,6 +31,10 @@ mod logs;
 #[path = "integration/operator.rs"]
 mod operator;
 #[cfg(test)]
+#[path = "integration/orgsim.rs"]
+mod orgsim;
+#[path = "integration/processes.rs"]
+mod processes;
 #[path = "integration/publish.rs"]
 mod publish;
 #[cfg(test)]

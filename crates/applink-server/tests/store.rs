@@ -1,6 +1,8 @@
 //! The storage on its own: claims and fences, migrations, the vault and the ledger. Runs on SQLite, or on PostgreSQL
 //! when `APPLINK_TEST_POSTGRES` names a server.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that can not go on fails")]
+
 #[path = "integration/backends.rs"]
 mod backends;
 #[path = "store/claims.rs"]

@@ -358,16 +358,3 @@ pub async fn erase_all(connection: &impl ConnectionTrait, credential: Uuid) -> R
     Entity::delete_many().filter(Column::CredentialId.eq(RowId(credential))).exec(connection).await?;
     Ok(())
 }
-
-/// Live grants of a user that one client holds, over all credentials: an org keeps five.
-pub async fn count_live(
-    connection: &impl ConnectionTrait,
-    client_id: &str,
-    user_id: &str,
-) -> Result<u64, StoreError> {
-    let query = Entity::find()
-        .filter(Column::ClientId.eq(client_id))
-        .filter(Column::UserId.eq(user_id))
-        .filter(Column::State.eq(LIVE));
-    Ok(query.count(connection).await?)
-}

@@ -28,6 +28,12 @@ async fn ask_about(stack: &Stack, token: &str, org_id: &str, app: &str) -> Answe
 async fn published() -> Stack {
     let stack = Stack::start().await;
     let connected = stack.connect("prod").await;
+    mark_published(&stack, &connected, ORG_ID).await;
+    stack
+}
+
+/// As a publish leaves it.
+pub(crate) async fn mark_published(stack: &Stack, connected: &Value, org_id: &str) {
     let app = stack.server.app();
     let now = app.clock.now();
     let live = Live { registration_id: "x".to_owned(), hash: "x".to_owned(), components: Vec::new() };
@@ -37,7 +43,7 @@ async fn published() -> Stack {
         connection: connected["id"].as_str().unwrap().parse().unwrap(),
         app: stack.tenant.app,
         client: "Quotes".to_owned(),
-        org_id: ORG_ID.to_owned(),
+        org_id: org_id.to_owned(),
         live: Some(live),
         created_at: now,
         created_by: "x".to_owned(),
@@ -47,7 +53,6 @@ async fn published() -> Stack {
     let tx = app.store.begin().await.unwrap();
     publications::store::insert(&*tx, &publication).await.unwrap();
     tx.commit().await.unwrap();
-    stack
 }
 
 #[tokio::test]

@@ -100,6 +100,15 @@ impl Stack {
         let org = FakeOrg::start().await;
         let backend = Backend::fresh().await;
         let (clock, hand) = Clock::mock(START);
+        let mut config = Self::config(&backend, &org, clock);
+        change(&mut config);
+        let server = Server::start(config).await.expect("the server starts");
+        let tenant = provision(&server, "my-app").await;
+        Self { server, org, clock: hand, tenant, backend, http: client() }
+    }
+
+    /// Settings of a server on this database that speaks to this org.
+    pub(crate) fn config(backend: &Backend, org: &FakeOrg, clock: Clock) -> Config {
         let mut config = Config::local(backend.url.clone(), MasterKey::from_bytes(MASTER_KEY));
         config.clock = clock;
         config.entropy = seeded(7);
@@ -112,10 +121,7 @@ impl Stack {
             client_id: CONSUMER_KEY.to_owned(),
             client_secrets: vec![CONSUMER_SECRET.into()],
         });
-        change(&mut config);
-        let server = Server::start(config).await.expect("the server starts");
-        let tenant = provision(&server, "my-app").await;
-        Self { server, org, clock: hand, tenant, backend, http: client() }
+        config
     }
 
     /// Another tenant on the same server.
