@@ -258,7 +258,8 @@ mod tests {
 
     #[test]
     fn reads_a_client_context_as_lenient_as_the_sdks() {
-        let header = encoded(&serde_json::json!({"requestId": "r", "accessToken": "t", "apiVersion": "v62.0",
+        let header =
+            encoded(&serde_json::json!({"requestId": "r", "accessToken": "t", "apiVersion": "v62.0",
             "namespace": "null", "orgId": "00D", "orgDomainUrl": "acme.my.salesforce.com",
             "userContext": {"userId": "005", "username": "a@b.c"}}));
         let context = ClientContext::decode(header.as_bytes()).unwrap();

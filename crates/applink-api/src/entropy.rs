@@ -64,7 +64,10 @@ impl fmt::Debug for Entropy {
 }
 
 #[expect(clippy::disallowed_methods, reason = "the one place where the system's generator is asked")]
-#[expect(clippy::panic, reason = "without randomness no secret may be made: stopping is the only safe answer")]
+#[expect(
+    clippy::panic,
+    reason = "without randomness no secret may be made: stopping is the only safe answer"
+)]
 fn fill_from_system(bytes: &mut [u8]) {
     if let Err(error) = getrandom::fill(bytes) {
         panic!("the operating system gives no random bytes: {error}");

@@ -68,6 +68,17 @@ impl Browser {
         self.find("body").await.text().await.expect("the page has text")
     }
 
+    /// Waits until a person can read `fragment` on the page.
+    ///
+    /// # Panics
+    /// When it does not appear in time.
+    pub async fn wait_for_text(&self, fragment: &str) {
+        let path = format!("//body[contains(normalize-space(.), '{fragment}')]");
+        if let Err(error) = self.client.wait().for_element(Locator::XPath(&path)).await {
+            panic!("`{fragment}` does not appear on the page: {error}\n{}", self.text().await);
+        }
+    }
+
     /// The address shown.
     ///
     /// # Panics

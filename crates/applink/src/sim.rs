@@ -230,7 +230,10 @@ fn sentence_in(body: &Value) -> Option<String> {
     let object = body.get(0).unwrap_or(body);
     let text = |key: &str| object.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     match (text("message"), text("detail")) {
-        (Some(message), Some(detail)) if !message.contains(detail) => Some(format!("{message}: {detail}")),
+        (Some(message), Some(detail)) if !message.contains(detail) => {
+            let joint = if message.ends_with('.') { " " } else { ": " };
+            Some(format!("{message}{joint}{detail}"))
+        }
         (message, _) => message.map(str::to_owned),
     }
 }

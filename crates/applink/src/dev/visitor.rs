@@ -95,7 +95,7 @@ impl Visitor {
                     ])
                 }
                 Purpose::Consent => {
-                    arrival.consented = page.html.matches("<li").count();
+                    arrival.consented = tags(&page.html).iter().filter(|tag| tag.name == "li").count();
                     let decision = if person.decision == Decision::Allow { "allow" } else { "deny" };
                     form.filled(&[("decision", decision)])
                 }

@@ -86,12 +86,14 @@ async fn refused_after_the_call(stack: &Stack, invoked: &Invoked, sales: &str) -
         "the session of the call still works after it".to_owned()
     })?;
     match stack.sim.query_as(sales, PARAMETERS).await {
-        Err(SimError::Refused { message, .. }) => Ok(first_line(&message)),
+        Err(SimError::Refused { message, .. }) => Ok(first_sentence(&message)),
         Err(other) => Err(other.into()),
         Ok(_) => Err(Failure::new("the user still reads custom metadata after the call")),
     }
 }
 
-fn first_line(text: &str) -> String {
-    text.trim().lines().last().unwrap_or_default().chars().take(100).collect()
+/// The org's sentence, without the query it is about and without the advice that follows.
+fn first_sentence(text: &str) -> String {
+    let last_line = text.trim().lines().last().unwrap_or_default();
+    last_line.split(". ").next().unwrap_or_default().to_owned()
 }
