@@ -27,7 +27,10 @@ pub(crate) struct OutputArgs {
 /// Where a person logs in.
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
-    /// Salesforce login URL [default: https://login.salesforce.com; sandboxes: https://test.salesforce.com]
+    /// Where the org's users log in.
+    #[arg(
+        help = "Salesforce login URL [default: https://login.salesforce.com; sandboxes: https://test.salesforce.com]"
+    )]
     #[arg(short, long, alias = "login", value_name = "URL")]
     pub(crate) login_url: Option<String>,
 }

@@ -1,5 +1,6 @@
 //! `applink dev` as a person, a script and an app meet it: the real binary, real HTTP, a real browser.
 
+#[cfg(test)]
 mod dev {
     mod bad_input;
     mod browser;

@@ -1,6 +1,6 @@
 //! The app over HTTP, between a scripted AppLink API and a scripted org; in `orgsim`,
 //! the simulator in its place.
-#![expect(clippy::unwrap_used, reason = "helpers of tests: a failure is the test's")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests: a failure is the test's")]
 
 #[path = "integration/stage.rs"]
 mod stage;

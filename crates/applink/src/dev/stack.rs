@@ -351,7 +351,7 @@ async fn provisioned(
     mesh_url: &str,
     settings: &DevSettings,
 ) -> Result<AddonState, StackError> {
-    let operator = Client::builder(&server.url())
+    let operator = Client::builder(server.url())
         .api_key(state.operator_key.clone())
         .build()
         .map_err(StackError::Provision)?;

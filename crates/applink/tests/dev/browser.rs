@@ -6,6 +6,9 @@ use serde_json::{Value, json};
 
 use super::{APPLINK, http};
 
+/// On the page after a log-in that worked.
+const CONNECTED: &str = "You can close this";
+
 /// Asks for a connection as the CLI does; where the person's browser is to go, and the connection's id.
 async fn connect(stack: &DevStack, name: &str, login_url: Option<&str>) -> (String, String) {
     let mut body = json!({"connection_name": name});
@@ -57,6 +60,7 @@ async fn a_person_logs_in_consents_and_is_remembered() {
         assert!(browser.has("li").await && consent.to_lowercase().contains("access"), "{scope}: {consent}");
     }
     browser.click("button[value=allow]").await;
+    browser.wait_for_text(CONNECTED).await;
     browser.screenshot("connected").await;
     let connected = connection(&stack, &id).await;
     assert_eq!(connected["status"], "connected", "{}", browser.text().await);
@@ -66,6 +70,7 @@ async fn a_person_logs_in_consents_and_is_remembered() {
     browser.open(&start).await;
     assert!(!browser.has("input[name=password]").await, "the live session skips the login");
     browser.click("button[value=allow]").await;
+    browser.wait_for_text(CONNECTED).await;
     assert_eq!(connection(&stack, &id).await["status"], "connected");
 }
 
@@ -84,6 +89,7 @@ async fn denying_access_fails_the_connection_with_the_orgs_word() {
     browser.open(&start).await;
     log_in(&browser, &username, &password).await;
     browser.click("button[value=deny]").await;
+    browser.wait_for_text("denied").await;
     browser.screenshot("denied").await;
     let failed = connection(&stack, &id).await;
     assert_eq!(failed["status"], "failed", "{}", browser.text().await);

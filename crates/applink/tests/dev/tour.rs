@@ -15,7 +15,7 @@ async fn tour(arguments: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), text)
 }
 
-fn lines_with<'a>(mark: char, text: &'a str) -> Vec<&'a str> {
+fn lines_with(mark: char, text: &str) -> Vec<&str> {
     text.lines().filter(|line| line.starts_with(mark)).collect()
 }
 
