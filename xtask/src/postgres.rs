@@ -67,12 +67,11 @@ impl Postgres {
 
 impl Drop for Postgres {
     fn drop(&mut self) {
-        // SIGINT is PostgreSQL's fast shutdown; the signal goes to the server's own process group leader.
-        let pid_file = self.data.join("postmaster.pid");
-        if let Ok(text) = std::fs::read_to_string(pid_file)
-            && let Some(pid) = text.lines().next()
-        {
-            let _ = Command::new("kill").args(["-INT", pid]).status();
+        if let Some(binaries) = binaries() {
+            let data = self.data.display().to_string();
+            let _ = as_server_user(&binaries.join("pg_ctl"))
+                .args(["stop", "-s", "-m", "fast", "-D", &data])
+                .status();
         }
         let _ = self.server.wait();
         let _ = std::fs::remove_dir_all(&self.data);

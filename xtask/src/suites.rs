@@ -29,7 +29,7 @@ pub(crate) fn all() -> Vec<Suite> {
         Suite {
             name: "sqlite",
             about: "every Rust test, the stores on SQLite",
-            tools: &[Tool::Chromium],
+            tools: &[Tool::Chromium, Tool::ChromeDriver, Tool::Python, Tool::Curl],
             cargo: &["test", "--workspace", "--no-fail-fast"],
             postgres: false,
         },

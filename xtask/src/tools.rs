@@ -14,6 +14,12 @@ pub(crate) enum Tool {
     PostgreSql,
     /// A headless browser.
     Chromium,
+    /// What drives it.
+    ChromeDriver,
+    /// Small apps behind the mesh.
+    Python,
+    /// An app that is no Rust program.
+    Curl,
 }
 
 impl Tool {
@@ -21,6 +27,9 @@ impl Tool {
         match self {
             Self::PostgreSql => "postgresql",
             Self::Chromium => "chromium",
+            Self::ChromeDriver => "chromium-driver",
+            Self::Python => "python3",
+            Self::Curl => "curl",
         }
     }
 
@@ -28,6 +37,9 @@ impl Tool {
         match self {
             Self::PostgreSql => crate::postgres::binaries().is_some(),
             Self::Chromium => find_program(&["chromium", "chromium-browser", "google-chrome"]).is_some(),
+            Self::ChromeDriver => find_program(&["chromedriver"]).is_some(),
+            Self::Python => find_program(&["python3"]).is_some(),
+            Self::Curl => find_program(&["curl"]).is_some(),
         }
     }
 }

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use fantoccini::wd::WindowHandle;
 use fantoccini::{Client, ClientBuilder, Locator};
 use hyper_util::client::legacy::connect::HttpConnector;
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
 use serde_json::{Map, Value, json};
 
 /// A browser window with an empty profile.
@@ -143,7 +145,9 @@ impl Browser {
 impl Drop for Browser {
     fn drop(&mut self) {
         // ChromeDriver leads a process group of its own; Chromium and its helpers are in it.
-        let _ = Command::new("kill").args(["-KILL", "--", &format!("-{}", self.driver.id())]).status();
+        if let Ok(group) = i32::try_from(self.driver.id()) {
+            let _ = killpg(Pid::from_raw(group), Signal::SIGKILL);
+        }
         let _ = self.driver.wait();
     }
 }

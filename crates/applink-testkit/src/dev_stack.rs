@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
@@ -112,8 +114,8 @@ impl DevStack {
     /// # Panics
     /// When it does not stop in time.
     pub async fn stop(&mut self) -> Option<i32> {
-        if let Some(pid) = self.child.id() {
-            let _ = Command::new("kill").args(["-INT", &pid.to_string()]).status().await;
+        if let Some(pid) = self.child.id().and_then(|id| i32::try_from(id).ok()) {
+            let _ = kill(Pid::from_raw(pid), Signal::SIGINT);
         }
         self.wait().await
     }

@@ -19,7 +19,8 @@ pub(crate) struct Args {
     developer_name: String,
     #[command(flatten)]
     jwt: JwtArgs,
-    /// Second name for the authorization [default: applink:<DEVELOPER_NAME>]
+    /// Its second name.
+    #[arg(help = "Second name for the authorization [default: applink:<DEVELOPER_NAME>]")]
     #[arg(long, value_name = "ALIAS")]
     alias: Option<String>,
     #[command(flatten)]
