@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a developer's tool talks on its terminal")]
 #![expect(clippy::disallowed_methods, reason = "wall-clock time of each step is what this tool reports")]
 
+mod figures;
 mod postgres;
 mod suites;
 mod tools;
@@ -13,6 +14,7 @@ cargo xtask <command>
 
   test [NAME …]   install what the tests need, run every suite (or the named ones), one line each
   suites          list the suites
+  figures         measure what we promise in numbers (release build; not part of the tests)
   help            this text
 ";
 
@@ -24,6 +26,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test", names @ ..] => test(names),
+        ["figures"] => outcome(figures::dev()),
         ["suites"] => {
             for suite in suites::all() {
                 println!("{:<12} {}", suite.name, suite.about);
@@ -53,7 +56,11 @@ fn test(names: &[&str]) -> ExitCode {
         println!("{error:#}");
         return ExitCode::from(CANNOT_RUN);
     }
-    match suites::run(&chosen) {
+    outcome(suites::run(&chosen))
+}
+
+fn outcome(result: anyhow::Result<bool>) -> ExitCode {
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {

@@ -70,6 +70,19 @@ impl Browser {
         self.find("body").await.text().await.expect("the page has text")
     }
 
+    /// The texts of every element `css` selects, in the page's order, white space made single.
+    ///
+    /// # Panics
+    /// When the browser is gone.
+    pub async fn texts(&self, css: &str) -> Vec<String> {
+        let mut texts = Vec::new();
+        for element in self.client.find_all(Locator::Css(css)).await.expect("the page can be searched") {
+            let text = element.text().await.expect("the element has text");
+            texts.push(text.split_whitespace().collect::<Vec<_>>().join(" "));
+        }
+        texts
+    }
+
     /// Waits until a person can read `fragment` on the page.
     ///
     /// # Panics

@@ -12,7 +12,7 @@ use tokio::io::{AsyncBufReadExt as _, BufReader, Lines};
 use tokio::process::{Child, ChildStderr, ChildStdout, Command};
 use tokio::sync::watch;
 
-/// How long a slow machine may take to start the stack. Not a claim about speed: `xtask` measures that.
+/// How long a slow machine may take to start the stack. Not a claim about speed: `cargo xtask figures` measures that.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Where the log is kept.
@@ -87,6 +87,27 @@ impl DevStack {
         (text("username"), text("password"))
     }
 
+    /// An environment variable of the app, as the mesh started it.
+    ///
+    /// # Panics
+    /// When there is no such app or variable.
+    pub fn app_variable(&self, name: &str) -> String {
+        let own = self.child.id().expect("the stack runs");
+        let app = std::fs::read_dir("/proc")
+            .expect("processes can be listed")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+            .find(|pid| parent_of(*pid) == Some(own))
+            .expect("the stack has started an app");
+        let environment = std::fs::read(format!("/proc/{app}/environ")).expect("its environment can be read");
+        let prefix = format!("{name}=");
+        environment
+            .split(|byte| *byte == 0)
+            .filter_map(|variable| std::str::from_utf8(variable).ok())
+            .find_map(|variable| variable.strip_prefix(&prefix))
+            .expect("the variable is set")
+            .to_owned()
+    }
+
     /// Waits until the tour has ended: each of its `steps` has its line.
     ///
     /// # Panics
@@ -119,6 +140,11 @@ impl DevStack {
         }
         self.wait().await
     }
+}
+
+fn parent_of(pid: u32) -> Option<u32> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("PPid:"))?.trim().parse().ok()
 }
 
 /// Keeps every line the stack writes to standard error in a file, and makes the whole known as it grows.

@@ -4,7 +4,7 @@
 //!    ([`stack`]).
 //! 2. Addresses and keys are written to `.applink/dev.env` and, with `--json`, printed as one line ([`facts`]).
 //! 3. The tour walks the whole story once ([`tour`]), with a browser done by program ([`visitor`]).
-//! 4. Without `--once` everything stays up until Ctrl-C.
+//! 4. Without `--once` everything stays up until Ctrl-C or until the app ends. A second signal does not wait.
 
 mod facts;
 mod stack;
@@ -16,6 +16,7 @@ use std::path::PathBuf;
 
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
+use crate::signals::StopSignals;
 
 use stack::{Stack, StackError};
 pub(crate) use state_dir::Ports;
@@ -43,32 +44,47 @@ pub(crate) struct DevSettings {
 
 /// Runs `applink dev`.
 pub(crate) async fn run(settings: DevSettings, printer: Printer) -> Result<ExitStatus, CliError> {
+    // First of all: the app is a process group of its own, so whatever stops us must go through here to stop it.
+    let mut signals = StopSignals::listen()?;
     let scratch = settings.broken.is_some().then(tempfile::tempdir).transpose();
     let scratch = scratch
         .map_err(|source| CliError::broken("no folder for a broken tour can be made").because(source))?;
     let path = scratch.as_ref().map_or(settings.state_dir.as_path(), tempfile::TempDir::path);
     let state_dir = StateDir::open(path, settings.fresh && scratch.is_none())?;
-    let stack = Stack::start(&settings, &state_dir).await?;
-    state_dir.write("dev.env", stack.facts.env_file().as_bytes())?;
-    announce(&stack, settings.json, printer)?;
-    let passed = tokio::select! {
-        passed = take_tour(&stack, &settings, printer) => Some(passed?),
-        () = interrupted() => None,
-    };
-    let status = match passed {
-        Some(passed) if settings.once => ended(passed),
-        Some(_) => {
-            printer.note("\nEverything stays up until Ctrl-C.");
-            stack.run_until(interrupted()).await
+    let stack = tokio::select! {
+        stack = Stack::start(&settings, &state_dir) => stack?,
+        signal = signals.next() => {
+            return Err(CliError::interrupted(format!("stopped by {signal} before everything was up")));
         }
-        None => ExitStatus::Interrupted,
     };
-    stack.stop().await;
-    Ok(status)
+    let status = stay_up(&stack, &settings, &state_dir, &mut signals, printer).await;
+    tokio::select! {
+        () = stack.stop() => status,
+        signal = signals.next() => Err(CliError::interrupted(format!("stopped at once by a second {signal}"))),
+    }
 }
 
-fn ended(passed: bool) -> ExitStatus {
-    if passed { ExitStatus::Success } else { ExitStatus::No }
+async fn stay_up(
+    stack: &Stack,
+    settings: &DevSettings,
+    state_dir: &StateDir,
+    signals: &mut StopSignals,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
+    state_dir.write("dev.env", stack.facts.env_file().as_bytes())?;
+    announce(stack, settings.json, printer)?;
+    let passed = tokio::select! {
+        passed = take_tour(stack, settings, printer) => passed?,
+        _signal = signals.next() => return Ok(ExitStatus::Interrupted),
+    };
+    if settings.once {
+        return Ok(if passed { ExitStatus::Success } else { ExitStatus::No });
+    }
+    printer.note("\nEverything stays up until Ctrl-C.");
+    tokio::select! {
+        _signal = signals.next() => Ok(ExitStatus::Success),
+        status = stack.app_ended() => Ok(status),
+    }
 }
 
 fn announce(stack: &Stack, json: bool, printer: Printer) -> Result<(), CliError> {
@@ -94,18 +110,6 @@ async fn take_tour(stack: &Stack, settings: &DevSettings, printer: Printer) -> R
         );
     }
     failure.map_or(Ok(passed), Err)
-}
-
-/// Ctrl-C, or the signal a supervisor stops a service with.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminate) = signal(SignalKind::terminate()) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
-    }
 }
 
 impl From<StateError> for CliError {

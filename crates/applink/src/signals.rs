@@ -1,4 +1,5 @@
-//! How a server of ours is told to stop: Ctrl-C in a terminal, SIGTERM from whoever started it.
+//! How a server of ours is told to stop: Ctrl-C in a terminal, SIGTERM from whoever started it, SIGHUP when the
+//! terminal is closed, SIGQUIT.
 
 use std::io;
 
@@ -6,11 +7,13 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::CliError;
 
-/// Listens for both from the moment it is made, so that none is missed while a server starts.
+/// Listens for all of them from the moment it is made, so that none is missed while a server starts.
 #[derive(Debug)]
 pub(crate) struct StopSignals {
     interrupt: Signal,
     terminate: Signal,
+    hang_up: Signal,
+    quit: Signal,
 }
 
 impl StopSignals {
@@ -21,6 +24,8 @@ impl StopSignals {
             Ok(Self {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
+                hang_up: signal(SignalKind::hangup())?,
+                quit: signal(SignalKind::quit())?,
             })
         };
         listen().map_err(|error| CliError::broken("signals can't be listened for").because(error))
@@ -31,6 +36,8 @@ impl StopSignals {
         tokio::select! {
             _ = self.interrupt.recv() => "Ctrl-C",
             _ = self.terminate.recv() => "SIGTERM",
+            _ = self.hang_up.recv() => "SIGHUP",
+            _ = self.quit.recv() => "SIGQUIT",
         }
     }
 }

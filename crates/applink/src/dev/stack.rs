@@ -45,6 +45,8 @@ pub(crate) const SERVICE: &str = "ProvisioningService";
 pub(crate) const PERMISSION_SET: &str = "ProvisioningServicePermissions";
 /// The sample's public routes: a web page, its data, and the ingest API.
 const PUBLIC_ROUTES: [&str; 3] = ["/", "/api/campaigns", "/api/products/*"];
+/// How long an app may take to listen.
+const APP_PATIENCE: Duration = Duration::from_secs(60);
 /// Whose key the stack's own API key is.
 const OWNER: &str = "developer@localhost";
 
@@ -77,6 +79,8 @@ pub(crate) enum StackError {
     Command { command: String, source: Box<dyn std::error::Error + Send + Sync> },
     #[error("the app ended before it listened on port {port}")]
     AppEnded { port: u16 },
+    #[error("the app does not listen on port {port} within {} s", APP_PATIENCE.as_secs())]
+    AppSilent { port: u16 },
     #[error("the stack's own add-on can't be made")]
     Provision(#[source] applink_api::client::ClientError),
     #[error(transparent)]
@@ -91,11 +95,12 @@ impl StackError {
                 Some(format!("choose another with {flag}, or 0 for any free one"))
             }
             Self::Command { .. } => Some("is it installed, and on the PATH?".to_owned()),
-            Self::AppEnded { .. } => {
+            Self::AppEnded { .. } | Self::AppSilent { .. } => {
                 Some("its own words are above; it must listen on the port in PORT".to_owned())
             }
             Self::State(error) => Some(error.hint().to_owned()),
-            Self::Start { .. } | Self::Provision(_) => None,
+            Self::Provision(_) => Some("start over with --fresh".to_owned()),
+            Self::Start { .. } => None,
         }
     }
 }
@@ -112,6 +117,8 @@ impl Stack {
             Some(state) => state,
             None => first_state(&entropy),
         };
+        // Before anything is sealed with these keys: a start that is cut short must not lose them.
+        dir.save(&state)?;
         let ports = chosen_ports(settings.ports, state.ports)?;
         let (org, sandbox) = tokio::try_join!(
             start_org(OrgKind::Production, ports.org, &state, dir),
@@ -192,20 +199,15 @@ impl Stack {
         Ok(headers)
     }
 
-    /// Stays up until `until`, or until the app ends: then with the app's exit code.
-    pub(crate) async fn run_until(&self, until: impl Future<Output = ()>) -> ExitStatus {
-        tokio::select! {
-            () = until => ExitStatus::Success,
-            exit = self.mesh.wait_for_child() => ExitStatus::Child(exit.code()),
-        }
+    /// Waits until the app ends: with its exit code.
+    pub(crate) async fn app_ended(&self) -> ExitStatus {
+        ExitStatus::Child(self.mesh.wait_for_child().await.code())
     }
 
     /// Stops everything, the door first.
     pub(crate) async fn stop(self) {
         self.mesh.stop().await;
-        self.server.stop().await;
-        self.org.stop().await;
-        self.sandbox.stop().await;
+        tokio::join!(self.server.stop(), self.org.stop(), self.sandbox.stop());
     }
 }
 
@@ -396,7 +398,11 @@ async fn start_mesh(
             routes.collect::<Result<_, _>>().map_err(|error| start_error("mesh")(error.into()))?;
     }
     let mesh = Mesh::start(config).await.map_err(|error| mesh_error(error, ports, settings))?;
-    if mesh.app_ready().await { Ok(mesh) } else { Err(StackError::AppEnded { port: ports.app }) }
+    match tokio::time::timeout(APP_PATIENCE, mesh.app_ready()).await {
+        Ok(true) => Ok(mesh),
+        Ok(false) => Err(StackError::AppEnded { port: ports.app }),
+        Err(_elapsed) => Err(StackError::AppSilent { port: ports.app }),
+    }
 }
 
 fn mesh_error(error: applink_mesh::MeshStartError, ports: Ports, settings: &DevSettings) -> StackError {

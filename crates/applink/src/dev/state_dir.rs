@@ -65,6 +65,10 @@ pub(crate) struct Ports {
 pub(crate) enum StateError {
     #[error("{path} can't be {action}")]
     Io { path: PathBuf, action: &'static str, source: std::io::Error },
+    #[error("{path} is used by another `applink dev`")]
+    InUse { path: PathBuf },
+    #[error("{path} holds other files, so it isn't a state folder of `applink dev`")]
+    NotOurs { path: PathBuf },
     #[error("{path} was written by a newer AppLink (schema {found}, this one knows {SCHEMA})")]
     Newer { path: PathBuf, found: u32 },
     #[error("{path} can't be read as the state of `applink dev` (line {}, column {})", .source.line(), .source.column())]
@@ -81,25 +85,32 @@ impl StateError {
             Self::Newer { .. } => {
                 "use the newer AppLink, or start over with --fresh (connections, authorizations and publications of this folder are discarded)"
             }
+            Self::InUse { .. } => "stop it, or name another folder with --state-dir",
+            Self::NotOurs { .. } => "name a new or empty folder with --state-dir",
             Self::Malformed { .. } => "mend the file, or start over with --fresh",
         }
     }
 }
 
-/// The state folder, open.
+/// The state folder, open; nobody else has it meanwhile.
 #[derive(Debug)]
 pub(crate) struct StateDir {
     path: PathBuf,
+    /// Released by the system when the process ends.
+    _lock: fs::File,
 }
 
 impl StateDir {
-    /// Opens or makes the folder; `fresh` discards what an earlier start left.
+    /// Opens or makes the folder; `fresh` discards what an earlier start left. A folder with other people's files is
+    /// left alone: a mistyped `--state-dir` must not cost a person theirs.
     pub(crate) fn open(path: &Path, fresh: bool) -> Result<Self, StateError> {
-        if fresh {
-            discard(path)?;
-        }
+        ensure_ours(path)?;
         make_private_folder(path)?;
-        let dir = Self { path: path.to_owned() };
+        let lock = take(path)?;
+        if fresh {
+            discard_content(path)?;
+        }
+        let dir = Self { path: path.to_owned(), _lock: lock };
         dir.write(".gitignore", b"*\n")?;
         Ok(dir)
     }
@@ -171,24 +182,41 @@ impl State {
     }
 }
 
-/// Removes the folder, but only one that is ours: a mistyped `--state-dir` must not cost a person their files.
-fn discard(path: &Path) -> Result<(), StateError> {
-    if !path.exists() {
-        return Ok(());
+/// What every state folder holds from its first moment.
+const LOCK: &str = "lock";
+
+/// New, empty, or made by an earlier start.
+fn ensure_ours(path: &Path) -> Result<(), StateError> {
+    let holds_something = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_some());
+    let is_ours = [LOCK, "state.json"].iter().any(|name| path.join(name).is_file());
+    if holds_something && !is_ours { Err(StateError::NotOurs { path: path.to_owned() }) } else { Ok(()) }
+}
+
+fn take(path: &Path) -> Result<fs::File, StateError> {
+    let io = |source| StateError::Io { path: path.join(LOCK), action: "locked", source };
+    let mut options = fs::OpenOptions::new();
+    let lock =
+        options.write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK)).map_err(io)?;
+    match lock.try_lock() {
+        Ok(()) => Ok(lock),
+        Err(fs::TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
+        Err(fs::TryLockError::Error(source)) => Err(io(source)),
     }
-    let is_empty = fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
-    if is_empty {
-        return Ok(());
+}
+
+/// Everything but the lock, which is held.
+fn discard_content(path: &Path) -> Result<(), StateError> {
+    let io = |source| StateError::Io { path: path.to_owned(), action: "discarded", source };
+    for entry in fs::read_dir(path).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let inside = entry.path();
+        if entry.file_name() == LOCK {
+            continue;
+        }
+        let is_folder = entry.file_type().map_err(io)?.is_dir();
+        if is_folder { fs::remove_dir_all(inside) } else { fs::remove_file(inside) }.map_err(io)?;
     }
-    if !path.join("state.json").is_file() {
-        let source = std::io::Error::other("it holds no state.json, so it isn't a state folder");
-        return Err(StateError::Io { path: path.to_owned(), action: "discarded", source });
-    }
-    fs::remove_dir_all(path).map_err(|source| StateError::Io {
-        path: path.to_owned(),
-        action: "discarded",
-        source,
-    })
+    Ok(())
 }
 
 fn make_private_folder(path: &Path) -> Result<(), StateError> {
@@ -234,16 +262,35 @@ mod tests {
     }
 
     #[test]
-    fn fresh_discards_only_a_state_folder() {
+    fn fresh_discards_what_a_start_left_even_one_that_was_cut_short() {
         let temp = tempfile::tempdir().unwrap();
         let ours = temp.path().join("ours");
-        StateDir::open(&ours, false).unwrap().save(&state()).unwrap();
+        let dir = StateDir::open(&ours, false).unwrap();
+        dir.folder("org").unwrap();
+        drop(dir);
+        StateDir::open(&ours, true).unwrap().save(&state()).unwrap();
+        assert!(!ours.join("org").exists());
         assert!(StateDir::open(&ours, true).unwrap().load().unwrap().is_none());
+    }
 
-        let theirs = temp.path().join("theirs");
-        fs::create_dir(&theirs).unwrap();
-        fs::write(theirs.join("thesis.txt"), "years of work").unwrap();
-        StateDir::open(&theirs, true).unwrap_err();
-        assert!(theirs.join("thesis.txt").exists());
+    #[test]
+    fn a_folder_with_other_files_is_left_as_it_is() {
+        let temp = tempfile::tempdir().unwrap();
+        fs::write(temp.path().join("thesis.txt"), "years of work").unwrap();
+        for fresh in [true, false] {
+            assert!(matches!(StateDir::open(temp.path(), fresh), Err(StateError::NotOurs { .. })));
+        }
+        assert_eq!(fs::read_dir(temp.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn one_process_at_a_time_and_fresh_does_not_pull_the_floor_away() {
+        let temp = tempfile::tempdir().unwrap();
+        let first = StateDir::open(temp.path(), false).unwrap();
+        first.save(&state()).unwrap();
+        for fresh in [true, false] {
+            assert!(matches!(StateDir::open(temp.path(), fresh), Err(StateError::InUse { .. })));
+        }
+        assert!(first.load().unwrap().is_some());
     }
 }

@@ -2,8 +2,11 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::time::Duration;
 
 use applink_testkit::dev_stack::command;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use super::APPLINK;
 
@@ -57,7 +60,7 @@ async fn a_command_that_does_not_exist_or_ends_at_once_is_named() {
     let (code, text) = refused(folder.path(), &["--", "no-such-program-anywhere"]).await;
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("no-such-program-anywhere"), "{text}");
-    let (code, text) = refused(folder.path(), &["--", "false"]).await;
+    let (code, text) = refused(folder.path(), &["--fresh", "--", "false"]).await;
     assert_eq!(code, Some(2), "{text}");
     assert!(text.contains("ended before it listened"), "{text}");
 }
@@ -83,5 +86,36 @@ async fn a_second_start_on_the_same_folder_is_refused_by_name() {
         .unwrap();
     let text = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{text}");
-    assert!(text.contains("used by another process"), "{text}");
+    assert!(text.contains("used by another `applink dev`"), "{text}");
+}
+
+#[tokio::test]
+async fn ctrl_c_while_the_app_does_not_listen_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let mark = folder.path().join("app.pid");
+    let script = format!("echo $$ > {}; exec sleep 600", mark.display());
+    let mut dev = command(APPLINK, folder.path()).args(["--", "sh", "-c", &script]).spawn().unwrap();
+    let app = wait_for_pid(&mark).await;
+    kill(Pid::from_raw(i32::try_from(dev.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
+    let status = tokio::time::timeout(Duration::from_secs(60), dev.wait()).await.unwrap().unwrap();
+    assert_eq!(status.code(), Some(130));
+    let gone = async {
+        while kill(Pid::from_raw(app), None).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("the app ends with the stack");
+}
+
+/// The app writes its process id as its first act.
+async fn wait_for_pid(mark: &Path) -> i32 {
+    let written = async {
+        loop {
+            if let Some(pid) = std::fs::read_to_string(mark).ok().and_then(|text| text.trim().parse().ok()) {
+                return pid;
+            }
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), written).await.expect("the app starts")
 }

@@ -55,10 +55,16 @@ async fn a_person_logs_in_consents_and_is_remembered() {
     assert!(browser.has("input[name=password]").await, "a wrong password is asked for again");
     log_in(&browser, &username, &password).await;
     browser.screenshot("org-consent").await;
-    let consent = browser.text().await;
-    for scope in ["api", "refresh_token"] {
-        assert!(browser.has("li").await && consent.to_lowercase().contains("access"), "{scope}: {consent}");
-    }
+    let scopes = browser.texts("li").await;
+    assert_eq!(
+        scopes,
+        [
+            "Read and change data through the APIs with your rights api",
+            "Read who you are: the identity URL with your name and username id",
+            "Keep its access while you are away, until you or an admin revoke it refresh_token",
+        ],
+        "each requested scope is listed"
+    );
     browser.click("button[value=allow]").await;
     browser.wait_for_text(CONNECTED).await;
     browser.screenshot("connected").await;
