@@ -212,7 +212,7 @@ impl<'t> Records<'t> {
         let id = self.addressed(object, id, Action::Delete)?;
         let row = self.row(object, &id)?;
         self.delete_row(object, &id)?;
-        rules::after_delete(self, object, &row)
+        rules::after_delete(self, object, &id, &row)
     }
 
     /// See [`read`].

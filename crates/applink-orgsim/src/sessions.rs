@@ -113,13 +113,15 @@ fn insert_auth_session(tx: &Tx<'_>, id: &str, new: &NewSession<'_>) -> Result<()
     Ok(())
 }
 
+/// Sessions whose time is not over, of users who may still sign in. Parameter `?2` is now.
+const LIVE: &str = "SELECT s.id, s.kind, s.user_id, s.consumer_key, s.scopes, s.created_micros, s.expires_micros, \
+    s.timeout_seconds FROM _session s JOIN \"User\" u ON u.\"Id\" = s.user_id \
+    WHERE s.expires_micros > ?2 AND u.\"IsActive\"";
+
 /// The live session of a token.
 pub(crate) fn find(tx: &Tx<'_>, token: &str) -> Result<Option<Session>, DbError> {
     let found = tx
-        .prepare_cached(
-            "SELECT id, kind, user_id, consumer_key, scopes, created_micros, expires_micros, timeout_seconds \
-             FROM _session WHERE token = ?1 AND expires_micros > ?2",
-        )?
+        .prepare_cached(&format!("{LIVE} AND s.token = ?1"))?
         .query_row((secrets::fingerprint(token), tx.now_micros()), from_row)
         .optional()?;
     Ok(found)
@@ -128,10 +130,7 @@ pub(crate) fn find(tx: &Tx<'_>, token: &str) -> Result<Option<Session>, DbError>
 /// The live session of an id.
 pub(crate) fn find_by_id(tx: &Tx<'_>, id: &str) -> Result<Option<Session>, DbError> {
     let found = tx
-        .prepare_cached(
-            "SELECT id, kind, user_id, consumer_key, scopes, created_micros, expires_micros, timeout_seconds \
-             FROM _session WHERE id = ?1 AND expires_micros > ?2",
-        )?
+        .prepare_cached(&format!("{LIVE} AND s.id = ?1"))?
         .query_row((id, tx.now_micros()), from_row)
         .optional()?;
     Ok(found)
@@ -206,4 +205,41 @@ fn ids(tx: &Tx<'_>, sql: &str, parameter: impl rusqlite::ToSql) -> Result<Vec<St
     let mut statement = tx.prepare_cached(sql)?;
     let rows = statement.query_map([parameter], |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::db::Database;
+    use crate::seed::{OrgFacts, seed};
+    use crate::{Clock, Entropy};
+
+    #[test]
+    fn no_session_of_an_inactive_user_is_live() {
+        let db =
+            Database::open(None, Clock::fixed(1_773_144_000_000_000), Entropy::seeded(1), "Sm1").unwrap();
+        let facts = OrgFacts { name: "A".into(), is_sandbox: false, username_domain: "a.example".into() };
+        let user_id = seed(&db, &facts).unwrap().users.remove(0).user_id;
+        let new = NewSession {
+            kind: Kind::Client,
+            org_id: "00D000000000001AAA",
+            user_id: &user_id,
+            consumer_key: None,
+            scopes: "api",
+            grant_id: None,
+            timeout_seconds: 60,
+        };
+        let (id, token) = db.write(|tx| open(tx, &new)).unwrap();
+        let live = || {
+            let found =
+                db.read(|tx| Ok::<_, DbError>((find(tx, token.expose_secret())?, find_by_id(tx, &id)?)));
+            let (by_token, by_id) = found.unwrap();
+            (by_token.is_some(), by_id.is_some())
+        };
+        assert_eq!(live(), (true, true));
+        // Behind the back of the records, which would end the session as well.
+        let sql = "UPDATE \"User\" SET \"IsActive\" = 0 WHERE \"Id\" = ?1";
+        db.write(|tx| Ok::<_, DbError>(tx.execute(sql, [&user_id])?)).unwrap();
+        assert_eq!(live(), (false, false));
+    }
 }

@@ -1,9 +1,8 @@
 //! The org's tables behind the scenes: sign-in, sessions, deployments and invocations. Their names start
 //! with an underscore, so that no sObject can ever be meant. Secrets are kept as fingerprints only.
 
-use crate::db::{Database, DbError};
-
-const TABLES: &str = "
+/// Makes the tables that are missing; [`crate::db::Database::open`] runs it.
+pub(crate) const TABLES: &str = "
     CREATE TABLE IF NOT EXISTS _password (user_id TEXT PRIMARY KEY NOT NULL, hash TEXT NOT NULL);
 
     CREATE TABLE IF NOT EXISTS _oauth_client (
@@ -117,11 +116,3 @@ const TABLES: &str = "
         finding TEXT
     );
     CREATE INDEX IF NOT EXISTS _callback_invocation ON _callback (invocation_id);";
-
-/// Makes the tables that are missing.
-///
-/// # Errors
-/// When SQLite refuses.
-pub(crate) fn create(db: &Database) -> Result<(), DbError> {
-    db.write(|tx| Ok(tx.execute_batch(TABLES)?))
-}

@@ -11,6 +11,7 @@ mod integration {
     mod invoke;
     mod jwt_bearer;
     mod lifecycle;
+    mod sessions;
     mod web_server_flow;
 
     // Its data alone.

@@ -139,6 +139,28 @@ pub(crate) fn end(tx: &Tx<'_>, id: &str) -> Result<bool, DbError> {
     Ok(true)
 }
 
+/// Ends a session, and the invocation it was opened for if there is one.
+pub(crate) fn end_of_session(tx: &Tx<'_>, session_id: &str) -> Result<(), DbError> {
+    for id in ids(tx, "SELECT id FROM _invocation WHERE session_id = ?1 AND state <> 'ended'", session_id)? {
+        end(tx, &id)?;
+    }
+    sessions::end(tx, session_id)
+}
+
+/// Ends every session and invocation of a user.
+pub(crate) fn end_of_user(tx: &Tx<'_>, user_id: &str) -> Result<(), DbError> {
+    for id in ids(tx, "SELECT id FROM _session WHERE user_id = ?1", user_id)? {
+        end_of_session(tx, &id)?;
+    }
+    Ok(())
+}
+
+fn ids(tx: &Tx<'_>, sql: &str, parameter: &str) -> Result<Vec<String>, DbError> {
+    let mut statement = tx.prepare_cached(sql)?;
+    let rows = statement.query_map([parameter], |row| row.get(0))?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 const SELECT: &str = "SELECT i.id, i.request_id, i.service, i.operation, i.user_id, u.\"Username\", i.mode, i.session_id, i.state, \
     i.created_micros, i.expires_micros, i.ended_micros, i.answer_status FROM _invocation i LEFT JOIN \"User\" u ON u.\"Id\" = i.user_id";
 

@@ -22,7 +22,7 @@ use crate::oauth::clients::{self, Client, Permitted};
 use crate::rest::ApiVersion;
 use crate::seed::{self, OrgFacts, SeededOrg};
 use crate::state::{Identity, Limits, OrgState, Shared};
-use crate::{secrets, tables, users};
+use crate::{secrets, users};
 
 const CREDENTIALS_FILE: &str = "credentials.json";
 const KEY_FILE: &str = "signing-key.pk8";
@@ -153,7 +153,6 @@ fn prepare(config: &OrgConfig, state_dir: Option<&StateDir>) -> Result<Prepared,
         OrgKind::Sandbox => "Sbx",
     };
     let db = Database::open(path.as_deref(), config.clock.clone(), config.entropy.clone(), instance)?;
-    tables::create(&db)?;
     let facts = OrgFacts {
         name: config.name.clone(),
         is_sandbox: config.kind == OrgKind::Sandbox,

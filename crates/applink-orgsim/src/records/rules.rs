@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::values::{Row, rounded};
 use super::{Records, RestError, checks};
+use crate::invoke::store as invocations;
 use crate::schema::{SObject, STAGES};
 
 /// Works out a row's dependent fields before it is written.
@@ -43,15 +44,24 @@ pub(super) fn after_write(
     match object.name.as_str() {
         "OpportunityLineItem" => total_opportunity(records, row),
         "Profile" => own_permission_set(records, id, row),
-        "User" => assign_profile(records, id, row),
+        "User" => {
+            assign_profile(records, id, row)?;
+            end_what_an_inactive_user_left_open(records, id, row)
+        }
         _ => Ok(()),
     }
 }
 
 /// What else changes once a row is deleted.
-pub(super) fn after_delete(records: &Records<'_>, object: &SObject, row: &Row) -> Result<(), RestError> {
+pub(super) fn after_delete(
+    records: &Records<'_>,
+    object: &SObject,
+    id: &str,
+    row: &Row,
+) -> Result<(), RestError> {
     match object.name.as_str() {
         "OpportunityLineItem" => total_opportunity(records, row),
+        "AuthSession" => Ok(invocations::end_of_session(records.tx, id)?),
         _ => Ok(()),
     }
 }
@@ -271,6 +281,15 @@ fn assign_profile(records: &Records<'_>, user_id: &str, user: &Row) -> Result<()
     }
     let assignment = json!({"AssigneeId": user_id, "PermissionSetId": set_id});
     super::insert(records.tx, "PermissionSetAssignment", assignment).map(|_| ())
+}
+
+/// Whoever may not sign in any more loses what is signed in.
+fn end_what_an_inactive_user_left_open(
+    records: &Records<'_>,
+    user_id: &str,
+    user: &Row,
+) -> Result<(), RestError> {
+    if user.flag("IsActive") { Ok(()) } else { Ok(invocations::end_of_user(records.tx, user_id)?) }
 }
 
 fn load(records: &Records<'_>, object: &str, id: Option<&str>) -> Result<Option<Row>, RestError> {
