@@ -13,7 +13,7 @@ use super::archive::MAX_ZIP_BYTES;
 use super::deployment::{self, Deployment, Options};
 use crate::failure::Failure;
 use crate::org::DeployMode;
-use crate::rights::{self, Caller, UserPermissions};
+use crate::rights::{self, Caller};
 use crate::sessions::Session;
 use crate::state::{OrgState, bearer};
 
@@ -75,11 +75,7 @@ pub(super) async fn deploy(
     headers: HeaderMap,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, DeployError> {
-    let (session, permissions) = deployer(&state, &headers)?;
-    if !(permissions.has("ModifyMetadata") || permissions.has("ModifyAllData")) {
-        let message = "You don't have access to the Metadata API: the user needs Modify Metadata Through Metadata API Functions or Modify All Data";
-        return Err(refused(StatusCode::FORBIDDEN, "INSUFFICIENT_ACCESS", message));
-    }
+    let session = deployer(&state, &headers)?;
     let multipart = multipart
         .map_err(|rejection| invalid_input(format!("The request is not multipart/form-data: {rejection}")))?;
     let (package, request) = read_parts(multipart).await?;
@@ -132,7 +128,8 @@ fn load(state: &OrgState, id: &str) -> Result<Deployment, DeployError> {
     state.db().read(|tx| deployment::find(tx, &id))?.ok_or_else(not_found)
 }
 
-fn deployer(state: &OrgState, headers: &HeaderMap) -> Result<(Session, UserPermissions), DeployError> {
+/// The session of a user who may deploy. Packages and their failures are nobody else's to see.
+fn deployer(state: &OrgState, headers: &HeaderMap) -> Result<Session, DeployError> {
     let expired = || refused(StatusCode::UNAUTHORIZED, "INVALID_SESSION_ID", "Session expired or invalid");
     let session = state.use_session(bearer(headers).ok_or_else(expired)?)?.ok_or_else(expired)?;
     if !(session.has_scope("api") || session.has_scope("full")) {
@@ -151,7 +148,11 @@ fn deployer(state: &OrgState, headers: &HeaderMap) -> Result<(Session, UserPermi
             "API is not enabled for this Organization or Partner",
         ));
     }
-    Ok((session, permissions))
+    if !(permissions.has("ModifyMetadata") || permissions.has("ModifyAllData")) {
+        let message = "You don't have access to the Metadata API: the user needs Modify Metadata Through Metadata API Functions or Modify All Data";
+        return Err(refused(StatusCode::FORBIDDEN, "INSUFFICIENT_ACCESS", message));
+    }
+    Ok(session)
 }
 
 /// Zip and options come as parts of any name and in any order; the content type tells them apart.

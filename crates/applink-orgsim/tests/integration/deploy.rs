@@ -328,6 +328,24 @@ async fn deploying_needs_rights_a_zip_and_a_session() {
 }
 
 #[tokio::test]
+async fn only_who_may_deploy_sees_or_cancels_a_deployment() {
+    let org = TestOrg::start_stepped().await;
+    let admin = org.access_token_of("admin").await;
+    let id = org.request_deploy(&admin, &Package::new().permission_set("A", "")).await;
+    let path = format!("/services/data/v66.0/metadata/deployRequest/{id}");
+    let intern = org.access_token_of("intern").await;
+    let seen = org.get(&format!("{path}?includeDetails=true"), &intern).await;
+    assert_eq!(seen.status(), StatusCode::FORBIDDEN);
+    assert_eq!(seen.json::<Value>().await.unwrap()[0]["errorCode"], "INSUFFICIENT_ACCESS");
+    let canceling = json!({"deployResult": {"status": "Canceling"}});
+    let cancelled =
+        org.http.patch(org.url(&path)).bearer_auth(&intern).json(&canceling).send().await.unwrap();
+    assert_eq!(cancelled.status(), StatusCode::FORBIDDEN);
+    let untouched: Value = org.get(&path, &admin).await.json().await.unwrap();
+    assert_eq!(untouched["deployResult"]["status"], "Pending");
+}
+
+#[tokio::test]
 async fn a_deploy_needs_the_permission_for_heroku_services() {
     let org = TestOrg::start().await;
     // An admin who may set up everything but Heroku AppLink: the profile's own permission set loses it.
