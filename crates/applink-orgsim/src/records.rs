@@ -199,6 +199,7 @@ impl<'t> Records<'t> {
         rules::before_write(self, object, Some(&before), &mut after)?;
         checks::ensure_complete(object, &after)?;
         self.check_unique(object, &after, Some(&id))?;
+        self.check_owner_change(object, &id, &before, &after)?;
         self.update_row(object, &id, &before, &mut after)?;
         rules::after_write(self, object, &id, &after)
     }

@@ -149,6 +149,20 @@ pub(crate) fn changeable(
     row_predicate(schema, caller, object, alias, action)
 }
 
+/// The predicate that holds for the rows of `alias` the caller may give to another owner: their own, those of
+/// users below them, and any with "Transfer Record" or modify-all.
+pub(crate) fn transferable(caller: &Caller, object: &SObject, alias: &str) -> String {
+    if *caller == Caller::System {
+        return EVERYTHING.to_owned();
+    }
+    format!(
+        "({} OR {} OR {})",
+        owned_predicate(alias),
+        all_rows_permitted(object, Action::Edit),
+        holds_any(&["TransferAnyEntity"])
+    )
+}
+
 fn row_predicate(schema: &Schema, caller: &Caller, object: &SObject, alias: &str, action: Action) -> String {
     if *caller == Caller::System {
         return EVERYTHING.to_owned();

@@ -6,7 +6,7 @@ use super::values::{Row, malformed_id};
 use super::{Records, RestError, entity_is_deleted};
 use crate::db::{DbError, Tx};
 use crate::ids;
-use crate::rights::{Action, changeable};
+use crate::rights::{Action, changeable, transferable};
 use crate::schema::{Access, Field, FieldType, Reference, SObject, Sharing};
 
 /// The ids of the rows, not deleted, whose field has that value; ten at most.
@@ -104,6 +104,22 @@ impl Records<'_> {
                 let known = self.is_visible(object, other)?;
                 return Err(duplicate(object, &names, row, known.then_some(other)));
             }
+        }
+        Ok(())
+    }
+
+    /// Editing a record is not enough to give it to somebody, oneself included.
+    pub(super) fn check_owner_change(
+        &self,
+        object: &SObject,
+        id: &str,
+        before: &Row,
+        after: &Row,
+    ) -> Result<(), RestError> {
+        let changes = object.has_owner() && before.get("OwnerId") != after.get("OwnerId");
+        let allowed = transferable(self.rights.caller(), object, "t");
+        if changes && !self.holds(object, id, &allowed)? {
+            return Err(RestError::insufficient_access());
         }
         Ok(())
     }

@@ -281,3 +281,21 @@ fn a_user_holds_the_set_of_one_profile() {
     let sets = format!("SELECT Id FROM PermissionSetAssignment WHERE AssigneeId = '{intern}'");
     assert_eq!(data.count("admin", &sets), 1);
 }
+
+#[test]
+fn a_record_is_given_away_only_by_its_owner_or_who_may_transfer() {
+    let data = Data::new();
+    let (sales, admin) = (data.user_id("sales"), data.user_id("admin"));
+    let account = data.insert("Account", json!({"Name": "Admin's", "OwnerId": admin}));
+    update(&data, "sales", "Account", &account, json!({"Site": "x", "OwnerId": admin})).unwrap();
+    let take = || update(&data, "sales", "Account", &account, json!({"OwnerId": sales}));
+    assert_eq!(take().unwrap_err().code, "INSUFFICIENT_ACCESS_OR_READONLY", "edit alone");
+    assert_eq!(read(&data, "admin", "Account", &account).unwrap()["OwnerId"], json!(admin));
+    update(&data, "admin", "Account", &account, json!({"OwnerId": sales})).unwrap();
+    update(&data, "sales", "Account", &account, json!({"OwnerId": admin})).unwrap();
+    data.assigned_set(
+        "sales",
+        json!({"Name": "Transfer", "Label": "Transfer", "PermissionsTransferAnyEntity": true}),
+    );
+    take().unwrap();
+}
