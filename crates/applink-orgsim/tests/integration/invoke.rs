@@ -241,3 +241,26 @@ async fn rights_of_the_calling_user_hold_for_the_apps_token() {
     assert_eq!(seen["totalSize"], 4);
     assert!(seen["records"].as_array().unwrap().iter().all(|record| record["OwnerId"] == user_id.as_str()));
 }
+
+#[tokio::test]
+async fn a_service_deployed_again_grants_again_what_was_taken_away() {
+    let (org, app) = published().await;
+    let other = "<authenticationProtocol>Custom</authenticationProtocol><externalCredentialParameters><parameterGroup>Other</parameterGroup>\
+         <parameterName>Other</parameterName><parameterType>NamedPrincipal</parameterType><sequenceNumber>1</sequenceNumber>\
+         </externalCredentialParameters><label>Provisioning</label>";
+    let other = Package::new().component(
+        "ExternalCredential",
+        "Provisioning",
+        "externalCredentials",
+        "externalCredential",
+        other,
+    );
+    let result = org.deploy("admin", &other).await;
+    assert_eq!(result["status"], "Succeeded", "{result}");
+    let (status, answer) = org.sim_post("/_sim/invoke", &provision(&org, "sales")).await;
+    assert_eq!((status, &answer["error"]), (StatusCode::FORBIDDEN, &"credential_access_missing".into()));
+    let result = org.deploy("admin", &Package::service(&app.url)).await;
+    assert_eq!(result["status"], "Succeeded", "{result}");
+    let (status, answer) = org.sim_post("/_sim/invoke", &provision(&org, "sales")).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+}

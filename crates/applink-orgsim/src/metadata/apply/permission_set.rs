@@ -51,11 +51,10 @@ impl Applier<'_, '_> {
             Some(row) => row.id,
             None => self.tx.new_id(key_prefix(ComponentType::PermissionSet))?,
         };
-        if changed {
-            self.write_row(&id, name, set, created)?;
-            self.replace_details(&id, set, opened)?;
-            components::put(self.tx, ComponentType::PermissionSet.name(), name, &id, &text)?;
-        }
+        // Written even when the text is the same: what the set granted may have been removed since.
+        self.write_row(&id, name, set, created)?;
+        self.replace_details(&id, set, opened)?;
+        components::put(self.tx, ComponentType::PermissionSet.name(), name, &id, &text)?;
         Ok(Applied { id, created, changed, warning: None })
     }
 
