@@ -1,7 +1,8 @@
 //! Who did what: an append-only ledger whose edits, gaps and truncations show.
 //!
 //! 1. Every process writes its own *segment*: rows `0, 1, 2, …`, each with the MAC of the one before. The key is
-//!    derived from the master key, so a thief of the database can't recompute the chain.
+//!    derived from the master key, so a thief of the database can't recompute the chain. When it is unknown whether
+//!    a row was committed, the process goes on in a new segment: no number is ever given twice.
 //! 2. Rows of a state change are committed with it ([`crate::db::Tx::commit`]). Reads go through the
 //!    [`Recorder`], which groups what waits (at most [`recorder::MAX_WAIT`] or [`recorder::MAX_GROUP`] rows) into
 //!    one commit; the caller is answered after it.
@@ -51,6 +52,8 @@ pub enum ActorKind {
     ApiKey,
     /// A person Heroku's single sign-on speaks of; the digest does not cover the name.
     Claimed,
+    /// A person whom our own single sign-on or Platform API vouches for.
+    Person,
     /// An operator.
     Operator,
     /// A browser in the OAuth round trip.
@@ -65,6 +68,7 @@ impl ActorKind {
             Self::App => "app",
             Self::ApiKey => "api_key",
             Self::Claimed => "claimed",
+            Self::Person => "person",
             Self::Operator => "operator",
             Self::Browser => "browser",
         }
@@ -124,7 +128,21 @@ pub struct Journal {
     process: String,
     clock: Clock,
     entropy: Entropy,
-    state: tokio::sync::Mutex<Segment>,
+    state: tokio::sync::Mutex<Segments>,
+}
+
+/// The segment in use, and the newest rows of former ones that no anchor covers yet.
+struct Segments {
+    current: Segment,
+    ended: Vec<Tip>,
+}
+
+/// The newest row of a segment that is known to be committed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Tip {
+    pub(crate) segment: RowId,
+    pub(crate) seq: i64,
+    pub(crate) row_mac: String,
 }
 
 struct Segment {
@@ -147,7 +165,8 @@ const REMEMBERED_ACTORS: usize = 4096;
 impl Journal {
     /// A journal that will open a segment with its first row.
     pub fn new(masters: &MasterKeys, process: String, clock: Clock, entropy: Entropy) -> Self {
-        let state = tokio::sync::Mutex::new(Segment::new(RowId(entropy.uuid())));
+        let current = Segment::new(RowId(entropy.uuid()));
+        let state = tokio::sync::Mutex::new(Segments { current, ended: Vec::new() });
         Self { keys: ChainKeys::new(masters), process, clock, entropy, state }
     }
 
@@ -163,33 +182,49 @@ impl Journal {
 
     /// Appends the entries in the transaction and commits it. One transaction at a time holds the segment; it does
     /// nothing but insert and commit meanwhile.
+    ///
+    /// While the commit is under way a new segment stands in the old one's place, and stays there unless the outcome
+    /// is known: a caller that goes away during COMMIT, or a connection that breaks, may leave the rows durable.
     pub(crate) async fn commit(
         &self,
         tx: DatabaseTransaction,
         entries: Vec<Entry>,
     ) -> Result<(), StoreError> {
-        let mut segment = self.state.lock().await;
+        let mut state = self.state.lock().await;
+        let mut segment = state.take(RowId(self.entropy.uuid()));
+        let (next, met) = match self.append_all(&tx, &segment, &entries).await {
+            Ok(appended) => appended,
+            Err(error) => {
+                // A number that is taken after all stays taken.
+                if !error.is_duplicate() {
+                    state.put_back(segment);
+                }
+                return Err(error);
+            }
+        };
+        tx.commit().await?;
+        segment.advance(next, met);
+        state.put_back(segment);
+        Ok(())
+    }
+
+    async fn append_all(
+        &self,
+        tx: &DatabaseTransaction,
+        segment: &Segment,
+        entries: &[Entry],
+    ) -> Result<(Position, HashMap<Actor, RowId>), StoreError> {
         let mut next = segment.position();
         let mut met = HashMap::new();
-        for entry in &entries {
+        for entry in entries {
             let actor = match segment.actors.get(&entry.actor).or_else(|| met.get(&entry.actor)) {
                 Some(known) => *known,
-                None => self.actor_id(&tx, &entry.actor).await?,
+                None => self.actor_id(tx, &entry.actor).await?,
             };
             met.insert(entry.actor.clone(), actor);
-            self.append(&tx, &mut next, entry, actor).await?;
+            self.append(tx, &mut next, entry, actor).await?;
         }
-        match tx.commit().await {
-            Ok(()) => {
-                segment.advance(next, met);
-                Ok(())
-            }
-            Err(error) => {
-                // Whether it was committed is unknown: the next row must not take the same number.
-                *segment = Segment::new(RowId(self.entropy.uuid()));
-                Err(error.into())
-            }
-        }
+        Ok((next, met))
     }
 
     async fn append(
@@ -231,10 +266,30 @@ impl Journal {
         }
     }
 
-    /// The newest committed row of this process's segment, for an anchor.
-    pub(crate) async fn tip(&self) -> Option<(RowId, i64, String)> {
-        let segment = self.state.lock().await;
-        (segment.next > 0).then(|| (segment.id, segment.next - 1, segment.last_mac.clone()))
+    /// The newest committed row of each of this process's segments that is still to be anchored, the one in use last.
+    pub(crate) async fn tips(&self) -> Vec<Tip> {
+        let state = self.state.lock().await;
+        state.ended.iter().cloned().chain(state.current.tip()).collect()
+    }
+
+    /// Forgets a former segment whose newest row is anchored.
+    pub(crate) async fn anchored(&self, tip: &Tip) {
+        self.state.lock().await.ended.retain(|ended| ended != tip);
+    }
+}
+
+impl Segments {
+    /// Takes the segment in use out and begins another in its place.
+    fn take(&mut self, next: RowId) -> Segment {
+        let taken = std::mem::replace(&mut self.current, Segment::new(next));
+        self.ended.extend(taken.tip());
+        taken
+    }
+
+    /// Goes on with a segment that was taken out.
+    fn put_back(&mut self, segment: Segment) {
+        self.ended.retain(|ended| ended.segment != segment.id);
+        self.current = segment;
     }
 }
 
@@ -253,6 +308,11 @@ impl Segment {
 
     fn position(&self) -> Position {
         Position { segment: self.id, opened: self.opened, next: self.next, last_mac: self.last_mac.clone() }
+    }
+
+    fn tip(&self) -> Option<Tip> {
+        let (segment, row_mac) = (self.id, self.last_mac.clone());
+        (self.next > 0).then(|| Tip { segment, seq: self.next - 1, row_mac })
     }
 
     fn advance(&mut self, position: Position, met: HashMap<Actor, RowId>) {

@@ -2,16 +2,48 @@
 
 use applink_api::time::Timestamp;
 
-use super::store;
+use super::{Tip, store};
 use crate::db::{Store, StoreError};
 
-/// Anchors the segment's newest row unless the newest anchor is of it already. Two processes that anchor at once
-/// collide on the number; the later one tries again next minute.
+/// How often a number that another process took is tried anew.
+const TRIES: u32 = 16;
+
+/// Anchors the newest row of this process's segment, and of former ones that were given up since, unless the newest
+/// anchor is of it already. The newest anchor that was written, if any was.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn write(store: &Store, now: Timestamp) -> Result<Option<store::anchors::Model>, StoreError> {
-    let Some((segment, seq, row_mac)) = store.journal().tip().await else { return Ok(None) };
+    let mut newest = None;
+    for tip in store.journal().tips().await {
+        newest = write_next(store, &tip, now).await?.or(newest);
+        store.journal().anchored(&tip).await;
+    }
+    Ok(newest)
+}
+
+/// Processes that anchor at once collide on the number; all but one take the next.
+async fn write_next(
+    store: &Store,
+    tip: &Tip,
+    now: Timestamp,
+) -> Result<Option<store::anchors::Model>, StoreError> {
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        match write_one(store, tip, now).await {
+            Err(error) if error.is_duplicate() && tries < TRIES => {}
+            outcome => return outcome,
+        }
+    }
+}
+
+async fn write_one(
+    store: &Store,
+    tip: &Tip,
+    now: Timestamp,
+) -> Result<Option<store::anchors::Model>, StoreError> {
+    let Tip { segment, seq, row_mac } = tip.clone();
     let tx = store.database().begin().await?;
     let last = store::last_anchor(&tx).await?;
     if last.as_ref().is_some_and(|last| last.segment == segment && last.seq == seq) {
@@ -39,7 +71,7 @@ pub async fn write(store: &Store, now: Timestamp) -> Result<Option<store::anchor
 /// [`StoreError`].
 pub async fn close(store: &Store, now: Timestamp) -> Result<(), StoreError> {
     write(store, now).await?;
-    if let Some((segment, ..)) = store.journal().tip().await {
+    if let Some(Tip { segment, .. }) = store.journal().tips().await.pop() {
         let tx = store.database().begin().await?;
         store::close_segment(&tx, segment, now.as_micros()).await?;
         tx.commit().await?;

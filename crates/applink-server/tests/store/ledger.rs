@@ -1,11 +1,14 @@
 //! The ledger: edits, gaps and truncations show.
 
+use std::sync::Arc;
+
+use applink_api::clock::Clock;
 use applink_server::audit::verify::{Finding, KeptAnchor, Report, verify};
-use applink_server::audit::{Actor, ActorKind, Entry, anchor, store};
+use applink_server::audit::{Actor, ActorKind, Entry, Journal, anchor, store};
 use applink_server::db::Store;
 use sea_orm::ConnectionTrait as _;
 
-use crate::support::{Fixture, START};
+use crate::support::{Fixture, START, masters, seeded};
 
 async fn record(fixture: &Fixture, count: usize) {
     let addon = fixture.entropy.uuid().into();
@@ -128,4 +131,83 @@ async fn a_name_can_be_erased_and_the_ledger_stays_whole() {
     assert_eq!(store::erase_actor(&*tx, "person1@acme.example").await.unwrap(), 1);
     tx.commit().await.unwrap();
     assert_eq!(check(&fixture.store, None).await.findings, []);
+}
+
+/// Polls a future this often, then drops it.
+async fn give_up_after<F: Future>(polls: usize, work: F) -> Option<F::Output> {
+    let mut work = std::pin::pin!(work);
+    let mut polled = 0;
+    std::future::poll_fn(|context| {
+        polled += 1;
+        match work.as_mut().poll(context) {
+            std::task::Poll::Ready(output) => std::task::Poll::Ready(Some(output)),
+            std::task::Poll::Pending if polled >= polls => std::task::Poll::Ready(None),
+            std::task::Poll::Pending => std::task::Poll::Pending,
+        }
+    })
+    .await
+}
+
+#[tokio::test]
+async fn a_caller_that_goes_away_during_its_commit_wedges_nobody() {
+    let fixture = Fixture::start().await;
+    record(&fixture, 1).await;
+    for polls in 1.. {
+        assert!(polls < 100, "a commit takes few steps");
+        let mut tx = fixture.store.begin().await.unwrap();
+        let addon = fixture.entropy.uuid().into();
+        tx.audit(Entry::new(&Actor::system(), "test.abandoned", addon, fixture.entropy.uuid()));
+        let done = give_up_after(polls, tx.commit()).await;
+        record(&fixture, 1).await;
+        anchor::write(&fixture.store, START).await.unwrap();
+        assert_eq!(check(&fixture.store, None).await.findings, [], "given up after {polls} polls");
+        if done.is_some() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_number_that_is_taken_after_all_costs_one_commit_and_not_the_process() {
+    let fixture = Fixture::start().await;
+    record(&fixture, 1).await;
+    tamper(
+        &fixture.store,
+        "INSERT INTO audit_rows (segment, seq, at, actor, action, detail, prev_mac, mac) \
+         SELECT segment, 2, at, actor, action, detail, prev_mac, mac FROM audit_rows WHERE seq = 1",
+    )
+    .await;
+    let mut tx = fixture.store.begin().await.unwrap();
+    tx.audit(Entry::new(
+        &Actor::system(),
+        "test.twice",
+        fixture.entropy.uuid().into(),
+        fixture.entropy.uuid(),
+    ));
+    assert!(tx.commit().await.unwrap_err().is_duplicate());
+    record(&fixture, 1).await;
+    anchor::write(&fixture.store, START).await.unwrap();
+    let report = check(&fixture.store, None).await;
+    assert_eq!((report.segments, report.anchors), (2, 2), "the segment that was given up is anchored too");
+}
+
+#[tokio::test]
+async fn processes_that_end_at_once_all_close_their_segments() {
+    let fixture = Fixture::start().await;
+    let mut processes = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let (clock, _hand) = Clock::mock(START);
+        let journal = Journal::new(&masters(), format!("process-{number}"), clock, seeded(100 + number));
+        let store = Store::new(fixture.store.database().clone(), Arc::new(journal));
+        let mut tx = store.begin().await.unwrap();
+        let addon = fixture.entropy.uuid().into();
+        tx.audit(Entry::new(&Actor::system(), "test.happened", addon, fixture.entropy.uuid()));
+        tx.commit().await.unwrap();
+        processes.spawn(async move { anchor::close(&store, START).await });
+    }
+    for closed in processes.join_all().await {
+        closed.unwrap();
+    }
+    let report = check(&fixture.store, None).await;
+    assert_eq!((report.segments, report.anchors, report.findings), (8, 8, Vec::new()));
 }
