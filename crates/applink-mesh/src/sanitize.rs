@@ -2,6 +2,9 @@
 //!
 //! Frameworks of the CGI family (WSGI, Rack, PHP) read `x_client_context` and `x-client-context` as one header, so
 //! look-alikes are removed too.
+//!
+//! Trailers are fields as well, and a server may merge them into the headers (RFC 9110 §6.5.1). So the same names are
+//! removed from them, and nothing is set there.
 
 use applink_api::headers;
 use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
@@ -14,6 +17,8 @@ use crate::respond::REQUEST_ID;
 const CLIENT_CONTEXT: HeaderName = HeaderName::from_static(headers::CLIENT_CONTEXT);
 const SIGNATURE: HeaderName = HeaderName::from_static(headers::SIGNATURE);
 const MESH_SECRET: HeaderName = HeaderName::from_static(headers::MESH_SECRET);
+/// What the mesh or a router in front says of the connection begins like this.
+const FORWARDED_PREFIX: &str = "x-forwarded-";
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PORT: HeaderName = HeaderName::from_static("x-forwarded-port");
@@ -98,10 +103,19 @@ fn secret_value(secret: &str) -> Result<HeaderValue, http::header::InvalidHeader
     Ok(value)
 }
 
+/// Removes from a request's trailers every name that is only believed in its head. No router overwrites trailers, so
+/// [`ForwardedRule`] makes no difference.
+pub(crate) fn strip_trailers(trailers: &mut HeaderMap) {
+    strip(trailers, |name| is_trusted(name) || is_forwarded(name));
+}
+
 fn strip_trusted(headers: &mut HeaderMap) {
-    let look_alikes: Vec<HeaderName> =
-        headers.keys().filter(|name| is_trusted(name.as_str())).cloned().collect();
-    for name in look_alikes {
+    strip(headers, is_trusted);
+}
+
+fn strip(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
+    let going: Vec<HeaderName> = headers.keys().filter(|name| goes(name.as_str())).cloned().collect();
+    for name in going {
         headers.remove(name);
     }
 }
@@ -109,6 +123,12 @@ fn strip_trusted(headers: &mut HeaderMap) {
 /// Is this a header only the mesh may set, or something an app may take for one?
 fn is_trusted(name: &str) -> bool {
     headers::TRUSTED.into_iter().chain([headers::REQUEST_ID]).any(|trusted| reads_as(name, trusted))
+}
+
+/// Is this, or may an app take it for, what is said of the connection a request came on?
+fn is_forwarded(name: &str) -> bool {
+    let begin = name.get(..FORWARDED_PREFIX.len());
+    name == FORWARDED.as_str() || begin.is_some_and(|begin| reads_as(begin, FORWARDED_PREFIX))
 }
 
 /// CGI turns every character that is no letter or digit into `_`.
@@ -185,6 +205,29 @@ mod tests {
         assert_eq!(trusted["x-forwarded-for"], "1.1.1.1");
         assert_eq!(trusted["x-forwarded-proto"], "https");
         assert_eq!(trusted["x-forwarded-host"], "app.example");
+    }
+
+    #[test]
+    fn trailers_keep_only_what_nobody_trusts() {
+        let mut trailers = HeaderMap::new();
+        for name in [
+            "x-client-context",
+            "x.signature",
+            "x_request_id",
+            "forwarded",
+            "x-forwarded-for",
+            "x_forwarded.client-cert",
+            "x-forward",
+            "x-checksum",
+        ] {
+            trailers.append(name, HeaderValue::from_static("1"));
+            trailers.append(name, HeaderValue::from_static("2"));
+        }
+        strip_trailers(&mut trailers);
+        let mut names: Vec<&str> = trailers.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(names, ["x-checksum", "x-forward"]);
+        assert_eq!(trailers.get_all("x-checksum").iter().count(), 2);
     }
 
     proptest::proptest! {

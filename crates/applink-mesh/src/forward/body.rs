@@ -12,6 +12,7 @@ use tokio::time::{Instant, Sleep};
 
 use crate::connection::InFlight;
 use crate::respond::BoxError;
+use crate::sanitize;
 
 /// The caller went silent in the middle of its body.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
@@ -40,7 +41,8 @@ impl Activity {
     }
 }
 
-/// A request's body: fails when the caller stalls longer than it may.
+/// A request's body: fails when the caller stalls longer than it may, and ends without a trailer the app could take
+/// for one of the mesh's headers.
 #[derive(Debug)]
 pub(crate) struct RequestBody {
     incoming: Incoming,
@@ -80,7 +82,7 @@ impl HttpBody for RequestBody {
             Poll::Ready(frame) => {
                 this.stall = None;
                 this.activity.touch();
-                Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+                Poll::Ready(frame.map(|frame| frame.map(sanitized).map_err(BoxError::from)))
             }
             Poll::Pending => this.poll_stalled(cx),
         }
@@ -93,6 +95,14 @@ impl HttpBody for RequestBody {
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
     }
+}
+
+/// The phase *sanitize* for trailers, which come long after the head.
+fn sanitized(mut frame: Frame<Bytes>) -> Frame<Bytes> {
+    if let Some(trailers) = frame.trailers_mut() {
+        sanitize::strip_trailers(trailers);
+    }
+    frame
 }
 
 /// A response's body, which keeps the connection marked as busy until it is through.

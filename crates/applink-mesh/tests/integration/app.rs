@@ -25,6 +25,7 @@ pub(crate) struct Seen {
     pub(crate) target: String,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Bytes,
+    pub(crate) trailers: HeaderMap,
 }
 
 impl Seen {
@@ -63,6 +64,7 @@ impl App {
                 kept.lock().unwrap().push(Seen {
                     target: parts.uri.to_string(),
                     headers: parts.headers,
+                    trailers: body.trailers().cloned().unwrap_or_default(),
                     body: body.to_bytes(),
                 });
                 text("ok")

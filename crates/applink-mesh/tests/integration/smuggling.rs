@@ -1,10 +1,11 @@
-//! Requests whose length can be read in two ways: either refused, or forwarded with one length.
+//! Requests whose length can be read in two ways: either refused, or forwarded with one length. And trusted names
+//! behind the body, where no header is expected.
 
 use applink_mesh::bypass::BypassRoute;
 use applink_mesh::config::MeshConfig;
 
 use crate::integration::raw::{parse, send_bytes};
-use crate::integration::stack::Stack;
+use crate::integration::stack::{Call, Stack};
 
 fn open(config: &mut MeshConfig) {
     config.bypass.routes = vec![BypassRoute::parse("/open/*").unwrap()];
@@ -111,4 +112,46 @@ async fn hosts_that_contradict_are_refused() {
         assert_eq!(parse(&send_bytes(stack.address(), request.as_bytes()).await).status, 400, "{head}");
     }
     assert!(stack.app.seen().is_empty());
+}
+
+/// What an app that merges trailers into its headers would believe.
+const FORGED: [&str; 10] = [
+    "x-client-context",
+    "X_Client_Context",
+    "x.client.context",
+    "x-request-context",
+    "x-request-id",
+    "x-signature",
+    "x-applink-mesh-secret",
+    "x-forwarded-for",
+    "x_forwarded_host",
+    "forwarded",
+];
+
+/// `POST path` with `lines`, and a chunked body with all of [`FORGED`] and one honest name as declared trailers.
+fn with_forged_trailers(path: &str, lines: &[String]) -> String {
+    let head: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
+    let trailers: String = FORGED.iter().map(|name| format!("{name}: forged\r\n")).collect();
+    format!(
+        "POST {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\nTE: trailers\r\n{head}Trailer: x-sum, {}\r\n\
+         Transfer-Encoding: chunked\r\n\r\n4\r\nbody\r\n0\r\n{trailers}x-sum: 42\r\n\r\n",
+        FORGED.join(", ")
+    )
+}
+
+#[tokio::test]
+async fn trusted_names_do_not_pass_as_trailers() {
+    let stack = Stack::with(open).await;
+    for (path, lines) in [("/open/x", Vec::new()), ("/api/act", Call::new("r-1").lines())] {
+        let request = with_forged_trailers(path, &lines);
+        assert_eq!(parse(&send_bytes(stack.address(), request.as_bytes()).await).status, 200, "{path}");
+    }
+    let seen = stack.app.seen();
+    assert_eq!(seen.len(), 2);
+    for seen in seen {
+        let trailers: Vec<&str> = seen.trailers.keys().map(http::HeaderName::as_str).collect();
+        assert_eq!((trailers, &*seen.body), (vec!["x-sum"], b"body".as_slice()), "{}", seen.target);
+        assert_eq!(seen.trailers["x-sum"], "42");
+        assert_eq!(seen.header("x-client-context").is_some(), seen.target == "/api/act", "only as verified");
+    }
 }
