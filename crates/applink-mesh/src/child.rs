@@ -126,6 +126,11 @@ pub enum ChildSignal {
 }
 
 impl ChildSignal {
+    /// 128 + N, the exit code of a program that signal N ended.
+    pub(crate) fn exit_code(self) -> u8 {
+        u8::try_from(128 + self.as_signal() as i32).unwrap_or(u8::MAX)
+    }
+
     fn as_signal(self) -> Signal {
         match self {
             Self::Terminate => Signal::SIGTERM,

@@ -99,7 +99,7 @@ async fn supervise(config: MeshConfig) -> u8 {
     }
 }
 
-/// Until the app ends or a signal says to stop; other signals are the app's.
+/// Until the app ends or a signal says to stop; other signals are the app's, as long as nothing stops.
 async fn serve(mesh: RunningMesh, signals: &mut Signals) -> u8 {
     loop {
         tokio::select! {
@@ -113,12 +113,21 @@ async fn serve(mesh: RunningMesh, signals: &mut Signals) -> u8 {
             }
             signal = signals.next() => match signal {
                 passed @ (ChildSignal::User1 | ChildSignal::User2) => mesh.signal_child(passed),
-                stop => {
-                    tracing::info!(signal = ?stop, "stopping");
-                    let exit = mesh.stop_with(stop).await;
-                    return exit.map_or(0, |exit| exit.code());
-                }
+                stop => return stop_in_order(mesh, stop, signals).await,
             },
+        }
+    }
+}
+
+/// Requests first, then the app; at once when a person insists. Giving up on the stop drops the mesh, which kills the
+/// app with everything it started.
+async fn stop_in_order(mesh: RunningMesh, signal: ChildSignal, signals: &mut Signals) -> u8 {
+    tracing::info!(?signal, "stopping; Ctrl-C ends the app at once");
+    tokio::select! {
+        exit = mesh.stop_with(signal) => exit.map_or(0, |exit| exit.code()),
+        insisted = signals.insisting() => {
+            tracing::warn!(signal = ?insisted, "told again: the app is killed");
+            insisted.exit_code()
         }
     }
 }
@@ -143,6 +152,17 @@ impl Signals {
             user1: signal(SignalKind::user_defined1())?,
             user2: signal(SignalKind::user_defined2())?,
         })
+    }
+
+    /// The next that a person sends who does not want to wait any longer. SIGTERM and SIGHUP are not among them:
+    /// supervisors and closing terminals repeat these (Heroku: "Dyno Shutdown Behavior"), and mean one orderly stop.
+    async fn insisting(&mut self) -> ChildSignal {
+        loop {
+            match self.next().await {
+                insisted @ (ChildSignal::Interrupt | ChildSignal::Quit) => return insisted,
+                repeated => tracing::info!(signal = ?repeated, "already stopping"),
+            }
+        }
     }
 
     async fn next(&mut self) -> ChildSignal {

@@ -212,6 +212,43 @@ async fn a_request_in_progress_is_finished_before_the_app_is_told() {
     assert_eq!(running.code().await, Some(9));
 }
 
+/// A running app with a request in progress, told to stop by SIGTERM.
+async fn stopping_with_a_request() -> (Running, Wire) {
+    let mut running = Running::start(&["python3", "-c", APP]).await;
+    let mut wire = Wire::open(running.address).await;
+    wire.write("GET /slow HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    next_with(&mut running.out, "got it").await;
+    running.signal(Signal::SIGTERM);
+    next_with(&mut running.err, "stopping").await;
+    (running, wire)
+}
+
+#[tokio::test]
+async fn a_person_who_insists_does_not_wait_for_requests() {
+    for (signal, code) in [(Signal::SIGINT, 130), (Signal::SIGQUIT, 131)] {
+        let (mut running, wire) = stopping_with_a_request().await;
+        running.signal(signal);
+        // The app holds the other end of this pipe, so its end is the app's; it was killed and could say nothing.
+        while let Some(line) = running.out.next_line().await.unwrap() {
+            assert!(!line.contains("stopping by"), "{line}");
+        }
+        assert_eq!(running.code().await, Some(code));
+        assert!(wire.read_rest().await.is_empty());
+    }
+}
+
+#[tokio::test]
+async fn a_supervisor_that_repeats_itself_wants_one_orderly_stop() {
+    let (mut running, mut wire) = stopping_with_a_request().await;
+    for signal in [Signal::SIGTERM, Signal::SIGHUP, Signal::SIGUSR2] {
+        running.signal(signal);
+        next_with(&mut running.err, "already stopping").await;
+    }
+    kill(child_of(running.process.id().unwrap()), Signal::SIGUSR1).unwrap();
+    assert!(wire.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+    assert_eq!(running.code().await, Some(9));
+}
+
 fn child_of(parent: u32) -> Pid {
     let children = std::fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
     let direct = children.split_whitespace().next().map(str::to_owned);
