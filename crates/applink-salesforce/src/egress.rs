@@ -1,7 +1,8 @@
 //! The HTTP client that talks to orgs, and to nothing else.
 //!
 //! Redirects are never followed (a token must not travel on), TLS is 1.2 or newer, every call has a deadline
-//! and every answer a size limit. What went wrong is told apart by what it means for the caller:
+//! and every answer a size limit. The proxy of the environment (`HTTPS_PROXY`, `NO_PROXY`, …) is used, except
+//! towards an org on this machine: a proxy would look for it on its own. What went wrong is told apart by what it means for the caller:
 //! [`SendFailure::NotSent`] can be tried again, after [`SendFailure::AnswerUnknown`] the org may have acted.
 
 use std::time::Duration;
@@ -9,6 +10,8 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode};
 use reqwest::redirect::Policy;
+
+use crate::hosts::OrgOrigin;
 
 /// Time for name look-up, connecting and the TLS handshake. Well under [`TOKEN_DEADLINE`], so that a call that
 /// runs out of time before anything was sent is told apart from one that was sent.
@@ -53,11 +56,27 @@ impl Default for EgressSettings {
 /// A client for orgs. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct OrgEgress {
+    /// Towards other machines.
+    outward: Clients,
+    /// Towards orgs on this machine: past any proxy.
+    loopback: Clients,
+    settings: EgressSettings,
+}
+
+/// One client per [`Traffic`].
+#[derive(Clone, Debug)]
+struct Clients {
     /// For OAuth: a connection of its own per call. On a reused one a close by the other side can't be told
     /// from a request that was acted on.
-    token_client: reqwest::Client,
-    rest_client: reqwest::Client,
-    settings: EgressSettings,
+    token: reqwest::Client,
+    rest: reqwest::Client,
+}
+
+impl Clients {
+    fn build(base: impl Fn() -> reqwest::ClientBuilder) -> reqwest::Result<Self> {
+        let token = base().pool_max_idle_per_host(0).retry(reqwest::retry::never()).build()?;
+        Ok(Self { token, rest: base().build()? })
+    }
 }
 
 /// The client could not be built.
@@ -167,19 +186,18 @@ impl OrgEgress {
                 .connect_timeout(settings.connect_deadline)
                 .user_agent(settings.user_agent.clone())
         };
-        let build =
-            |builder: reqwest::ClientBuilder| builder.build().map_err(|error| EgressError(error.into()));
-        Ok(Self {
-            token_client: build(base().pool_max_idle_per_host(0).retry(reqwest::retry::never()))?,
-            rest_client: build(base())?,
-            settings: settings.clone(),
-        })
+        let failed = |error: reqwest::Error| EgressError(error.into());
+        let outward = Clients::build(base).map_err(failed)?;
+        let loopback = Clients::build(|| base().no_proxy()).map_err(failed)?;
+        Ok(Self { outward, loopback, settings: settings.clone() })
     }
 
-    pub(crate) fn client(&self, traffic: Traffic) -> &reqwest::Client {
+    /// The client for calls to this org.
+    pub(crate) fn client(&self, org: &OrgOrigin, traffic: Traffic) -> &reqwest::Client {
+        let clients = if org.is_loopback() { &self.loopback } else { &self.outward };
         match traffic {
-            Traffic::Token => &self.token_client,
-            Traffic::Rest => &self.rest_client,
+            Traffic::Token => &clients.token,
+            Traffic::Rest => &clients.rest,
         }
     }
 

@@ -164,7 +164,8 @@ impl OrgOrigin {
         self.0.scheme() == "https" && self.0.port().is_none() && is_salesforce_host(&self.0)
     }
 
-    fn is_loopback(&self) -> bool {
+    /// Whether the host is this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
         match self.0.host() {
             Some(Host::Ipv4(address)) => address.is_loopback(),
             Some(Host::Ipv6(address)) => address.is_loopback(),

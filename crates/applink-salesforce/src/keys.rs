@@ -37,7 +37,8 @@ struct WireKey {
 /// # Errors
 /// [`OrgError`].
 pub async fn signing_keys(egress: &OrgEgress, org: &OrgOrigin) -> Result<Vec<SigningPublicKey>, OrgError> {
-    let request = egress.client(Traffic::Token).get(org.at("/id/keys")).header(ACCEPT, "application/json");
+    let client = egress.client(org, Traffic::Token);
+    let request = client.get(org.at("/id/keys")).header(ACCEPT, "application/json");
     let answer = egress.send(org.authority(), Traffic::Token, request).await?;
     if !answer.status.is_success() {
         return Err(refusal_of(&answer));

@@ -71,7 +71,7 @@ impl Org {
     /// another origin than the org's (nothing is sent then).
     pub async fn send(&self, call: &OrgCall) -> Result<OrgAnswer, OrgError> {
         let url = call.url(&self.origin, &self.version)?;
-        let client = self.egress.client(Traffic::Rest);
+        let client = self.egress.client(&self.origin, Traffic::Rest);
         let mut request = client.request(call.method().clone(), url).headers(call.headers().clone());
         request = request.bearer_auth(self.access_token.expose_secret());
         if let Some(id) = &self.request_id {

@@ -142,7 +142,7 @@ impl OAuth {
     }
 
     async fn post(&self, at: &OrgOrigin, path: &str, form: &Form<'_>) -> Result<RawAnswer, TokenFailure> {
-        let client = self.egress.client(Traffic::Token);
+        let client = self.egress.client(at, Traffic::Token);
         let request = client.post(at.at(path)).header(ACCEPT, "application/json").form(form);
         self.egress.send(at.authority(), Traffic::Token, request).await.map_err(TokenFailure::of_send)
     }

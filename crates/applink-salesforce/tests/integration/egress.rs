@@ -1,8 +1,8 @@
 //! What is known after a call failed, and what never happens: redirects and endless answers.
 
-use applink_salesforce::OrgOrigin;
 use applink_salesforce::egress::{NotSentReason, TOKEN_BODY_LIMIT, UnknownReason};
 use applink_salesforce::oauth::{OAuth, OAuthClient, Outcome, RefusalClass, TokenFailure};
+use applink_salesforce::{OrgHosts, OrgOrigin};
 use axum::response::IntoResponse;
 use secrecy::SecretString;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -141,4 +141,44 @@ async fn a_server_error_is_unknown_unless_it_says_what_happened() {
             Outcome::Unknown,
         ]
     );
+}
+
+/// Set in a process of its own for the test below, to the orgs it calls.
+const CALLED_ORGS: &str = "APPLINK_TEST_CALLED_ORGS";
+
+#[tokio::test]
+async fn a_proxy_of_the_environment_is_for_other_machines_only() {
+    if let Some(orgs) = std::env::var_os(CALLED_ORGS) {
+        return call_each(orgs.to_str().unwrap()).await;
+    }
+    let refused = || {
+        [(); 2].map(|()| {
+            json(400, r#"{"error":"invalid_grant","error_description":"expired access/refresh token"}"#)
+        })
+    };
+    let (here, proxy) = (Stub::answering(refused()).await, Stub::answering(refused()).await);
+    let by_name = here.origin.as_str().replace("127.0.0.1", "localhost");
+    let orgs = format!("{} {by_name} http://org.example", here.origin);
+    let mut again = std::process::Command::new(std::env::current_exe().unwrap());
+    again.args(["--exact", "egress::a_proxy_of_the_environment_is_for_other_machines_only"]);
+    // What the environment of the tests itself says must not decide.
+    for name in ["NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy", "REQUEST_METHOD"] {
+        again.env_remove(name);
+    }
+    again.env("HTTP_PROXY", proxy.origin.as_str()).env(CALLED_ORGS, orgs);
+    let output = tokio::task::spawn_blocking(move || again.output()).await.unwrap().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+    assert_eq!(here.asked().len(), 2, "an org on this machine is called directly");
+    let proxied: Vec<String> = proxy.asked().into_iter().map(|asked| asked.target).collect();
+    assert_eq!(proxied, ["http://org.example/services/oauth2/token"]);
+}
+
+/// What the test above does in a process whose environment names a proxy.
+async fn call_each(orgs: &str) {
+    let oauth = OAuth::new(egress());
+    for org in orgs.split(' ') {
+        let origin = OrgHosts::salesforce().list(org).unwrap().instance(org).unwrap();
+        let outcome = refresh(&oauth, &origin).await.outcome();
+        assert_eq!(outcome, Outcome::Answered(RefusalClass::DeadGrant), "{org}");
+    }
 }
