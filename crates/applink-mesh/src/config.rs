@@ -16,11 +16,13 @@ use crate::bypass::{BypassRules, HealthAnswer, HealthRoute};
 use crate::child::ChildConfig;
 use crate::path::PathRule;
 
+mod allowed_hosts;
 mod arguments;
 mod environment;
 mod resolve;
 mod yaml;
 
+pub use allowed_hosts::AllowedHosts;
 pub use arguments::{Arguments, ArgumentsError, USAGE};
 pub(crate) use environment::SECRET;
 pub use environment::{EnvironmentError, VARIABLES};
@@ -57,6 +59,9 @@ pub struct MeshConfig {
     pub replay: ReplayRule,
     /// What counts as the control plane's yes.
     pub verdicts: VerdictRule,
+    /// Which hosts requests may be for; others, and requests from web pages of other sites, are refused. `None`, the
+    /// default, is any: who runs an app may lead any name to it. For a mesh on a developer's own machine.
+    pub allowed_hosts: Option<AllowedHosts>,
     /// Which `Host` the app sees.
     pub host: HostRule,
     /// Whether `x-forwarded-*` of the caller are believed.
@@ -89,6 +94,7 @@ impl MeshConfig {
             request_id: RequestIdRule::default(),
             replay: ReplayRule::default(),
             verdicts: VerdictRule::default(),
+            allowed_hosts: None,
             host: HostRule::default(),
             forwarded: ForwardedRule::default(),
             mesh_secret: None,

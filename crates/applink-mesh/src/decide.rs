@@ -6,7 +6,7 @@ use http::request;
 
 use crate::bypass::{BypassRules, Opening};
 use crate::classify::{Call, classify};
-use crate::config::RequestIdRule;
+use crate::config::{AllowedHosts, RequestIdRule};
 use crate::path::PathRule;
 use crate::receive::{Received, receive};
 use crate::respond::MeshError;
@@ -20,6 +20,8 @@ pub struct DecisionRules {
     pub paths: PathRule,
     /// How a context's id must relate to the request's.
     pub request_id: RequestIdRule,
+    /// Which hosts requests may be for; any when `None`.
+    pub allowed_hosts: Option<AllowedHosts>,
 }
 
 /// What to do with a request.
@@ -45,7 +47,7 @@ pub fn decide(
     rules: &DecisionRules,
 ) -> Result<Decision, MeshError> {
     // Receive: first, because everything after it relies on one reading of host, headers and path.
-    let received = receive(parts)?;
+    let received = receive(parts, rules.allowed_hosts.as_ref())?;
     // Bypass: before the headers are read, because open routes must not depend on them.
     match rules.bypass.opening(&parts.method, &received.path) {
         Opening::Info => return Ok(Decision::Info),

@@ -173,6 +173,7 @@ fn pipeline(
             bypass: config.bypass.clone(),
             paths: config.paths,
             request_id: config.request_id,
+            allowed_hosts: config.allowed_hosts.clone(),
         },
         authenticator: Authenticator {
             verifier: Box::new(verifier),

@@ -2,9 +2,10 @@
 
 use applink_api::entropy::Entropy;
 use applink_api::headers;
-use http::header::{HOST, HeaderMap, TRANSFER_ENCODING};
+use http::header::{HOST, HeaderMap, ORIGIN, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, Version, request};
 
+use crate::config::AllowedHosts;
 use crate::path::RequestPath;
 use crate::respond::MeshError;
 
@@ -33,13 +34,17 @@ pub struct Received {
     pub authority: Option<String>,
 }
 
-/// Checks method, host, repeated headers and path.
+/// Checks method, host, repeated headers and path, and that the host is one of `allowed_hosts` when there are any.
 ///
 /// # Errors
-/// [`MeshError`] with what is ambiguous.
-pub fn receive(parts: &request::Parts) -> Result<Received, MeshError> {
+/// [`MeshError`] with what is ambiguous, or foreign to the allowed hosts.
+pub fn receive(parts: &request::Parts, allowed_hosts: Option<&AllowedHosts>) -> Result<Received, MeshError> {
     ensure_method(&parts.method)?;
     let authority = one_authority(parts)?;
+    if let Some(allowed) = allowed_hosts {
+        ensure_allowed_host(authority.as_deref(), allowed)?;
+        ensure_own_origin(parts, allowed)?;
+    }
     ensure_single(&parts.headers)?;
     ensure_plain_chunks(&parts.headers)?;
     let path = RequestPath::parse(&parts.uri).map_err(MeshError::Path)?;
@@ -65,6 +70,20 @@ fn one_authority(parts: &request::Parts) -> Result<Option<String>, MeshError> {
         (None, None) if parts.version == Version::HTTP_11 => Err(MeshError::Authority),
         (host, target) => Ok(host.or(target).map(str::to_owned)),
     }
+}
+
+fn ensure_allowed_host(authority: Option<&str>, allowed: &AllowedHosts) -> Result<(), MeshError> {
+    let known = authority.is_some_and(|host| allowed.include_host(host));
+    if known { Ok(()) } else { Err(MeshError::ForeignHost) }
+}
+
+/// Pages of other sites may link here, no more. Browsers send `Origin` with everything else, and with a WebSocket's
+/// handshake, which is a GET (RFC 6455 §10.2).
+fn ensure_own_origin(parts: &request::Parts, allowed: &AllowedHosts) -> Result<(), MeshError> {
+    let looks = matches!(parts.method, Method::GET | Method::HEAD) && !parts.headers.contains_key(UPGRADE);
+    let mut origins = parts.headers.get_all(ORIGIN).iter();
+    let own = origins.all(|origin| origin.to_str().is_ok_and(|origin| allowed.include_origin(origin)));
+    if looks || own { Ok(()) } else { Err(MeshError::ForeignOrigin) }
 }
 
 fn ensure_single(headers: &HeaderMap) -> Result<(), MeshError> {
@@ -106,18 +125,18 @@ mod tests {
 
     #[test]
     fn a_request_names_exactly_one_host() {
-        let one = receive(&parts(|request| request.header("host", "app.example"))).unwrap();
+        let one = receive(&parts(|request| request.header("host", "app.example")), None).unwrap();
         assert_eq!(one.authority.as_deref(), Some("app.example"));
         let agreeing = parts(|request| request.uri("http://APP.example/x").header("host", "app.example"));
-        assert!(receive(&agreeing).is_ok());
+        assert!(receive(&agreeing, None).is_ok());
         for wrong in [
             parts(|request| request),
             parts(|request| request.header("host", "a").header("host", "a")),
             parts(|request| request.uri("http://other/x").header("host", "app.example")),
         ] {
-            assert!(matches!(receive(&wrong), Err(MeshError::Authority)));
+            assert!(matches!(receive(&wrong, None), Err(MeshError::Authority)));
         }
-        assert!(receive(&parts(|request| request.version(Version::HTTP_10))).is_ok());
+        assert!(receive(&parts(|request| request.version(Version::HTTP_10)), None).is_ok());
     }
 
     #[test]
@@ -131,8 +150,34 @@ mod tests {
             ("get", false),
         ] {
             let parts = parts(|request| request.method(method).header("host", "a"));
-            assert_eq!(receive(&parts).is_ok(), passes, "{method}");
+            assert_eq!(receive(&parts, None).is_ok(), passes, "{method}");
         }
+    }
+
+    #[test]
+    fn other_sites_may_only_look() {
+        let allowed = AllowedHosts::loopback(7702);
+        let answer = |method: &str, lines: &[(&str, &str)]| {
+            let parts = parts(|mut request| {
+                for (name, value) in lines {
+                    request = request.header(*name, *value);
+                }
+                request.method(method).header("host", "localhost:7702")
+            });
+            receive(&parts, Some(&allowed)).map_or_else(|error| error.marker(), |_| "received")
+        };
+        let (own, other) = (("origin", "http://127.0.0.1:7702"), ("origin", "http://evil.example"));
+        assert_eq!(answer("POST", &[]), "received", "no browser");
+        assert_eq!(answer("POST", &[own]), "received");
+        assert_eq!(answer("GET", &[other]), "received", "a link");
+        assert_eq!(answer("HEAD", &[other]), "received");
+        for method in ["POST", "PUT", "PATCH", "DELETE", "OPTIONS"] {
+            assert_eq!(answer(method, &[other]), "foreign-origin", "{method}");
+        }
+        assert_eq!(answer("POST", &[("origin", "null")]), "foreign-origin");
+        assert_eq!(answer("POST", &[own, other]), "foreign-origin");
+        assert_eq!(answer("GET", &[other, ("upgrade", "websocket")]), "foreign-origin");
+        assert_eq!(answer("GET", &[own, ("upgrade", "websocket")]), "received");
     }
 
     #[test]

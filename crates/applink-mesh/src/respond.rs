@@ -32,6 +32,12 @@ pub enum MeshError {
     /// No `Host`, several, or a target that contradicts it (RFC 9112 §3.2, RFC 9113 §8.3.1).
     #[error("the request does not name one host")]
     Authority,
+    /// For none of [`allowed_hosts`](crate::config::MeshConfig::allowed_hosts).
+    #[error("the request is for a host that is not served here")]
+    ForeignHost,
+    /// From a web page of a site that is none of [`allowed_hosts`](crate::config::MeshConfig::allowed_hosts).
+    #[error("the request comes from a web page of another site")]
+    ForeignOrigin,
     /// A transfer coding other than one `chunked`.
     #[error("the body has a transfer coding that is not undone here")]
     Framing,
@@ -121,6 +127,8 @@ impl MeshError {
         match self {
             Self::Method => "method",
             Self::Authority => "authority",
+            Self::ForeignHost => "foreign-host",
+            Self::ForeignOrigin => "foreign-origin",
             Self::Framing => "framing",
             Self::Path(_) => "path",
             Self::Duplicate(_) => "duplicate-header",
@@ -144,7 +152,8 @@ impl MeshError {
         match self {
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
             Self::NoCredentials => StatusCode::UNAUTHORIZED,
-            Self::Refused(_) => StatusCode::FORBIDDEN,
+            Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
+            Self::Refused(_) | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::ControlPlaneAway(_) | Self::AppStarting | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::ControlPlaneAnswer(_) | Self::AppUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -166,6 +175,8 @@ impl MeshError {
             Self::Method => String::new(),
             Self::Path(_) => "400 Invalid request path".to_owned(),
             Self::NoCredentials => "401 Invalid request".to_owned(),
+            Self::ForeignHost => "421 This host is not served here".to_owned(),
+            Self::ForeignOrigin => "403 Requests of other sites are refused".to_owned(),
             Self::Authority
             | Self::Framing
             | Self::Duplicate(_)

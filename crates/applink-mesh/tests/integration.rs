@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 mod integration {
+    mod allowed_hosts;
     mod app;
     mod binding;
     mod bypass;

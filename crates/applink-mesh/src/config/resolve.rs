@@ -122,6 +122,7 @@ fn join(
         request_id: environment.request_id,
         replay: environment.replay,
         verdicts: environment.verdicts,
+        allowed_hosts: None,
         host: environment.host,
         forwarded: environment.forwarded,
         mesh_secret: environment.mesh_secret,
