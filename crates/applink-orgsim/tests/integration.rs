@@ -6,6 +6,7 @@ mod integration {
     mod support;
 
     mod callbacks;
+    mod client_policies;
     mod control;
     mod deploy;
     mod invoke;

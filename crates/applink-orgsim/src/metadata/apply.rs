@@ -84,11 +84,15 @@ impl<'a, 'c> Applier<'a, 'c> {
         }
         let Some(stored) = stored else { return Ok(None) };
         self.check_unreferenced(component_type, name)?;
+        let application = self.application_with_part(component_type, name)?;
         components::remove(self.tx, component_type.name(), name)?;
         match component_type {
             ComponentType::ExternalCredential => self.remove_principals(name)?,
             ComponentType::ExternalClientApplication => self.remove_client_app_parts(name)?,
             _ => {}
+        }
+        if let Some(application) = application {
+            self.sync_client(&application)?;
         }
         Ok(Some(stored.id))
     }

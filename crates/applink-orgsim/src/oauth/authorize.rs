@@ -13,6 +13,7 @@ use url::Url;
 use super::clients::{self, Client};
 use super::grants::{self, AuthorizationRequest};
 use super::scopes;
+use super::token_error::BLOCKED;
 use crate::browser;
 use crate::failure::Failure;
 use crate::pages;
@@ -82,6 +83,9 @@ fn checked_request(
     query: AuthorizeQuery,
     redirect_uri: String,
 ) -> Result<AuthorizationRequest, (&'static str, &'static str)> {
+    if !client.enabled {
+        return Err(BLOCKED);
+    }
     if query.response_type.as_deref() != Some("code") {
         return Err(("unsupported_response_type", "response type not supported"));
     }

@@ -6,6 +6,7 @@ use url::{Host, Url};
 
 use crate::db::{DbError, Tx};
 use crate::failure::Failure;
+use crate::rights::{Caller, PREAMBLE, preamble_params};
 use crate::secrets;
 
 /// A client and its policies.
@@ -22,6 +23,9 @@ pub(crate) struct Client {
     pub(crate) callbacks: Vec<String>,
     /// Wire names of the scopes it may ask for.
     pub(crate) scopes: Vec<String>,
+    /// Whether anybody may sign in with it; an admin can switch it off.
+    #[serde(default = "enabled")]
+    pub(crate) enabled: bool,
     pub(crate) pkce_required: bool,
     /// Whether the token endpoint wants the secret for a code.
     pub(crate) secret_required: bool,
@@ -39,6 +43,11 @@ pub(crate) struct Client {
     pub(crate) session_timeout_minutes: Option<u32>,
     /// The user the client credentials flow runs as; none when the flow is off.
     pub(crate) client_credentials_user: Option<String>,
+}
+
+/// Clients kept before they could be switched off are on.
+const fn enabled() -> bool {
+    true
 }
 
 /// The client's policy of who may use it.
@@ -133,9 +142,12 @@ pub(crate) fn is_admin_approved(
     user_id: &str,
 ) -> Result<Option<bool>, DbError> {
     let Permitted::AdminApproved { profiles, permission_sets } = &client.permitted else { return Ok(None) };
-    let held = |sql: &str, names: &[String]| -> Result<bool, DbError> {
-        let mut statement = tx.prepare_cached(sql)?;
-        let rows = statement.query_map([user_id], |row| row.get::<_, String>(0))?;
+    // Signing in comes before any session, so what is granted only while activated does not count.
+    let caller = Caller::user(user_id, String::new());
+    let held = |select: &str, names: &[String]| -> Result<bool, DbError> {
+        let mut statement = tx.prepare_cached(&format!("{PREAMBLE} {select}"))?;
+        let parameters = rusqlite::params_from_iter(preamble_params(tx, &caller));
+        let rows = statement.query_map(parameters, |row| row.get::<_, String>(0))?;
         let held = rows.collect::<rusqlite::Result<Vec<_>>>()?;
         Ok(held.iter().any(|name| names.iter().any(|wanted| wanted.eq_ignore_ascii_case(name))))
     };
@@ -144,8 +156,7 @@ pub(crate) fn is_admin_approved(
         profiles,
     )?;
     let by_set = held(
-        "SELECT s.\"Name\" FROM \"PermissionSetAssignment\" a JOIN \"PermissionSet\" s ON s.\"Id\" = a.\"PermissionSetId\" \
-         WHERE a.\"AssigneeId\" = ?1 AND a.\"IsActive\" AND NOT a.\"IsRevoked\"",
+        "SELECT s.\"Name\" FROM \"PermissionSet\" s WHERE s.\"Id\" IN (SELECT \"Id\" FROM granted)",
         permission_sets,
     )?;
     Ok(Some(by_profile || by_set))

@@ -11,6 +11,7 @@ use super::authorize::back_to_client;
 use super::clients::{self, Client};
 use super::grants::{self, AuthorizationRequest};
 use super::scopes;
+use super::token_error::BLOCKED;
 use crate::db::Tx;
 use crate::failure::Failure;
 use crate::pages::{self, ConsentPage};
@@ -47,6 +48,10 @@ pub(super) async fn page(
     let Some(client) = state.db().read(|tx| clients::find(tx, &request.consumer_key))? else {
         return expired(&state);
     };
+    if !client.enabled {
+        state.db().write(|tx| grants::take_request(tx, &handle))?;
+        return Ok(refuse(&request, BLOCKED.0, BLOCKED.1));
+    }
     match state.db().read(|tx| clients::is_admin_approved(tx, &client, &user.id))? {
         Some(true) => allow_approved(&state, &handle, &request, &user),
         Some(false) => {

@@ -58,6 +58,9 @@ pub(super) fn grant(state: &OrgState, form: &TokenForm) -> Result<Value, TokenEr
     if !keys::verifies(key, assertion.signed.as_bytes(), &assertion.signature) {
         return Err(invalid_assertion());
     }
+    if !client.enabled {
+        return Err(token_error::blocked_client());
+    }
     check_audience(state, &assertion.claims.aud)?;
     if expiry_seconds(assertion.claims.exp) <= state.clock().now_seconds() {
         return Err(token_error::invalid_grant("expired authorization code"));

@@ -228,10 +228,14 @@ fn authenticated_client(
     let consumer_key = form.client_id.as_deref().ok_or_else(|| token_error::missing("client_id"))?;
     let client =
         state.db().read(|tx| clients::find(tx, consumer_key))?.ok_or_else(token_error::unknown_client)?;
-    match &form.client_secret {
-        Some(secret) if client.knows_secret(secret.expose_secret()) => Ok(client),
-        None if !secret_needed(&client) => Ok(client),
-        _ => Err(token_error::bad_client_credentials()),
+    let known = match &form.client_secret {
+        Some(secret) => client.knows_secret(secret.expose_secret()),
+        None => !secret_needed(&client),
+    };
+    match known {
+        true if client.enabled => Ok(client),
+        true => Err(token_error::blocked_client()),
+        false => Err(token_error::bad_client_credentials()),
     }
 }
 

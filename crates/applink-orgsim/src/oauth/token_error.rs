@@ -31,6 +31,9 @@ impl From<KeyError> for TokenError {
     }
 }
 
+/// What a client that an admin has switched off is told, here and at the authorize endpoint.
+pub(super) const BLOCKED: (&str, &str) = ("OAUTH_APP_BLOCKED", "this app is blocked by admin");
+
 fn refused(error: &'static str, description: impl Into<String>) -> TokenError {
     TokenError::Refused { error, description: description.into() }
 }
@@ -65,6 +68,10 @@ pub(super) fn redirect_mismatch() -> TokenError {
 
 pub(super) fn not_admin_approved() -> TokenError {
     refused("invalid_app_access", "user is not admin approved to access this app")
+}
+
+pub(super) fn blocked_client() -> TokenError {
+    refused(BLOCKED.0, BLOCKED.1)
 }
 
 pub(super) fn inactive_user() -> TokenError {

@@ -34,6 +34,7 @@ impl Applier<'_, '_> {
             )?;
         }
         match definition {
+            Definition::ExternalClientApplication(_) => self.check_no_other_client(name)?,
             Definition::ClientAppOauth(oauth) => check_scopes(&oauth.scopes)?,
             Definition::ClientAppGlobalOauth(oauth) => self.check_global_oauth(application, oauth)?,
             Definition::ClientAppOauthPolicies(policies) => {
@@ -43,9 +44,23 @@ impl Applier<'_, '_> {
             }
             _ => {}
         }
+        let earlier = self.application_with_part(component_type, name)?;
         let applied = self.store(component_type, name, definition)?;
         self.sync_client(application)?;
+        if let Some(earlier) = earlier.filter(|earlier| earlier != application) {
+            self.sync_client(&earlier)?;
+        }
         Ok(applied)
+    }
+
+    /// The application that a stored part hangs on; none for what is no such part.
+    pub(super) fn application_with_part(
+        &self,
+        component_type: ComponentType,
+        name: &str,
+    ) -> Result<Option<String>, ApplyError> {
+        let part = components::definition(self.tx, component_type, name)?;
+        Ok(part.as_ref().and_then(application_of).map(str::to_owned))
     }
 
     pub(super) fn remove_client_app_parts(&self, application: &str) -> Result<(), ApplyError> {
@@ -57,6 +72,16 @@ impl Applier<'_, '_> {
             }
         }
         Ok(clients::remove(self.tx, application)?)
+    }
+
+    /// An application must not take over a client that was not deployed.
+    fn check_no_other_client(&self, name: &str) -> Result<(), ApplyError> {
+        let deployed = components::exists(self.tx, ComponentType::ExternalClientApplication, name)?;
+        if deployed || clients::find_by_name(self.tx, name)?.is_none() {
+            return Ok(());
+        }
+        let text = format!("In field: fullName - an OAuth client named {name} exists already");
+        Err(Problem::new(text).into())
     }
 
     fn require_permission_set(&self, name: &str) -> Result<(), ApplyError> {
@@ -87,14 +112,15 @@ impl Applier<'_, '_> {
         Ok(())
     }
 
-    /// Makes or updates the OAuth client of an application from the parts that are there.
-    fn sync_client(&self, application: &str) -> Result<(), ApplyError> {
+    /// Makes or updates the OAuth client of an application from the parts that are there; without global OAuth
+    /// settings it has none.
+    pub(super) fn sync_client(&self, application: &str) -> Result<(), ApplyError> {
         let parts = self.parts_of(application)?;
         let Some(oauth) = parts.iter().find_map(|part| match part {
             Definition::ClientAppGlobalOauth(oauth) => Some(oauth),
             _ => None,
         }) else {
-            return Ok(());
+            return Ok(clients::remove(self.tx, application)?);
         };
         let existing = clients::find_by_name(self.tx, application)?;
         if let Some(existing) = &existing
@@ -135,6 +161,7 @@ impl Applier<'_, '_> {
                 .or_else(|| existing.and_then(|client| client.secret_fingerprint)),
             callbacks: oauth.callback_urls.clone(),
             scopes: Vec::new(),
+            enabled: true,
             pkce_required: oauth.pkce_required,
             secret_required: !oauth.secret_optional,
             secret_required_for_refresh: oauth.secret_required_for_refresh,
@@ -168,6 +195,7 @@ fn amend(client: &mut Client, part: &Definition) {
                 .map(str::to_owned)
                 .collect();
         }
+        Definition::ClientAppPolicies(policies) => client.enabled = policies.enabled,
         Definition::ClientAppOauthPolicies(policies) => {
             client.session_timeout_minutes = policies.session_timeout_minutes;
             if policies.admin_approved {
