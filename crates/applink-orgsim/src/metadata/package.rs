@@ -106,7 +106,8 @@ impl Package {
     fn destructive(&mut self, files: &mut Files, file_name: &str) -> Vec<Deletion> {
         let Some(source) = files.remove(file_name) else { return Vec::new() };
         let mut deletions = Vec::new();
-        for (component_type, members) in self.manifest(file_name, &source) {
+        // What refers to others goes before them: against the order in which components are made.
+        for (component_type, members) in self.manifest(file_name, &source).into_iter().rev() {
             for full_name in members {
                 if full_name == "*" {
                     let text = format!("Wildcards are not allowed in {file_name}");
