@@ -48,14 +48,18 @@ pub(crate) async fn receive(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Failure> {
-    let Some(expected) = state.db().read(|tx| expected(tx, &handle))? else {
+    state.call(move |state| take(state, &handle, &headers, &body)).await
+}
+
+fn take(state: &OrgState, handle: &str, headers: &HeaderMap, body: &[u8]) -> Result<Response, Failure> {
+    let Some(expected) = state.db().read(|tx| expected(tx, handle))? else {
         return Ok(refusal(StatusCode::NOT_FOUND, "NOT_FOUND", "The requested resource does not exist"));
     };
-    let Ok(content) = serde_json::from_slice::<Value>(&body) else {
+    let Ok(content) = serde_json::from_slice::<Value>(body) else {
         return Ok(refusal(StatusCode::BAD_REQUEST, "JSON_PARSER_ERROR", "The callback's body is not JSON"));
     };
     let session =
-        bearer(&headers).map(|token| state.db().read(|tx| sessions::find(tx, token))).transpose()?.flatten();
+        bearer(headers).map(|token| state.db().read(|tx| sessions::find(tx, token))).transpose()?.flatten();
     let session_ok = session.as_ref().is_some_and(|session| session.id == expected.invocation.session_id);
     let finding = check(&expected.schema, &content);
     let received = state

@@ -61,6 +61,9 @@ pub enum DbError {
     /// A statement failed.
     #[error("the org's database refused a statement")]
     Statement(#[source] rusqlite::Error),
+    /// The thread that was to do the work is gone: the program is stopping, or the work panicked.
+    #[error("work on the org's database was cut short")]
+    Interrupted(#[source] tokio::task::JoinError),
 }
 
 impl From<rusqlite::Error> for DbError {
@@ -154,6 +157,20 @@ impl Database {
         let answer = work(&self.tx(&transaction))?;
         transaction.commit().map_err(DbError::from)?;
         Ok(answer)
+    }
+
+    /// Runs `work` on a thread of its own kind: there is one connection, and whoever waits for it blocks.
+    ///
+    /// # Errors
+    /// Whatever `work` answers, or [`DbError::Interrupted`].
+    pub async fn call<R, E>(&self, work: impl FnOnce(&Self) -> Result<R, E> + Send + 'static) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let db = self.clone();
+        let done = tokio::task::spawn_blocking(move || work(&db)).await;
+        done.unwrap_or_else(|error| Err(DbError::Interrupted(error).into()))
     }
 
     /// Counts one API request and answers how many there were since the org started.
@@ -350,6 +367,25 @@ mod tests {
             })
             .unwrap();
         assert_eq!(count, 1);
+    }
+
+    #[tokio::test]
+    async fn a_call_that_waits_holds_nobody_up() {
+        let db = open(None).unwrap();
+        let (let_go, held) = std::sync::mpsc::channel::<()>();
+        let call =
+            db.call(move |db| db.read(|_| Ok::<_, DbError>(held.recv_timeout(Duration::from_secs(60)))));
+        // On the only async thread, this side would never come to let go.
+        let (waited, ()) = tokio::join!(call, async { let_go.send(()).unwrap() });
+        waited.unwrap().unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_call_that_panics_is_an_error_and_the_database_goes_on() {
+        let db = open(None).unwrap();
+        let cut = db.call(|db| db.write(|_| -> Result<(), DbError> { panic!("as asked") })).await;
+        assert!(matches!(cut, Err(DbError::Interrupted(_))), "{cut:?}");
+        db.write(|tx| tx.new_id("001")).unwrap();
     }
 
     #[test]

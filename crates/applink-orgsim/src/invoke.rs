@@ -31,6 +31,7 @@ pub(crate) use refusal::Refusal;
 use self::arguments::Outgoing;
 use self::store::NewInvocation;
 use crate::clock::MICROS_PER_SECOND;
+use crate::db::Tx;
 use crate::failure::Failure;
 use crate::metadata::component::ExternalServiceRegistration;
 use crate::metadata::components;
@@ -119,19 +120,24 @@ struct Prepared {
 /// # Errors
 /// A [`Refusal`] by the org, an unreachable app, or the org's own failure.
 pub(crate) async fn invoke(state: &OrgState, call: Call) -> Result<Answer, Refusal> {
-    let prepared = prepare(state, &call)?;
+    let started = state.call(move |state| {
+        let prepared = prepare(state, &call)?;
+        let opened = open(state, &call, &prepared)?;
+        Ok::<_, Refusal>((prepared, opened))
+    });
+    let (prepared, (invocation_id, session_id, session_token)) = started.await?;
     let expects_callbacks = !prepared.outgoing.callbacks.is_empty();
-    let (invocation_id, session_id, session_token) = open(state, &call, &prepared)?;
     let sent = send_as(state, &prepared, &session_token).await;
     let answer = match sent {
         Ok(answer) => answer,
         Err(refusal) => {
-            state.db().write(|tx| store::end(tx, &invocation_id))?;
+            state.db().call(move |db| db.write(|tx| store::end(tx, &invocation_id))).await?;
             return Err(refusal);
         }
     };
     let waits = expects_callbacks && answer.status < 400;
-    state.db().write(|tx| store::answered(tx, &invocation_id, answer.status, waits))?;
+    let (id, status) = (invocation_id.clone(), answer.status);
+    state.db().call(move |db| db.write(|tx| store::answered(tx, &id, status, waits))).await?;
     Ok(Answer {
         invocation_id,
         request_id: prepared.request_id,
@@ -145,7 +151,8 @@ pub(crate) async fn invoke(state: &OrgState, call: Call) -> Result<Answer, Refus
     })
 }
 
-/// Steps 1 to 3.
+/// Steps 1 to 3. The database is asked twice and briefly: reading a long schema and checking arguments against
+/// it keeps nobody else waiting.
 fn prepare(state: &OrgState, call: &Call) -> Result<Prepared, Refusal> {
     let minutes = call.callback_timeout_minutes.unwrap_or(DEFAULT_CALLBACK_MINUTES);
     if minutes == 0 || minutes > MAX_CALLBACK_MINUTES {
@@ -153,29 +160,34 @@ fn prepare(state: &OrgState, call: &Call) -> Result<Prepared, Refusal> {
             "callback_timeout_minutes: expected 1 to {MAX_CALLBACK_MINUTES}, found {minutes}"
         )));
     }
-    state.db().read(|tx| {
-        let user = users::by_username(tx, &call.username)?.filter(|user| user.is_active);
-        let user = user.ok_or_else(|| refusal::unknown("user", &call.username))?;
-        let (service_name, registration) = components::registration(tx, &call.service)?
-            .ok_or_else(|| refusal::unknown("service", &call.service))?;
-        let service = read_service(&service_name, &registration)?;
-        let operation = callable_operation(&registration, &service, &call.operation)?;
+    let (user, service_name, registration) = state.db().read(|tx| look_up(tx, call))?;
+    let service = read_service(&service_name, &registration)?;
+    let operation = callable_operation(&registration, &service, &call.operation)?;
+    let (endpoint, permission_set_id) = state.db().read(|tx| {
         let endpoint = rights_of::check(tx, &user, &service_name, &registration)?;
-        let permission_set_id = rights_of::elevation(tx, &user, &operation)?;
-        let outgoing = arguments::check(state, tx, call, &operation, &service.document)?;
-        let request_id = headers::request_id(state, &Uuid::from_bytes(tx.entropy().bytes()));
-        Ok(Prepared {
-            user,
-            service_name,
-            registration,
-            operation,
-            endpoint,
-            outgoing,
-            permission_set_id,
-            request_id,
-            callback_seconds: i64::from(minutes) * 60,
-        })
+        Ok::<_, Refusal>((endpoint, rights_of::elevation(tx, &user, &operation)?))
+    })?;
+    let outgoing = arguments::check(state, call, &operation, &service.document)?;
+    Ok(Prepared {
+        user,
+        service_name,
+        registration,
+        operation,
+        endpoint,
+        outgoing,
+        permission_set_id,
+        request_id: headers::request_id(state, &Uuid::from_bytes(state.entropy().bytes())),
+        callback_seconds: i64::from(minutes) * 60,
     })
+}
+
+/// The user, the service's name and what is registered under it.
+fn look_up(tx: &Tx<'_>, call: &Call) -> Result<(User, String, ExternalServiceRegistration), Refusal> {
+    let user = users::by_username(tx, &call.username)?.filter(|user| user.is_active);
+    let user = user.ok_or_else(|| refusal::unknown("user", &call.username))?;
+    let (name, registration) = components::registration(tx, &call.service)?
+        .ok_or_else(|| refusal::unknown("service", &call.service))?;
+    Ok((user, name, registration))
 }
 
 fn read_service(name: &str, registration: &ExternalServiceRegistration) -> Result<Service, Refusal> {

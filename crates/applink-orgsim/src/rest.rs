@@ -35,7 +35,7 @@ pub struct ApiVersion(u32);
 pub trait RestHost: Clone + Send + Sync + 'static {
     /// The org's data.
     fn database(&self) -> &Database;
-    /// Whose live session a bearer token is; `None` when it is none or has ended.
+    /// Whose live session a bearer token is; `None` when it is none or has ended. May block.
     fn authenticate(&self, bearer: &str) -> Option<Caller>;
     /// The identity URL of a user.
     fn identity_url(&self, user_id: &str) -> String;

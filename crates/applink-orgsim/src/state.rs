@@ -74,6 +74,19 @@ impl OrgState {
         &self.0.db
     }
 
+    /// Runs `work`, which may wait for the database or take long, where it keeps no other request waiting.
+    pub(crate) async fn call<R, E>(
+        &self,
+        work: impl FnOnce(&Self) -> Result<R, E> + Send + 'static,
+    ) -> Result<R, E>
+    where
+        R: Send + 'static,
+        E: From<DbError> + Send + 'static,
+    {
+        let state = self.clone();
+        self.db().call(move |_| work(&state)).await
+    }
+
     pub(crate) fn clock(&self) -> &Clock {
         &self.0.clock
     }
@@ -142,7 +155,8 @@ impl OrgState {
         minutes.map_or(self.0.limits.session_timeout_seconds, |minutes| i64::from(minutes) * 60)
     }
 
-    /// The live API session of an access token, its expiry pushed out by this use.
+    /// The live API session of an access token, its expiry pushed out by this use. Waits for the database; for
+    /// inside [`OrgState::call`].
     pub(crate) fn use_session(&self, token: &str) -> Result<Option<Session>, DbError> {
         let found = self.db().read(|tx| sessions::find(tx, token))?;
         let Some(session) = found.filter(|session| session.kind != Kind::Browser) else { return Ok(None) };

@@ -5,7 +5,6 @@ use serde_json::{Map, Value};
 
 use super::refusal::{self, Refusal};
 use super::{Call, Mode};
-use crate::db::Tx;
 use crate::secrets;
 use crate::services::callbacks::place_in_body;
 use crate::services::schema::{self, Unnamed};
@@ -39,7 +38,6 @@ pub(crate) struct OpenCallback {
 /// Checks and assembles. Callback URLs are placed first, since a schema may require them.
 pub(super) fn check(
     state: &OrgState,
-    tx: &Tx<'_>,
     call: &Call,
     operation: &Operation,
     document: &Value,
@@ -47,7 +45,7 @@ pub(super) fn check(
     let mut body = call.body.clone();
     let mut parameters = call.parameters.clone();
     let callbacks = match call.mode {
-        Mode::Apex => place_callbacks(state, tx, operation, document, &mut body, &mut parameters)?,
+        Mode::Apex => place_callbacks(state, operation, document, &mut body, &mut parameters)?,
         Mode::Flow => Vec::new(),
     };
     let body = check_body(operation, document, body)?;
@@ -59,7 +57,6 @@ pub(super) fn check(
 
 fn place_callbacks(
     state: &OrgState,
-    tx: &Tx<'_>,
     operation: &Operation,
     document: &Value,
     body: &mut Value,
@@ -67,7 +64,7 @@ fn place_callbacks(
 ) -> Result<Vec<OpenCallback>, Refusal> {
     let mut open = Vec::new();
     for callback in &operation.callbacks {
-        let handle = secrets::handle(tx.entropy());
+        let handle = secrets::handle(state.entropy());
         let url = format!(
             "{}/services/data/v{}/externalServices/callbacks/{handle}",
             state.base(),

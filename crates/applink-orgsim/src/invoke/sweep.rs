@@ -22,7 +22,7 @@ pub(crate) async fn work(state: OrgState, stop: CancellationToken) {
             _ = ticks.tick() => {}
             () = stop.cancelled() => return,
         }
-        if let Err(error) = sweep(state.db(), false) {
+        if let Err(error) = state.db().call(|db| sweep(db, false)).await {
             tracing::error!(error = &error as &dyn std::error::Error, "sweeping failed");
         }
     }

@@ -75,16 +75,21 @@ pub(super) async fn deploy(
     headers: HeaderMap,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, DeployError> {
-    let session = deployer(&state, &headers)?;
+    let session = deployer(&state, &headers).await?;
     let multipart = multipart
         .map_err(|rejection| invalid_input(format!("The request is not multipart/form-data: {rejection}")))?;
     let (package, request) = read_parts(multipart).await?;
-    let id =
-        state.db().write(|tx| deployment::insert(tx, &package, &request.deploy_options, &session.user_id))?;
+    let deployment = state
+        .call(move |state| {
+            let id = state
+                .db()
+                .write(|tx| deployment::insert(tx, &package, &request.deploy_options, &session.user_id))?;
+            load(state, &id)
+        })
+        .await?;
     if state.limits().deploy_mode == DeployMode::Automatic {
         state.deploy_nudge().notify_one();
     }
-    let deployment = load(&state, &id)?;
     Ok((StatusCode::CREATED, Json(deployment::answer(&deployment, false, true))).into_response())
 }
 
@@ -95,8 +100,8 @@ pub(super) async fn status(
     Query(query): Query<StatusQuery>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, DeployError> {
-    deployer(&state, &headers)?;
-    let deployment = load(&state, &id)?;
+    deployer(&state, &headers).await?;
+    let deployment = state.call(move |state| load(state, &id)).await?;
     Ok(Json(deployment::answer(&deployment, query.include_details, false)))
 }
 
@@ -107,20 +112,21 @@ pub(super) async fn cancel(
     headers: HeaderMap,
     Json(body): Json<Value>,
 ) -> Result<Response, DeployError> {
-    deployer(&state, &headers)?;
+    deployer(&state, &headers).await?;
     if body.pointer("/deployResult/status").and_then(Value::as_str) != Some("Canceling") {
         return Err(invalid_input("deployResult.status: expected \"Canceling\""));
     }
-    let deployment = load(&state, &id)?;
-    if !state.db().write(|tx| deployment::cancel(tx, &deployment.id))? {
-        return Err(refused(
-            StatusCode::BAD_REQUEST,
-            "INVALID_ID_FIELD",
-            "Deployment already completed or in progress",
-        ));
-    }
-    let deployment = load(&state, &id)?;
+    let deployment = state.call(move |state| cancelled(state, &id)).await?;
     Ok((StatusCode::ACCEPTED, Json(deployment::answer(&deployment, false, true))).into_response())
+}
+
+fn cancelled(state: &OrgState, id: &str) -> Result<Deployment, DeployError> {
+    let deployment = load(state, id)?;
+    if !state.db().write(|tx| deployment::cancel(tx, &deployment.id))? {
+        let message = "Deployment already completed or in progress";
+        return Err(refused(StatusCode::BAD_REQUEST, "INVALID_ID_FIELD", message));
+    }
+    load(state, id)
 }
 
 fn load(state: &OrgState, id: &str) -> Result<Deployment, DeployError> {
@@ -129,7 +135,12 @@ fn load(state: &OrgState, id: &str) -> Result<Deployment, DeployError> {
 }
 
 /// The session of a user who may deploy. Packages and their failures are nobody else's to see.
-fn deployer(state: &OrgState, headers: &HeaderMap) -> Result<Session, DeployError> {
+async fn deployer(state: &OrgState, headers: &HeaderMap) -> Result<Session, DeployError> {
+    let headers = headers.clone();
+    state.call(move |state| check_deployer(state, &headers)).await
+}
+
+fn check_deployer(state: &OrgState, headers: &HeaderMap) -> Result<Session, DeployError> {
     let expired = || refused(StatusCode::UNAUTHORIZED, "INVALID_SESSION_ID", "Session expired or invalid");
     let session = state.use_session(bearer(headers).ok_or_else(expired)?)?.ok_or_else(expired)?;
     if !(session.has_scope("api") || session.has_scope("full")) {

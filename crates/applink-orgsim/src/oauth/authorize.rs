@@ -38,7 +38,7 @@ pub(super) async fn get(
     headers: HeaderMap,
     Query(query): Query<AuthorizeQuery>,
 ) -> Result<Response, Failure> {
-    authorize(&state, &headers, query)
+    state.call(move |state| authorize(state, &headers, query)).await
 }
 
 pub(super) async fn post(
@@ -47,7 +47,7 @@ pub(super) async fn post(
     body: Bytes,
 ) -> Result<Response, Failure> {
     match serde_urlencoded::from_bytes(&body) {
-        Ok(query) => authorize(&state, &headers, query),
+        Ok(query) => state.call(move |state| authorize(state, &headers, query)).await,
         Err(_) => error_page(&state, "invalid_request", "the body is not a form"),
     }
 }

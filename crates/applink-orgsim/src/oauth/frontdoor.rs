@@ -26,7 +26,11 @@ pub(super) async fn single_access(
     State(state): State<OrgState>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let session = bearer(&headers).map(|token| state.use_session(token)).transpose()?.flatten();
+    state.call(move |state| new_link(state, &headers)).await
+}
+
+fn new_link(state: &OrgState, headers: &HeaderMap) -> Result<Response, Failure> {
+    let session = bearer(headers).map(|token| state.use_session(token)).transpose()?.flatten();
     let Some(session) = session.filter(|session| session.has_scope("web") || session.has_scope("full"))
     else {
         return Ok((StatusCode::FORBIDDEN, "Bad_OAuth_Token").into_response());

@@ -23,7 +23,8 @@ pub(crate) struct IdentityQuery {
 
 /// `GET /services/oauth2/userinfo`. A bad token is answered 403, in plain text.
 pub(super) async fn userinfo(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    let Some((session, user)) = caller(&state, bearer(&headers))? else { return Ok(bad_token()) };
+    let caller = state.call(move |state| caller(state, bearer(&headers))).await?;
+    let Some((session, user)) = caller else { return Ok(bad_token()) };
     if !["id", "openid", "profile", "full", "api"].iter().any(|scope| session.has_scope(scope)) {
         return Ok(bad_token());
     }
@@ -37,11 +38,12 @@ pub(super) async fn identity(
     Query(query): Query<IdentityQuery>,
     headers: HeaderMap,
 ) -> Result<Response, Failure> {
-    let token = bearer(&headers).or_else(|| query.oauth_token.as_ref().map(ExposeSecret::expose_secret));
+    let token = bearer(&headers).map(SecretString::from).or(query.oauth_token);
     let Some(token) = token else {
         return Ok((StatusCode::FORBIDDEN, "Missing_OAuth_Token").into_response());
     };
-    let Some((_, user)) = caller(&state, Some(token))? else { return Ok(bad_token()) };
+    let caller = state.call(move |state| caller(state, Some(token.expose_secret()))).await?;
+    let Some((_, user)) = caller else { return Ok(bad_token()) };
     if ids::normalize(&org_id).as_deref() != Some(state.org_id()) {
         return Ok((StatusCode::FORBIDDEN, "Wrong_Org").into_response());
     }

@@ -58,17 +58,21 @@ pub(super) async fn post(
         token_error::invalid_request("the body is not a form (application/x-www-form-urlencoded)")
     })?;
     take_basic_credentials(&headers, &mut form);
-    let answer = match form.grant_type.as_deref() {
-        None => return Err(token_error::missing("grant_type")),
-        Some("authorization_code") => authorization_code(&state, &form)?,
-        Some("refresh_token") => refresh(&state, &form)?,
-        Some("client_credentials") => client_credentials(&state, &form)?,
-        Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => jwt_bearer::grant(&state, &form)?,
-        Some(_) => return Err(token_error::unsupported_grant()),
-    };
+    let answer = state.call(move |state| answer(state, &form)).await?;
     let mut response = Json(answer).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
     Ok(response)
+}
+
+fn answer(state: &OrgState, form: &TokenForm) -> Result<Value, TokenError> {
+    match form.grant_type.as_deref() {
+        None => Err(token_error::missing("grant_type")),
+        Some("authorization_code") => authorization_code(state, form),
+        Some("refresh_token") => refresh(state, form),
+        Some("client_credentials") => client_credentials(state, form),
+        Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => jwt_bearer::grant(state, form),
+        Some(_) => Err(token_error::unsupported_grant()),
+    }
 }
 
 /// Client id and secret may come as HTTP Basic; what the form says wins.

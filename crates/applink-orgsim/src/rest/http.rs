@@ -76,7 +76,10 @@ async fn answer<H: RestHost>(
 ) -> Result<Reply, RestError> {
     let version = served_version(&host, version)?;
     let (parts, body) = request.into_parts();
-    let caller = authenticate(&host, &parts.headers)?;
+    let caller = {
+        let (asked, headers) = (host.clone(), parts.headers.clone());
+        host.database().call(move |_| authenticate(&asked, &headers)).await?
+    };
     let body = to_bytes(body, LARGEST_BODY)
         .await
         .map_err(|_| RestError::new(413, "REQUEST_TOO_LARGE", "The request body is too large"))?;

@@ -1,10 +1,15 @@
 //! Checks a JSON value against the schema subset of OpenAPI 3.0: types, `required`, `enum`, ranges and
 //! lengths, arrays, nested objects, `$ref`, `allOf`/`oneOf`/`anyOf`, `nullable`. A fault names the path.
 
+use std::cell::Cell;
+
 use serde_json::Value;
 
 /// Schemas that refer to each other in circles stop here.
 const MAX_DEPTH: usize = 64;
+/// A check that compares more schemas with values than this is given up: alternatives inside alternatives would
+/// make it endless.
+const MAX_STEPS: u32 = 100_000;
 
 /// What is wrong with a value, and where: `body.opportunityIds[1]`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -64,12 +69,23 @@ pub(crate) fn check(
     path: &str,
     unnamed: Unnamed,
 ) -> Result<(), Fault> {
-    Checker { document, unnamed }.check(schema, value, path, 0)
+    let steps_left = Cell::new(MAX_STEPS);
+    let checked = Checker { document, unnamed, steps_left: &steps_left }.check(schema, value, path, 0);
+    if steps_left.get() == 0 {
+        // Whatever was found by then may come from alternatives that were not looked at.
+        return Err(fault(
+            path,
+            "checking it takes too long; pass less, or simplify the schema's alternatives",
+        ));
+    }
+    checked
 }
 
 struct Checker<'a> {
     document: &'a Value,
     unnamed: Unnamed,
+    /// Shared by all parts of one check; at zero nothing more is looked at.
+    steps_left: &'a Cell<u32>,
 }
 
 fn fault(path: &str, problem: impl Into<String>) -> Fault {
@@ -80,6 +96,10 @@ impl Checker<'_> {
     fn check(&self, schema: &Value, value: &Value, path: &str, depth: usize) -> Result<(), Fault> {
         if depth > MAX_DEPTH {
             return Err(fault(path, "the value or its schema is nested too deeply"));
+        }
+        self.steps_left.set(self.steps_left.get().saturating_sub(1));
+        if self.steps_left.get() == 0 {
+            return Err(fault(path, "too many steps"));
         }
         let schema = resolve(self.document, schema).map_err(|problem| fault(path, problem))?;
         if value.is_null() && allows_null(schema) {
@@ -143,7 +163,7 @@ impl Checker<'_> {
         depth: usize,
     ) -> Result<(), Fault> {
         // The parts of a combination each know only some of the properties.
-        let parts = Checker { document: self.document, unnamed: Unnamed::Taken };
+        let parts = Checker { unnamed: Unnamed::Taken, ..*self };
         for part in schema.get("allOf").and_then(Value::as_array).into_iter().flatten() {
             parts.check(part, value, path, depth + 1)?;
         }
@@ -322,6 +342,20 @@ mod tests {
         let check = |value: Value| check(&json!({}), &schema, &value, "body", Unnamed::Refused).is_ok();
         assert!(check(json!({"a": "x", "b": 1})));
         assert!(!check(json!({"b": 1})) && !check(json!({"a": "x", "b": "y"})));
+    }
+
+    #[test]
+    fn alternatives_inside_alternatives_end() {
+        let node = json!({"$ref": "#/components/schemas/Node"});
+        for keyword in ["anyOf", "oneOf"] {
+            let document = json!({"components": {"schemas": {"Node": {
+                "type": "object", "properties": {"n": {keyword: [&node, &node]}}}}}});
+            let nested = |depth: usize| (0..depth).fold(json!({}), |inner, _| json!({"n": inner}));
+            let check = |depth| check(&document, &node, &nested(depth), "body", Unnamed::Refused);
+            let fault = check(30).unwrap_err();
+            assert!(fault.to_string().starts_with("body: checking it takes too long"), "{fault}");
+            assert_eq!(check(5).is_ok(), keyword == "anyOf");
+        }
     }
 
     proptest! {
