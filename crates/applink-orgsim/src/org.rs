@@ -258,6 +258,11 @@ impl RunningOrg {
         vouch::headers(&self.state, username, app_uuid)
     }
 
+    #[cfg(test)]
+    pub(crate) fn state(&self) -> &OrgState {
+        &self.state
+    }
+
     /// Stops listening, lets requests that are being answered finish for a few seconds, and closes the database.
     pub async fn stop(self) {
         self.stop.cancel();

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::apply::{Applied, Applier};
 use super::archive;
 use super::component::{self, ComponentType};
-use super::deployment::Options;
+use super::deployment::{self, Deployment, Status};
 use super::message::Message;
 use super::package::{ComponentFile, Deletion, Package};
 use super::shapes::Problem;
@@ -22,6 +22,15 @@ pub(crate) struct Outcome {
     pub(crate) error: Option<String>,
     pub(crate) files: usize,
     pub(crate) zip_bytes: usize,
+}
+
+/// What a run left behind.
+#[derive(Debug)]
+pub(crate) enum Run {
+    /// Components, and the end of the deployment with them.
+    Committed(Status),
+    /// Nothing; the end has still to be written down.
+    Undone(Outcome),
 }
 
 /// Ends the transaction: either a failure of the org itself, or a deliberate roll-back with its outcome.
@@ -52,31 +61,36 @@ impl Outcome {
     }
 }
 
-/// Runs a package with the rights of the user who deployed it.
-pub(crate) fn run(
-    state: &OrgState,
-    zip: &[u8],
-    options: &Options,
-    caller: &Caller,
-) -> Result<Outcome, Failure> {
+/// Runs a package with the rights of the user who deployed it. What it applies and the deployment's end are one
+/// transaction, so that no package is applied and then run again.
+pub(crate) fn run(state: &OrgState, due: &Deployment, zip: &[u8]) -> Result<Run, Failure> {
+    let options = &due.options;
     let files = match archive::unpack(zip) {
         Ok(files) => files,
         Err(error) => {
             let messages = Vec::new();
-            return Ok(Outcome { messages, error: Some(error.to_string()), files: 0, zip_bytes: zip.len() });
+            let error = Some(error.to_string());
+            return Ok(Run::Undone(Outcome { messages, error, files: 0, zip_bytes: zip.len() }));
         }
     };
     let file_count = files.len();
     let package = Package::read(files, options.single_package);
+    let caller = Caller::user(due.created_by.clone(), String::new());
     let result = state.db().write(|tx| {
-        let messages = Deploy { tx, applier: Applier::new(state, tx, rights::user_permissions(tx, caller)?) }
-            .package(package)?;
+        let permissions = rights::user_permissions(tx, &caller)?;
+        let messages = Deploy { tx, applier: Applier::new(state, tx, permissions) }.package(package)?;
         let outcome = Outcome { messages, error: None, files: file_count, zip_bytes: zip.len() };
         let undo = options.check_only || (options.rollback_on_error && outcome.has_failed());
-        if undo { Err(Stop::RolledBack(outcome)) } else { Ok(outcome) }
+        if undo {
+            return Err(Stop::RolledBack(outcome));
+        }
+        let status = Status::of(&outcome, options);
+        deployment::finish(tx, &due.id, status, &outcome)?;
+        Ok(status)
     });
     match result {
-        Ok(outcome) | Err(Stop::RolledBack(outcome)) => Ok(outcome),
+        Ok(status) => Ok(Run::Committed(status)),
+        Err(Stop::RolledBack(outcome)) => Ok(Run::Undone(outcome)),
         Err(Stop::Failed(failure)) => Err(failure),
     }
 }

@@ -93,14 +93,30 @@ pub(super) fn basic_credentials(headers: &HeaderMap) -> Option<(String, SecretSt
     Some((plain(id), plain(secret).into()))
 }
 
-/// Step 5. The code is used up even when the verifier turns out wrong: an attacker gets one guess.
+/// Step 5, in one transaction: whoever replays the code finds the grant to be revoked, however soon they come.
 fn authorization_code(state: &OrgState, form: &TokenForm) -> Result<Value, TokenError> {
     let code = form.code.as_ref().ok_or_else(|| token_error::missing("code"))?;
     let redirect_uri = form.redirect_uri.as_deref().ok_or_else(|| token_error::missing("redirect_uri"))?;
     let client = authenticated_client(state, form, |client| client.secret_required)?;
-    let grant_id = secrets::handle(state.entropy());
-    let redeemed = state.db().write(|tx| grants::redeem_code(tx, code.expose_secret(), &grant_id))?;
-    let (request, user_id) = match redeemed {
+    state.db().write(|tx| match redeem(state, tx, form, &client, code, redirect_uri) {
+        // A refusal is kept as well: the code stays used, a replayed code's grant stays revoked.
+        Err(refusal @ TokenError::Refused { .. }) => Ok(Err(refusal)),
+        Err(failed) => Err(failed),
+        Ok(answer) => Ok(Ok(answer)),
+    })?
+}
+
+/// The code is used up even when the verifier turns out wrong: an attacker gets one guess.
+fn redeem(
+    state: &OrgState,
+    tx: &Tx<'_>,
+    form: &TokenForm,
+    client: &Client,
+    code: &SecretString,
+    redirect_uri: &str,
+) -> Result<Value, TokenError> {
+    let grant_id = secrets::handle(tx.entropy());
+    let (request, user_id) = match grants::redeem_code(tx, code.expose_secret(), &grant_id)? {
         Redeemed::Fresh { request, user_id } if request.consumer_key == client.consumer_key => {
             (request, user_id)
         }
@@ -115,24 +131,22 @@ fn authorization_code(state: &OrgState, form: &TokenForm) -> Result<Value, Token
         return Err(token_error::redirect_mismatch());
     }
     check_verifier(request.code_challenge.as_deref(), form.code_verifier.as_ref())?;
-    state.db().write(|tx| {
-        let user = active_user(tx, &user_id)?;
-        let grant = new_grant(tx, &grant_id, &client, &user, &request.scopes);
-        let refresh_token = grants::create(tx, &grant, scopes::is_lasting(&request.scopes))?;
-        issue(
-            state,
-            tx,
-            Issue {
-                client: &client,
-                user: &user,
-                scopes: &request.scopes,
-                grant_id: &grant_id,
-                refresh_token,
-                secret: form.client_secret.as_ref(),
-                nonce: request.nonce.as_deref(),
-            },
-        )
-    })
+    let user = active_user(tx, &user_id)?;
+    let grant = new_grant(tx, &grant_id, client, &user, &request.scopes);
+    let refresh_token = grants::create(tx, &grant, scopes::is_lasting(&request.scopes))?;
+    issue(
+        state,
+        tx,
+        Issue {
+            client,
+            user: &user,
+            scopes: &request.scopes,
+            grant_id: &grant_id,
+            refresh_token,
+            secret: form.client_secret.as_ref(),
+            nonce: request.nonce.as_deref(),
+        },
+    )
 }
 
 /// A challenge without a verifier is `invalid_grant`, a wrong verifier `invalid_request`.

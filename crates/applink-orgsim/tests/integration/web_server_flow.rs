@@ -373,3 +373,18 @@ async fn client_credentials_need_a_user_to_run_as() {
     let me = org.get("/services/oauth2/userinfo", answer["access_token"].as_str().unwrap()).await;
     assert_eq!(me.json::<Value>().await.unwrap()["preferred_username"], org.username("integration"));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_code_replayed_while_it_is_redeemed_leaves_no_live_token() {
+    let org = TestOrg::start().await;
+    let mut browser = Browser::new(&org);
+    for _ in 0..8 {
+        let code = browser.authorize_and_allow(&org.authorize_url(&[]), "sales").await;
+        let (first, second) = tokio::join!(org.exchange(&code, VERIFIER), org.exchange(&code, VERIFIER));
+        let given: Vec<_> = [first, second].into_iter().filter(|(status, _)| status.is_success()).collect();
+        assert_eq!(given.len(), 1);
+        let token = given[0].1["access_token"].as_str().unwrap();
+        let used = org.get("/services/data/v66.0/limits", token).await;
+        assert_eq!(used.status(), StatusCode::UNAUTHORIZED);
+    }
+}
