@@ -65,6 +65,8 @@ pub(crate) struct StatusPage {
     pub(crate) base: String,
     pub(crate) api_version: String,
     pub(crate) signed_in: Option<String>,
+    /// Whether users, services and deployments are shown.
+    pub(crate) sees_setup: bool,
     pub(crate) users: Vec<UserLine>,
     pub(crate) services: Vec<ServiceLine>,
     pub(crate) deployments: Vec<(String, String)>,

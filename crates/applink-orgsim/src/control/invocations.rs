@@ -43,7 +43,7 @@ pub(super) async fn invoke(
 }
 
 pub(super) async fn list(State(state): State<OrgState>) -> Result<Json<Value>, Problem> {
-    let all = state.db().read(store::all)?;
+    let all = state.db().read(|tx| store::newest(tx, None))?;
     Ok(Json(all.iter().map(store::Invocation::to_json).collect()))
 }
 

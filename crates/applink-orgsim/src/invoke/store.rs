@@ -168,11 +168,12 @@ pub(crate) fn find(tx: &Tx<'_>, id: &str) -> Result<Option<Invocation>, DbError>
     Ok(tx.query_row(&format!("{SELECT} WHERE i.id = ?1"), [id], from_row).optional()?)
 }
 
-/// The newest 200 invocations, newest first.
-pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<Invocation>, DbError> {
-    let mut statement =
-        tx.prepare_cached(&format!("{SELECT} ORDER BY i.created_micros DESC, i.rowid DESC LIMIT 200"))?;
-    let rows = statement.query_map([], from_row)?;
+/// The newest 200 invocations, newest first: a user's, or all.
+pub(crate) fn newest(tx: &Tx<'_>, user_id: Option<&str>) -> Result<Vec<Invocation>, DbError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "{SELECT} WHERE ?1 IS NULL OR i.user_id = ?1 ORDER BY i.created_micros DESC, i.rowid DESC LIMIT 200"
+    ))?;
+    let rows = statement.query_map([user_id], from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 

@@ -12,31 +12,46 @@ use crate::invoke::store;
 use crate::metadata::component::{ComponentType, Definition, ExternalServiceRegistration};
 use crate::metadata::{components, deployment};
 use crate::pages::{self, InvocationLine, ServiceLine, StatusPage, UserLine};
+use crate::rights::{self, Caller};
 use crate::services::Service;
 use crate::state::OrgState;
 use crate::users;
 
 pub(super) async fn show(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    let signed_in = browser::current(&state, &headers)?.map(|(_, user)| user.username);
+    state.call(move |state| page(state, &headers)).await
+}
+
+fn page(state: &OrgState, headers: &HeaderMap) -> Result<Response, Failure> {
+    let signed_in = browser::current(state, headers)?;
     let mut page = StatusPage {
         org: state.identity().name.clone(),
         kind: state.identity().kind.label(),
         org_id: state.org_id().to_owned(),
         base: state.base().to_owned(),
         api_version: state.api_version(),
-        signed_in,
+        signed_in: signed_in.as_ref().map(|(_, user)| user.username.clone()),
+        sees_setup: false,
         users: Vec::new(),
         services: Vec::new(),
         deployments: Vec::new(),
         invocations: Vec::new(),
     };
-    if page.signed_in.is_some() {
-        state.db().read(|tx| fill(tx, &mut page))?;
+    if let Some((session, user)) = &signed_in {
+        let caller = Caller::user(&user.id, &session.id);
+        state.db().read(|tx| fill(tx, &caller, &mut page))?;
     }
     pages::respond(StatusCode::OK, &page, None)
 }
 
-fn fill(tx: &Tx<'_>, page: &mut StatusPage) -> Result<(), Failure> {
+/// Everyone sees the invocations made in their own name; the rest needs the permission that set-up data needs.
+fn fill(tx: &Tx<'_>, caller: &Caller, page: &mut StatusPage) -> Result<(), Failure> {
+    page.sees_setup = rights::user_permissions(tx, caller)?.has("ViewSetup");
+    let whose = if page.sees_setup { None } else { caller.user_id() };
+    page.invocations = store::newest(tx, whose)?.into_iter().map(invocation_line).collect();
+    if page.sees_setup { fill_setup(tx, page) } else { Ok(()) }
+}
+
+fn fill_setup(tx: &Tx<'_>, page: &mut StatusPage) -> Result<(), Failure> {
     for user in users::all(tx)? {
         let permission_sets = permission_sets::held_by(tx, &user.id)?.join(", ");
         page.users.push(UserLine {
@@ -56,7 +71,6 @@ fn fill(tx: &Tx<'_>, page: &mut StatusPage) -> Result<(), Failure> {
         .iter()
         .map(|each| (each.id.clone(), format!("{} · {}", each.created(), each.summary())))
         .collect();
-    page.invocations = store::all(tx)?.into_iter().map(invocation_line).collect();
     Ok(())
 }
 

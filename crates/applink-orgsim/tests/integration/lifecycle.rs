@@ -121,8 +121,18 @@ async fn the_state_is_private_whole_and_holds_no_token_in_the_clear() {
 }
 
 #[tokio::test]
-async fn the_front_page_shows_doors_to_everyone_and_contents_to_users() {
-    let org = TestOrg::start().await;
+async fn the_front_page_shows_doors_to_everyone_and_set_up_to_who_may_see_it() {
+    let (org, app) = (TestOrg::start().await, App::start().await);
+    org.deploy("admin", &Package::service(&app.url)).await;
+    org.assign("Provisioning", "sales").await;
+    org.assign("Provisioning", "intern").await;
+    let mut ids = Vec::new();
+    for role in ["sales", "intern"] {
+        let call = json!({"service": "Provisioning", "operation": "status", "as": org.username(role), "parameters": {"job": "j"}});
+        let (_, answer) = org.sim_post("/_sim/invoke", &call).await;
+        ids.push(answer["invocation_id"].as_str().unwrap().to_owned());
+    }
+    let set_up = ["intern@acme.example", "Deployments", app.url.as_str(), ids[1].as_str()];
     let mut browser = Browser::new(&org);
     let page = browser.get(&org.url("/")).await.text().await.unwrap();
     assert!(
@@ -130,10 +140,15 @@ async fn the_front_page_shows_doors_to_everyone_and_contents_to_users() {
     );
     browser.log_in("", "sales").await;
     let page = browser.get(&org.url("/")).await.text().await.unwrap();
-    assert!(page.contains("intern@acme.example") && page.contains("Log out"));
+    assert!(page.contains("Log out") && page.contains(&ids[0]), "one's own invocation: {page}");
+    assert!(set_up.iter().all(|other| !page.contains(other)), "{page}");
+    let mut admin = Browser::new(&org);
+    admin.log_in("", "admin").await;
+    let page = admin.get(&org.url("/")).await.text().await.unwrap();
+    assert!(page.contains(&ids[0]) && set_up.iter().all(|text| page.contains(text)), "{page}");
     browser.post("/logout", &[]).await;
     let page = browser.get(&org.url("/")).await.text().await.unwrap();
-    assert!(!page.contains("intern@acme.example"));
+    assert!(!page.contains(&ids[0]));
 }
 
 #[tokio::test]
