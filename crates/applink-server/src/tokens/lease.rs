@@ -177,8 +177,11 @@ pub fn step(state: &LeaseState, event: Event) -> (LeaseState, Effect) {
             (state.clone(), Effect::Discard)
         }
         Event::Renewed { now, lifetime, rotated, .. } => renewed(state, now, lifetime, rotated),
-        Event::NotSent { now, .. } => (state.released().paused(now), Effect::Release),
-        Event::Refused { now, ends_grant: false, .. } => (state.released().paused(now), Effect::Release),
+        // Nothing was used up: a last chance that was not taken is still there.
+        Event::NotSent { now, .. } | Event::Refused { now, ends_grant: false, .. } => {
+            let unspent = LeaseState { last_chance_spent: false, ..state.released() };
+            (unspent.paused(now), Effect::Release)
+        }
         Event::Refused { ends_grant: true, .. } => {
             (LeaseState { dead: true, ..state.released() }, Effect::Reauth)
         }
@@ -279,18 +282,20 @@ impl LeaseState {
     }
 
     fn may_send(&self, now: Timestamp, usable: bool) -> MaySend {
+        let paused_until = self.not_before.filter(|not_before| now < *not_before);
         if let Some(since) = self.doubt() {
             let surely_over = since.plus(LEASE).plus(DEADLINE).plus(DEADLINE);
-            return match () {
-                () if self.last_chance_spent => MaySend::Never,
-                () if usable => MaySend::After(self.expires_at.since(now)),
-                () if now < surely_over => MaySend::After(surely_over.since(now)),
-                () => MaySend::Now { last_chance: true },
+            return match paused_until {
+                _ if self.last_chance_spent => MaySend::Never,
+                _ if usable => MaySend::After(self.expires_at.since(now)),
+                _ if now < surely_over => MaySend::After(surely_over.since(now)),
+                Some(not_before) => MaySend::After(not_before.since(now)),
+                None => MaySend::Now { last_chance: true },
             };
         }
-        match self.not_before {
-            Some(not_before) if now < not_before => MaySend::After(not_before.since(now)),
-            _ => MaySend::Now { last_chance: false },
+        match paused_until {
+            Some(not_before) => MaySend::After(not_before.since(now)),
+            None => MaySend::Now { last_chance: false },
         }
     }
 
@@ -423,6 +428,23 @@ mod tests {
         let doubtful = LeaseState { uncertain: Some(at(990)), ..grant() };
         assert_eq!(want(&doubtful, 1010), Effect::RetryAfter(Duration::from_secs(45)));
         assert_eq!(want(&doubtful, 1055), Effect::Renew);
+    }
+
+    #[test]
+    fn a_last_chance_that_used_nothing_up_is_still_there_after_a_pause() {
+        let doubtful = LeaseState { uncertain: Some(at(800)), ..grant() };
+        let (sent, effect) = claim(&doubtful, 1000);
+        assert_eq!(effect, Effect::Send { last_chance: true });
+        for unused in [
+            Event::NotSent { fence: 3, now: at(1001) },
+            Event::Refused { fence: 3, now: at(1001), ends_grant: false },
+        ] {
+            let (state, effect) = step(&sent, unused);
+            assert_eq!(effect, Effect::Release);
+            assert_eq!(state.uncertain, Some(at(800)), "the first send is as doubtful as before");
+            assert_eq!(want(&state, 1001), Effect::RetryAfter(FIRST_PAUSE));
+            assert_eq!(claim(&state, 1003).1, Effect::Send { last_chance: true }, "{unused:?}");
+        }
     }
 
     #[test]
