@@ -8,7 +8,7 @@
 //! 5. Send, unless too little of the lease is left.
 //! 6. Commit the new tokens, conditional on fence and version, *before* anybody gets them; then go to 1.
 //! 7. The org ended the grant: the credential is dead, its ciphertext erased, and the next hand-out says which
-//!    command helps.
+//!    command helps. What an org refuses for a reason somebody can mend is only paused, and hand-outs say that reason.
 //!
 //! Grants whose credential was disconnected or replaced are revoked at the org and erased ([`reconcile`]).
 
@@ -69,6 +69,14 @@ pub enum TokenError {
     /// The org can't be asked now.
     #[error("the org gives no new token at the moment")]
     RetryAfter(Duration),
+    /// The org refuses for a reason that somebody can mend.
+    #[error("{sentence}")]
+    Refused {
+        /// What the org said, and what mends it.
+        sentence: String,
+        /// When it is tried again.
+        wait: Duration,
+    },
     /// The stored instance URL is not one we may call any more.
     #[error("the org's URL may not be called")]
     Host(#[source] HostRefused),
@@ -103,6 +111,7 @@ impl From<TokenError> for ApiError {
             }
             TokenError::ReauthRequired(error) => reauth(error.message),
             TokenError::RetryAfter(wait) => retry_after(wait),
+            TokenError::Refused { sentence, wait } => Self::unavailable(sentence, wait),
             TokenError::Store(error) => error.into(),
             TokenError::Vault(error) => error.into(),
             TokenError::Renewal(error) => of_renewal(&error),
@@ -132,6 +141,7 @@ fn of_renewal(error: &Arc<TokenError>) -> ApiError {
     match error.as_ref() {
         TokenError::ReauthRequired(error) => reauth(error.message.clone()),
         TokenError::RetryAfter(wait) => retry_after(*wait),
+        TokenError::Refused { sentence, wait } => ApiError::unavailable(sentence.clone(), *wait),
         TokenError::Store(error) if error.is_unavailable() => ApiError::unavailable(
             "The database can't be reached; try again in a moment.",
             Duration::from_secs(5),
@@ -201,12 +211,20 @@ async fn hand_out(
                 return open(app, &grant).await;
             }
             Effect::Renew => app.flights.start(app, &grant, rejected).wait().await?,
-            Effect::RetryAfter(wait) => return Err(TokenError::RetryAfter(wait)),
+            Effect::RetryAfter(wait) => return Err(paused(grant.refusal, wait)),
             _ => tokio::time::sleep(LOOK_AGAIN).await,
         }
         if Instant::now() >= patience {
             return Err(TokenError::RetryAfter(Duration::from_secs(5)));
         }
+    }
+}
+
+/// Nothing is sent before `wait` is over.
+fn paused(refusal: Option<String>, wait: Duration) -> TokenError {
+    match refusal {
+        Some(sentence) => TokenError::Refused { sentence, wait },
+        None => TokenError::RetryAfter(wait),
     }
 }
 

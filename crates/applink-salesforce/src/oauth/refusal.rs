@@ -195,11 +195,15 @@ impl Refusal {
         Self::new(StatusCode::FOUND, error, description.unwrap_or_default())
     }
 
-    /// Whether the refresh token that was sent is of no use any more. Any `invalid_grant` that is not a passing
-    /// one means that; errors about the app itself (its key, its secret) do not.
+    /// Whether the refresh token that was sent is of no use any more: the org said so, or it said `invalid_grant`
+    /// for no reason we know. What somebody can mend (the address that is refused, an approval, an inactive user or
+    /// org, the app's key or secret) leaves the grant as it is, and so does what passes.
     pub fn ends_grant(&self) -> bool {
-        let by_class = matches!(self.class, RefusalClass::DeadGrant | RefusalClass::NotApproved);
-        by_class || (self.error == "invalid_grant" && !self.class.is_transient())
+        match self.class {
+            RefusalClass::DeadGrant => true,
+            RefusalClass::Other => self.error == "invalid_grant",
+            _ => false,
+        }
     }
 
     /// See [`RefusalClass::hint`].
@@ -331,9 +335,20 @@ mod tests {
         };
         assert!(ends("invalid_grant", "expired access/refresh token"));
         assert!(ends("invalid_grant", "something new"));
-        assert!(!ends("invalid_grant", "token request is already being processed"));
-        assert!(!ends("invalid_client_id", "client identifier invalid"));
-        assert!(!ends("rate_limit_exceeded", ""));
+        for (error, description) in [
+            ("invalid_grant", "token request is already being processed"),
+            ("invalid_grant", "ip restricted"),
+            ("invalid_grant", "invalid assertion"),
+            ("invalid_grant", "audience is invalid"),
+            ("invalid_grant", "user hasn't approved this consumer"),
+            ("invalid_grant", "user is inactive"),
+            ("inactive_org", "org is inactive"),
+            ("invalid_client_id", "client identifier invalid"),
+            ("invalid_client", "invalid client credentials"),
+            ("rate_limit_exceeded", ""),
+        ] {
+            assert!(!ends(error, description), "{error}: {description}");
+        }
     }
 
     #[test]

@@ -6,9 +6,9 @@ use applink_api::connection::ConnectionMethod;
 use applink_salesforce::oauth::{OAuthClient, Outcome, Refusal, TokenFailure, Tokens};
 use tokio::time::Instant;
 
-use super::TokenError;
 use super::lease::{DEADLINE, Effect, Event, LEASE, LEAST_LEFT, LeaseState, step};
 use super::store::{self, Model, RenewedTokens};
+use super::{TokenError, paused};
 use crate::addons;
 use crate::app::App;
 use crate::audit::{Actor, Entry};
@@ -133,11 +133,12 @@ async fn record(app: &App, held: Held, answer: Answer) -> Result<(), TokenError>
     match answer {
         Answer::Tokens(tokens) => keep(app, &held, *tokens).await,
         Answer::Unable(error) => {
-            settle(app, &held, Event::NotSent { fence, now }).await?;
+            settle(app, &held, Event::NotSent { fence, now }, None).await?;
             Err(error)
         }
         Answer::Failure(failure) => {
-            let ends_grant = failure.refusal().is_some_and(Refusal::ends_grant);
+            // An assertion is made anew each time: its key is as good as it was.
+            let ends_grant = !held.state.repeatable && failure.refusal().is_some_and(Refusal::ends_grant);
             let event = match failure.outcome() {
                 Outcome::NotSent => Event::NotSent { fence, now },
                 Outcome::Answered(_) => Event::Refused { fence, now, ends_grant },
@@ -147,16 +148,28 @@ async fn record(app: &App, held: Held, answer: Answer) -> Result<(), TokenError>
             if ends_grant {
                 return bury(app, &held.grant, &format!("The org ended the grant ({failure}).")).await;
             }
-            let state = settle(app, &held, event).await?;
-            Err(TokenError::RetryAfter(state.not_before.map_or(LEASE, |time| time.since(now))))
+            let refusal = failure.refusal().and_then(mendable);
+            let state = settle(app, &held, event, refusal.clone()).await?;
+            Err(paused(refusal, state.not_before.map_or(LEASE, |time| time.since(now))))
         }
     }
 }
 
-async fn settle(app: &App, held: &Held, event: Event) -> Result<LeaseState, StoreError> {
+/// What an org refuses and what mends it; none when it passes by itself.
+fn mendable(refusal: &Refusal) -> Option<String> {
+    (!refusal.class.is_transient())
+        .then(|| format!("The org gives no new access token ({refusal}). {}", refusal.hint()))
+}
+
+async fn settle(
+    app: &App,
+    held: &Held,
+    event: Event,
+    refusal: Option<String>,
+) -> Result<LeaseState, StoreError> {
     let (state, _) = step(&LeaseState { fence: held.grant.fence, ..held.state.clone() }, event);
     let tx = app.store.begin().await?;
-    store::save_lease(&*tx, &held.grant, &state).await?;
+    store::save_failure(&*tx, &held.grant, &state, refusal).await?;
     tx.commit().await?;
     Ok(state)
 }

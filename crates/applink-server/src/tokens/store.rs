@@ -88,6 +88,8 @@ pub struct Model {
     pub not_before: Option<i64>,
     /// See [`LeaseState::failures`].
     pub failures: i64,
+    /// Why the org refused the last refresh, when somebody can mend that.
+    pub refusal: Option<String>,
     /// Microseconds UTC.
     pub created_at: i64,
 }
@@ -211,6 +213,7 @@ pub async fn insert(connection: &impl ConnectionTrait, grant: NewGrant) -> Resul
         last_chance_spent: false,
         not_before: None,
         failures: 0,
+        refusal: None,
         created_at: grant.issued_at.as_micros(),
     };
     Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
@@ -246,6 +249,18 @@ pub async fn save_lease(
     save(connection, grant, lease_columns(state)).await
 }
 
+/// Writes the protocol's state after an attempt that brought no tokens, and why the org refused if it did, under the
+/// same condition as [`save_lease`].
+pub async fn save_failure(
+    connection: &impl ConnectionTrait,
+    grant: &Model,
+    state: &LeaseState,
+    refusal: Option<String>,
+) -> Result<bool, StoreError> {
+    let columns = ActiveModel { refusal: sea_orm::Set(refusal), ..lease_columns(state) };
+    save(connection, grant, columns).await
+}
+
 /// New tokens of a grant.
 #[derive(Clone, Debug)]
 pub struct RenewedTokens {
@@ -265,6 +280,7 @@ pub async fn save_tokens(
     tokens: RenewedTokens,
 ) -> Result<bool, StoreError> {
     let mut columns = lease_columns(state);
+    columns.refusal = sea_orm::Set(None);
     columns.access_token = sea_orm::Set(Some(tokens.access_token));
     columns.instance_url = sea_orm::Set(tokens.instance_url);
     if let Some(refresh_token) = tokens.refresh_token {

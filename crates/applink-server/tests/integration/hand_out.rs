@@ -210,3 +210,23 @@ async fn what_is_not_live_is_an_error_for_app_code_and_a_record_for_polls() {
     stack.app(Method::GET, "/authorizations/worker", None).await.expect_error(422, "authentication_failed");
     stack.app(Method::GET, "/authorizations/unknown", None).await.expect_error(404, "record_not_found");
 }
+
+#[tokio::test]
+async fn a_refusal_somebody_can_mend_pauses_the_grant_and_names_the_fix() {
+    let stack = Stack::start().await;
+    stack.authorize("worker").await;
+    stack.advance(3600);
+    stack.org.script().replies.push_back(Reply::Refuse("invalid_grant", "ip restricted"));
+    for _ in 0..2 {
+        let answer = stack.app(Method::GET, "/authorizations/worker", None).await;
+        assert!(answer.headers.contains_key("retry-after"));
+        let message = answer.expect(503).json()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains("ip restricted") && message.contains("trusted range"), "{message}");
+    }
+    assert_eq!(stack.org.count("refresh"), 1, "not again before the pause is over");
+    let record = stack.manager(Method::GET, "/authorizations/worker", None).await.expect(200).json();
+    assert_eq!(record["status"], json!("authorized"));
+    stack.advance(3);
+    stack.token_of("worker").await;
+    assert_eq!(stack.org.count("refresh"), 2, "the refresh token was kept");
+}

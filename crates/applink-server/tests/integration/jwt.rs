@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::fake_org::{CONSUMER_KEY, SigningPair, USERNAME};
+use crate::fake_org::{CONSUMER_KEY, Reply, SigningPair, USERNAME};
 use crate::stack::{Answer, Stack};
 
 fn request(pem: &str) -> Value {
@@ -109,4 +109,26 @@ async fn an_alias_that_is_anothers_name_is_409() {
         "jwt_private_key": SigningPair::generate("k").pem, "alias": "worker"});
     let answer = stack.manager(Method::POST, "/authorizations/salesforce/jwt", Some(&body)).await;
     answer.expect_error(409, "conflict");
+}
+
+#[tokio::test]
+async fn no_refusal_costs_a_jwt_authorization_its_key() {
+    let stack = Stack::start().await;
+    let body = json!({"client_id": CONSUMER_KEY, "developer_name": "worker", "username": USERNAME,
+        "jwt_private_key": SigningPair::generate("k").pem});
+    stack.manager(Method::POST, "/authorizations/salesforce/jwt", Some(&body)).await.expect(202);
+    for (error, description) in [
+        ("invalid_grant", "invalid assertion"),
+        ("invalid_grant", "audience is invalid"),
+        ("invalid_grant", "user hasn't approved this consumer"),
+        ("invalid_grant", "something new"),
+        ("inactive_user", "user is inactive"),
+    ] {
+        stack.advance(3600);
+        stack.org.script().replies.push_back(Reply::Refuse(error, description));
+        let refused = stack.app(Method::GET, "/authorizations/worker", None).await.expect(503);
+        assert!(refused.text.contains(description), "{}", refused.text);
+        stack.advance(3);
+        stack.token_of("worker").await;
+    }
 }

@@ -29,7 +29,7 @@ async fn use_every_secret(stack: &Stack) -> Vec<String> {
     stack.token_of("worker").await;
     stack.advance(3600);
     stack.org.script().replies.push_back(Reply::Refuse("invalid_grant", "canary described"));
-    stack.app(Method::GET, "/authorizations/worker", None).await.expect(422);
+    stack.app(Method::GET, "/authorizations/worker", None).await.expect(503);
     stack
         .manager(Method::POST, "/connections/salesforce/jwt", Some(&json!({"jwt_private_key": 7})))
         .await
