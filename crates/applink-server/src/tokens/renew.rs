@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use applink_api::connection::ConnectionMethod;
-use applink_salesforce::oauth::{OAuthClient, Outcome, Refusal, TokenFailure, Tokens};
+use applink_salesforce::OrgOrigin;
+use applink_salesforce::oauth::{Assertion, OAuthClient, Outcome, Refusal, TokenFailure, Tokens};
+use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::lease::{DEADLINE, Effect, Event, LEASE, LEAST_LEFT, LeaseState, step};
+use super::lease::{Effect, Event, LEASE, LEAST_LEFT, LeaseState, step};
 use super::store::{self, Model, RenewedTokens};
 use super::{TokenError, paused};
 use crate::addons;
@@ -43,7 +45,9 @@ pub(super) async fn renew(app: &App, seen: &Model, rejected: Option<i64>) -> Res
             if last_chance {
                 tracing::warn!(grant = %seen.id, "a grant in doubt gets its one last-chance refresh");
             }
-            let answer = send(app, &held).await;
+            let left = || LEASE.saturating_sub(held.since.elapsed());
+            let answer =
+                send(left, prepare(app, &held.grant), async |request| call(app, request).await).await;
             record(app, held, answer).await
         }
         Effect::Reauth => bury(app, &held.grant, "The org gave no answer to the last refresh.").await,
@@ -75,43 +79,59 @@ async fn claim(app: &App, seen: &Model, rejected: bool) -> Result<Option<Held>, 
     Ok(Some(Held { grant, state, effect, since }))
 }
 
-/// Step 5.
-async fn send(app: &App, held: &Held) -> Answer {
-    if LEASE.saturating_sub(held.since.elapsed()) < LEAST_LEFT {
+/// What is sent, with every secret opened.
+enum Request {
+    Refresh { instance: OrgOrigin, client: OAuthClient, refresh_token: SecretString },
+    Assert(Assertion),
+}
+
+/// Step 5. Opening secrets may take its time, so the lease is looked at after that, right before sending. From then on
+/// only the client knows whether anything went out, and it has its own deadline: nobody else cuts it short.
+async fn send<R>(
+    left: impl Fn() -> Duration,
+    prepared: impl Future<Output = Result<R, TokenError>>,
+    call: impl AsyncFnOnce(R) -> Result<Tokens, TokenFailure>,
+) -> Answer {
+    let request = match prepared.await {
+        Ok(request) => request,
+        Err(error) => return Answer::Unable(error),
+    };
+    if left() < LEAST_LEFT {
         return Answer::Unable(TokenError::RetryAfter(Duration::from_secs(1)));
     }
-    match ask(app, &held.grant).await {
-        Ok(Ok(tokens)) => Answer::Tokens(Box::new(tokens)),
-        Ok(Err(failure)) => Answer::Failure(failure),
-        Err(error) => Answer::Unable(error),
+    match call(request).await {
+        Ok(tokens) => Answer::Tokens(Box::new(tokens)),
+        Err(failure) => Answer::Failure(failure),
     }
 }
 
-async fn ask(app: &App, grant: &Model) -> Result<Result<Tokens, TokenFailure>, TokenError> {
-    let request = async {
-        match grant.connection_method()? {
-            ConnectionMethod::OAuth => refresh(app, grant).await,
-            ConnectionMethod::Jwt => assert_again(app, grant).await,
+async fn prepare(app: &App, grant: &Model) -> Result<Request, TokenError> {
+    match grant.connection_method()? {
+        ConnectionMethod::OAuth => refresh(app, grant).await,
+        ConnectionMethod::Jwt => assert_again(app, grant).await,
+    }
+}
+
+async fn call(app: &App, request: Request) -> Result<Tokens, TokenFailure> {
+    match request {
+        Request::Refresh { instance, client, refresh_token } => {
+            app.oauth.refresh(&instance, &client, &refresh_token).await
         }
-    };
-    match tokio::time::timeout(DEADLINE + Duration::from_secs(1), request).await {
-        Ok(result) => result,
-        // The client has its own deadline; this one is for a client that doesn't keep it.
-        Err(_) => Err(TokenError::RetryAfter(DEADLINE)),
+        Request::Assert(assertion) => app.oauth.jwt_bearer(&assertion).await,
     }
 }
 
-async fn refresh(app: &App, grant: &Model) -> Result<Result<Tokens, TokenFailure>, TokenError> {
+async fn refresh(app: &App, grant: &Model) -> Result<Request, TokenError> {
     let sealed = grant.refresh_token.as_ref().ok_or(TokenError::NotLive)?;
     let refresh_token = app.vault.open_sealed(grant.place("refresh_token"), sealed).await?;
     let instance = app.hosts.instance(&grant.instance_url).map_err(TokenError::Host)?;
     let client = app.config.oauth.client_by_id(&grant.client_id).map(LoginClient::oauth_client);
     let client = client
         .unwrap_or_else(|| OAuthClient { consumer_key: grant.client_id.clone(), consumer_secret: None });
-    Ok(app.oauth.refresh(&instance, &client, &refresh_token).await)
+    Ok(Request::Refresh { instance, client, refresh_token })
 }
 
-async fn assert_again(app: &App, grant: &Model) -> Result<Result<Tokens, TokenFailure>, TokenError> {
+async fn assert_again(app: &App, grant: &Model) -> Result<Request, TokenError> {
     let sealed = grant.private_key.as_ref().ok_or(TokenError::NotLive)?;
     let private_key = app.vault.open_sealed(grant.place("private_key"), sealed).await?;
     let login = app.hosts.instance(&grant.login_origin).map_err(TokenError::Host)?;
@@ -120,11 +140,9 @@ async fn assert_again(app: &App, grant: &Model) -> Result<Result<Tokens, TokenFa
         username: grant.username.clone(),
         login,
     };
-    match crate::oauth::jwt::assert(app, request, private_key).await {
-        Ok(assertion) => Ok(app.oauth.jwt_bearer(&assertion).await),
-        // It was read and used once already, when it was stored.
-        Err(_) => Err(TokenError::NotLive),
-    }
+    // It was read and used once already, when it was stored.
+    let assertion = crate::oauth::jwt::assert(app, request, private_key).await;
+    assertion.map(Request::Assert).map_err(|_| TokenError::NotLive)
 }
 
 /// Steps 6 and 7.
@@ -276,4 +294,51 @@ async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), TokenError> {
     );
     tx.commit().await?;
     Err(error.map_or(TokenError::NotLive, TokenError::ReauthRequired))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use applink_salesforce::egress::NotSentReason;
+
+    use super::*;
+
+    fn unreachable() -> TokenFailure {
+        TokenFailure::NotSent {
+            host: "acme.my.salesforce.com".to_owned(),
+            reason: NotSentReason::Connect,
+            source: "refused".into(),
+        }
+    }
+
+    /// Whether a request is sent that is prepared while `left` of the lease remain, `left_after` once it is prepared.
+    async fn is_sent(left_after: Duration) -> bool {
+        let (prepared, sent) = (Cell::new(false), Cell::new(false));
+        let left = || if prepared.get() { left_after } else { LEASE };
+        let prepare = async {
+            prepared.set(true);
+            Ok(())
+        };
+        let answer = send(left, prepare, async |()| {
+            sent.set(true);
+            Err(unreachable())
+        });
+        let answer = answer.await;
+        assert_eq!(sent.get(), matches!(answer, Answer::Failure(_)), "{answer:?}");
+        sent.get()
+    }
+
+    #[tokio::test]
+    async fn the_lease_is_looked_at_after_the_secrets_are_opened_and_right_before_sending() {
+        assert!(is_sent(LEAST_LEFT).await);
+        assert!(!is_sent(LEAST_LEFT - Duration::from_millis(1)).await);
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_opened_is_not_sent() {
+        let answer =
+            send(|| LEASE, async { Err::<(), _>(TokenError::NotLive) }, async |()| Err(unreachable()));
+        assert!(matches!(answer.await, Answer::Unable(TokenError::NotLive)));
+    }
 }
