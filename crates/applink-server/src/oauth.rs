@@ -5,14 +5,15 @@
 //! 2. A person opens the link, once: [`start`] makes the state, binds this browser to it by a cookie, and sends the
 //!    browser to the org.
 //! 3. The person logs in and consents at the org, which sends the browser to [`callback`] with a code.
-//! 4. [`callback`] demands state *and* cookie, and uses the state up.
+//! 4. [`callback`] demands state *and* cookie, and takes the flow: a state works once.
 //! 5. Unless configured otherwise, the code is sealed and kept while [`confirm`] shows what is about to be
 //!    connected, for whom, and who asked. Without this step anyone could send an admin a link and receive that
 //!    org's tokens.
 //! 6. [`complete`] exchanges the code, at the very host stored with the flow, and asks the org who this is
 //!    ([`identify`]): hosts and ids must agree, and the user must have *Manage Heroku AppLink*.
-//! 7. Row, sealed grant and audit entry are committed together. Anything else makes the row `failed`, with a
-//!    sentence that names the fix.
+//! 7. Row, sealed grant and audit entry are committed together, if the row still waits for this very flow: whoever
+//!    disconnects it or begins another log-in drops the flow. Anything else makes the row `failed`, with a sentence
+//!    that names the fix. Tokens that do not become a grant are revoked.
 //!
 //! [`jwt`] does 6 and 7 with an assertion in place of the code, and writes no row at all when it is refused.
 

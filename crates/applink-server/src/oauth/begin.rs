@@ -13,7 +13,7 @@ use crate::credentials::{self, Credential, State, flow};
 use crate::db::{RowId, Tx};
 use crate::error::ApiError;
 use crate::tokens;
-use crate::vault::Place;
+use crate::vault::{Place, SealedToken};
 use crate::web::auth::{RequireManager, hash_of};
 
 /// Makes or takes up the row and answers it with the link a person opens. A repeated POST for a pending row gets
@@ -33,6 +33,8 @@ pub async fn begin(
         ))
     })?;
     let client_id = client.client_id.clone();
+    // Before the transaction: sealing reads the data key, for which the pool may have no second connection.
+    let link = Link::new(app, manager).await?;
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, manager.addon.id).await?;
     let existing = asked.existing(&*tx, manager).await?;
@@ -41,7 +43,8 @@ pub async fn begin(
     let is_new = existing.is_none();
     let credential = asked.credential(app, manager, existing, ConnectionMethod::OAuth, state);
     write(&tx, &credential, is_new).await?;
-    let link = offer(app, &tx, asked, &credential, client_id).await?;
+    let start = app.urls.oauth_start(&link.text);
+    store::insert(&*tx, link.offer(app, asked, &credential, client_id)).await?;
     let action = match credential.kind {
         credentials::Kind::Connection => "connection.requested",
         credentials::Kind::Authorization => "authorization.requested",
@@ -50,7 +53,7 @@ pub async fn begin(
         Entry::new(&manager.actor, action, credential.addon, credential.id).with_detail(&credential.name),
     );
     tx.commit().await?;
-    Ok((credential, app.urls.oauth_start(&link)))
+    Ok((credential, start))
 }
 
 /// Whatever the row stood for before is void.
@@ -63,36 +66,41 @@ async fn write(tx: &Tx, credential: &Credential, is_new: bool) -> Result<(), Api
     Ok(credentials::store::save(&**tx, credential).await?)
 }
 
-async fn offer(
-    app: &App,
-    tx: &Tx,
-    asked: &Asked,
-    credential: &Credential,
-    client_id: String,
-) -> Result<String, ApiError> {
-    let link = app.entropy.url_token();
-    let id = RowId(app.entropy.uuid());
-    let verifier = PkceVerifier::from_random(app.entropy.bytes());
-    let place = Place { addon: credential.addon, table: store::TABLE, row: id.0, column: "verifier" };
-    let now = app.clock.now();
-    let flow = store::Model {
-        id,
-        addon_id: credential.addon.into(),
-        credential_id: RowId(credential.id),
-        stage: OFFERED.to_owned(),
-        start_hash: hash_of(&SecretString::from(link.as_str())),
-        state_hash: None,
-        cookie_hash: None,
-        confirm_hash: None,
-        verifier: app.vault.seal(place, verifier.secret()).await?,
-        code: None,
-        login_origin: asked.login.as_str().to_owned(),
-        client_id,
-        started_by: credential.last_modified_by.clone(),
-        app_name: credential.app_name.clone(),
-        created_at: now.as_micros(),
-        expires_at: now.plus(app.config.oauth.timeout.0).as_micros(),
-    };
-    store::insert(&**tx, flow).await?;
-    Ok(link)
+/// A one-time link to be, and the flow behind it.
+struct Link {
+    text: String,
+    flow: RowId,
+    verifier: SealedToken,
+}
+
+impl Link {
+    async fn new(app: &App, manager: &RequireManager) -> Result<Self, ApiError> {
+        let flow = RowId(app.entropy.uuid());
+        let verifier = PkceVerifier::from_random(app.entropy.bytes());
+        let place = Place { addon: manager.addon.id, table: store::TABLE, row: flow.0, column: "verifier" };
+        let verifier = app.vault.seal(place, verifier.secret()).await?;
+        Ok(Self { text: app.entropy.url_token(), flow, verifier })
+    }
+
+    fn offer(self, app: &App, asked: &Asked, credential: &Credential, client_id: String) -> store::Model {
+        let now = app.clock.now();
+        store::Model {
+            id: self.flow,
+            addon_id: credential.addon.into(),
+            credential_id: RowId(credential.id),
+            stage: OFFERED.to_owned(),
+            start_hash: hash_of(&SecretString::from(self.text)),
+            state_hash: None,
+            cookie_hash: None,
+            confirm_hash: None,
+            verifier: self.verifier,
+            code: None,
+            login_origin: asked.login.as_str().to_owned(),
+            client_id,
+            started_by: credential.last_modified_by.clone(),
+            app_name: credential.app_name.clone(),
+            created_at: now.as_micros(),
+            expires_at: now.plus(app.config.oauth.timeout.0).as_micros(),
+        }
+    }
 }

@@ -16,13 +16,13 @@ use crate::audit::{Actor, ActorKind, Entry};
 use crate::config::LoginClient;
 use crate::credentials::begin::capitalised;
 use crate::credentials::{self, Credential, Kind, OrgUser, State, flow};
-use crate::db::RowId;
+use crate::db::{RowId, StoreError, Tx};
 use crate::error::{ApiError, chain};
 use crate::tokens;
 use crate::tokens::store::NewGrant;
-use crate::vault::Place;
+use crate::vault::{Place, VaultError};
 
-/// A flow that was used up, with its code.
+/// A flow that was taken, with its code.
 #[derive(Debug)]
 pub(super) struct Flow {
     pub(super) row: store::Model,
@@ -40,18 +40,49 @@ pub(super) async fn run(app: &App, flow: Flow) -> Response {
 }
 
 async fn connect(app: &App, flow: Flow) -> Result<Response, ApiError> {
-    match tokens_and_user(app, &flow).await {
-        Ok((tokens, org)) => settle(app, &flow.row, tokens, org).await,
-        Err(Stop::Org(error)) => fail(app, &flow.row, &error).await,
-        Err(Stop::Ours(error)) => Err(error),
-    }
+    let (tokens, org) = match tokens_and_user(app, &flow).await {
+        Ok(answered) => answered,
+        Err(stop) => return stopped(app, &flow.row, stop).await,
+    };
+    let (tx, credential) = match write(app, &flow.row, &tokens, org).await {
+        Ok(written) => written,
+        Err(stop) => {
+            drop_tokens(app, &tokens).await;
+            return stopped(app, &flow.row, stop).await;
+        }
+    };
+    tx.commit().await?;
+    app.nudges.nudge();
+    Ok(Connected::new(&credential).into_response())
 }
 
 enum Stop {
     /// The org said no, or what it said won't do: the row becomes `failed`.
     Org(ConnectError),
+    /// The row was removed, or another log-in for it begun: it is nothing to us any more.
+    Superseded,
     /// A fault of ours: the row stays pending, and expires.
     Ours(ApiError),
+}
+
+impl From<StoreError> for Stop {
+    fn from(error: StoreError) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+impl From<VaultError> for Stop {
+    fn from(error: VaultError) -> Self {
+        Self::Ours(error.into())
+    }
+}
+
+async fn stopped(app: &App, row: &store::Model, stop: Stop) -> Result<Response, ApiError> {
+    match stop {
+        Stop::Org(error) => fail(app, row, &error).await,
+        Stop::Superseded => Ok(Trouble::removed_meanwhile().into_response()),
+        Stop::Ours(error) => Err(error),
+    }
 }
 
 async fn tokens_and_user(app: &App, flow: &Flow) -> Result<(Tokens, OrgUser), Stop> {
@@ -90,33 +121,36 @@ pub(super) async fn drop_tokens(app: &App, tokens: &Tokens) {
     }
 }
 
-/// Step 7.
-async fn settle(app: &App, row: &store::Model, tokens: Tokens, org: OrgUser) -> Result<Response, ApiError> {
-    let grant = seal(app, row, &tokens, &org).await?;
+/// Step 7, all but the commit. Until then the tokens are nobody's: whoever gets an error revokes them.
+async fn write(
+    app: &App,
+    row: &store::Model,
+    tokens: &Tokens,
+    org: OrgUser,
+) -> Result<(Tx, Credential), Stop> {
+    let grant = seal(app, row, tokens, &org).await?;
     let mut tx = app.store.begin().await?;
-    addons::store::lock(&*tx, row.addon()).await?;
-    let found = credentials::store::find_by_id(&*tx, row.addon(), row.credential_id.0).await?;
-    let Some(mut credential) = found.filter(|found| matches!(found.state, State::Pending { .. })) else {
-        drop(tx);
-        drop_tokens(app, &tokens).await;
-        return Ok(Trouble::removed_meanwhile().into_response());
-    };
-    if let Err(error) = ensure_same_org(flow::remembered(&credential).as_ref(), &org) {
-        drop(tx);
-        drop_tokens(app, &tokens).await;
-        return fail(app, row, &error).await;
-    }
+    let mut credential = pending(&tx, row).await?.ok_or(Stop::Superseded)?;
+    ensure_same_org(flow::remembered(&credential).as_ref(), &org).map_err(Stop::Org)?;
     flow::complete(&mut credential, org, &row.started_by, app.clock.now());
     tokens::store::start_revoking(&*tx, credential.id).await?;
     tokens::store::insert(&*tx, grant).await?;
     credentials::store::save(&*tx, &credential).await?;
     tx.audit(live_entry(&browser(row), &credential));
-    tx.commit().await?;
-    app.nudges.nudge();
-    Ok(Connected::new(&credential).into_response())
+    Ok((tx, credential))
 }
 
-async fn seal(app: &App, row: &store::Model, tokens: &Tokens, org: &OrgUser) -> Result<NewGrant, ApiError> {
+/// The row, when it still waits for this very flow, which is used up then. Under the add-on's lock.
+async fn pending(tx: &Tx, row: &store::Model) -> Result<Option<Credential>, StoreError> {
+    addons::store::lock(&**tx, row.addon()).await?;
+    if !store::settle(&**tx, row.id).await? {
+        return Ok(None);
+    }
+    let found = credentials::store::find_by_id(&**tx, row.addon(), row.credential_id.0).await?;
+    Ok(found.filter(|found| matches!(found.state, State::Pending { .. })))
+}
+
+async fn seal(app: &App, row: &store::Model, tokens: &Tokens, org: &OrgUser) -> Result<NewGrant, VaultError> {
     let id = RowId(app.entropy.uuid());
     let place = |column| Place { addon: row.addon(), table: tokens::store::TABLE, row: id.0, column };
     let refresh_token = match &tokens.refresh_token {
@@ -164,34 +198,32 @@ pub(super) async fn refused(app: &App, row: store::Model, refusal: Refusal) -> R
             message: format!("{}. {}", capitalised(&refusal.to_string()), refusal.hint()),
         },
     };
-    match fail_row(app, &row, error.clone()).await {
-        Ok(()) => Trouble::failed(error.message).into_response(),
+    match fail_row(app, &row, error).await {
+        Ok(response) => response,
         Err(error) => Trouble::of(error).into_response(),
     }
 }
 
 async fn fail(app: &App, row: &store::Model, error: &ConnectError) -> Result<Response, ApiError> {
     tracing::warn!(credential = %row.credential_id, error = %chain(error), "an org could not be connected");
-    let error = error.resource_error();
-    fail_row(app, row, error.clone()).await?;
-    Ok(Trouble::failed(error.message).into_response())
+    fail_row(app, row, error.resource_error()).await
 }
 
-async fn fail_row(app: &App, row: &store::Model, error: ResourceError) -> Result<(), ApiError> {
+async fn fail_row(app: &App, row: &store::Model, error: ResourceError) -> Result<Response, ApiError> {
     let mut tx = app.store.begin().await?;
-    addons::store::lock(&*tx, row.addon()).await?;
-    let found = credentials::store::find_by_id(&*tx, row.addon(), row.credential_id.0).await?;
-    if let Some(mut credential) = found.filter(|found| matches!(found.state, State::Pending { .. })) {
-        let action = match credential.kind {
-            Kind::Connection => "connection.failed",
-            Kind::Authorization => "authorization.failed",
-        };
-        let detail = format!("{}: {}", credential.name, error.message);
-        flow::fail(&mut credential, error, &row.started_by, app.clock.now());
-        credentials::store::save(&*tx, &credential).await?;
-        tx.audit(Entry::new(&browser(row), action, row.addon(), credential.id).with_detail(detail));
-    }
-    Ok(tx.commit().await?)
+    let Some(mut credential) = pending(&tx, row).await? else {
+        return Ok(Trouble::removed_meanwhile().into_response());
+    };
+    let action = match credential.kind {
+        Kind::Connection => "connection.failed",
+        Kind::Authorization => "authorization.failed",
+    };
+    let detail = format!("{}: {}", credential.name, error.message);
+    flow::fail(&mut credential, error.clone(), &row.started_by, app.clock.now());
+    credentials::store::save(&*tx, &credential).await?;
+    tx.audit(Entry::new(&browser(row), action, row.addon(), credential.id).with_detail(detail));
+    tx.commit().await?;
+    Ok(Trouble::failed(error.message).into_response())
 }
 
 fn browser(row: &store::Model) -> Actor {

@@ -2,6 +2,7 @@
 //! 6 and 7. Nothing is written unless the org accepts: a refused JWT leaves no row.
 
 use applink_api::connection::ConnectionMethod;
+use applink_api::ids::AddonId;
 use applink_salesforce::OrgOrigin;
 use applink_salesforce::oauth::{Assertion, KeyError, Outcome, SigningKey, Tokens};
 use http::StatusCode;
@@ -14,11 +15,11 @@ use crate::addons;
 use crate::app::App;
 use crate::credentials::begin::Asked;
 use crate::credentials::{self, Credential, OrgUser, State, flow};
-use crate::db::RowId;
+use crate::db::{RowId, Tx};
 use crate::error::ApiError;
 use crate::tokens;
 use crate::tokens::store::NewGrant;
-use crate::vault::Place;
+use crate::vault::{Place, SealedToken};
 use crate::web::auth::RequireManager;
 
 /// What a JWT request brings besides name and login URL.
@@ -94,6 +95,7 @@ fn refusal(error: ConnectError) -> ApiError {
     ApiError::new(StatusCode::UNPROCESSABLE_ENTITY, id, sentence).caused_by(error)
 }
 
+/// Tokens that do not become a grant are revoked.
 async fn settle(
     app: &App,
     manager: &RequireManager,
@@ -102,15 +104,34 @@ async fn settle(
     tokens: Tokens,
     org: OrgUser,
 ) -> Result<Credential, ApiError> {
+    match write(app, manager, asked, &given, &tokens, org).await {
+        Ok((tx, credential)) => {
+            tx.commit().await?;
+            app.nudges.nudge();
+            Ok(credential)
+        }
+        Err(error) => {
+            drop_tokens(app, &tokens).await;
+            Err(error)
+        }
+    }
+}
+
+/// Step 7, all but the commit.
+async fn write(
+    app: &App,
+    manager: &RequireManager,
+    asked: &Asked,
+    given: &JwtCredentials,
+    tokens: &Tokens,
+    org: OrgUser,
+) -> Result<(Tx, Credential), ApiError> {
+    // Before the transaction: sealing reads the data key, for which the pool may have no second connection.
+    let sealed = Sealed::new(app, manager.addon.id, given, tokens).await?;
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, manager.addon.id).await?;
     let existing = asked.existing(&*tx, manager).await?;
-    let was = existing.as_ref().and_then(flow::remembered);
-    if let Err(error) = ensure_same_org(was.as_ref(), &org) {
-        drop(tx);
-        drop_tokens(app, &tokens).await;
-        return Err(refusal(error));
-    }
+    ensure_same_org(existing.as_ref().and_then(flow::remembered).as_ref(), &org).map_err(refusal)?;
     let is_new = existing.is_none();
     let state = State::Live(org.clone());
     let credential = asked.credential(app, manager, existing, ConnectionMethod::Jwt, state);
@@ -121,39 +142,58 @@ async fn settle(
         tokens::store::start_revoking(&*tx, credential.id).await?;
         credentials::store::save(&*tx, &credential).await?;
     }
-    let grant = seal(app, &credential, asked, &given, &tokens, org).await?;
-    tokens::store::insert(&*tx, grant).await?;
+    tokens::store::insert(&*tx, sealed.grant(app, &credential, asked, given, org)).await?;
     tx.audit(live_entry(&manager.actor, &credential));
-    tx.commit().await?;
-    app.nudges.nudge();
-    Ok(credential)
+    Ok((tx, credential))
 }
 
-async fn seal(
-    app: &App,
-    credential: &Credential,
-    asked: &Asked,
-    given: &JwtCredentials,
-    tokens: &Tokens,
-    org: OrgUser,
-) -> Result<NewGrant, ApiError> {
-    let id = RowId(app.entropy.uuid());
-    let place = |column| Place { addon: credential.addon, table: tokens::store::TABLE, row: id.0, column };
-    let now = app.clock.now();
-    Ok(NewGrant {
-        id,
-        addon: credential.addon,
-        credential: RowId(credential.id),
-        method: ConnectionMethod::Jwt,
-        login_origin: asked.login.as_str().to_owned(),
-        client_id: given.client_id.clone(),
-        org,
-        access_token: app.vault.seal(place("access_token"), &tokens.access_token).await?,
-        refresh_token: None,
-        private_key: Some(app.vault.seal(place("private_key"), &given.private_key).await?),
-        issued_at: now,
-        expires_at: now.plus(app.config.token_lifetime),
-    })
+/// The secrets of a grant to be.
+struct Sealed {
+    id: RowId,
+    access_token: SealedToken,
+    private_key: SealedToken,
+}
+
+impl Sealed {
+    async fn new(
+        app: &App,
+        addon: AddonId,
+        given: &JwtCredentials,
+        tokens: &Tokens,
+    ) -> Result<Self, ApiError> {
+        let id = RowId(app.entropy.uuid());
+        let place = |column| Place { addon, table: tokens::store::TABLE, row: id.0, column };
+        Ok(Self {
+            id,
+            access_token: app.vault.seal(place("access_token"), &tokens.access_token).await?,
+            private_key: app.vault.seal(place("private_key"), &given.private_key).await?,
+        })
+    }
+
+    fn grant(
+        self,
+        app: &App,
+        credential: &Credential,
+        asked: &Asked,
+        given: &JwtCredentials,
+        org: OrgUser,
+    ) -> NewGrant {
+        let now = app.clock.now();
+        NewGrant {
+            id: self.id,
+            addon: credential.addon,
+            credential: RowId(credential.id),
+            method: ConnectionMethod::Jwt,
+            login_origin: asked.login.as_str().to_owned(),
+            client_id: given.client_id.clone(),
+            org,
+            access_token: self.access_token,
+            refresh_token: None,
+            private_key: Some(self.private_key),
+            issued_at: now,
+            expires_at: now.plus(app.config.token_lifetime),
+        }
+    }
 }
 
 /// Whom to assert, where.

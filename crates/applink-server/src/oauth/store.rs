@@ -17,6 +17,8 @@ pub const OFFERED: &str = "offered";
 pub const STARTED: &str = "started";
 /// The browser came back; a person is to confirm.
 pub const RETURNED: &str = "returned";
+/// Somebody goes on with it: the code is being exchanged. A newer flow or a disconnect voids it even now.
+pub const TAKEN: &str = "taken";
 
 /// A row.
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
@@ -29,7 +31,7 @@ pub struct Model {
     pub addon_id: RowId,
     /// What is being connected.
     pub credential_id: RowId,
-    /// [`OFFERED`], [`STARTED`] or [`RETURNED`].
+    /// [`OFFERED`], [`STARTED`], [`RETURNED`] or [`TAKEN`].
     pub stage: String,
     /// Of the one-time link.
     pub start_hash: String,
@@ -137,18 +139,28 @@ pub async fn hold(
     Ok(update.exec(connection).await?.rows_affected == 1)
 }
 
-/// Uses the flow up: whoever deletes it goes on with it, and nobody else.
+/// Takes the flow: whoever does goes on with it, and nobody else. It stays until it is [settled](settle), so that what
+/// comes in between can void it.
 pub async fn take(
     connection: &impl ConnectionTrait,
     id: RowId,
     stage: &str,
     now: Timestamp,
 ) -> Result<Option<Model>, StoreError> {
-    let delete = Entity::delete_many()
+    let columns = ActiveModel { stage: sea_orm::Set(TAKEN.to_owned()), ..Default::default() };
+    let update = Entity::update_many()
+        .set(columns)
         .filter(Column::Id.eq(id))
         .filter(Column::Stage.eq(stage))
         .filter(Column::ExpiresAt.gt(now.as_micros()));
-    Ok(delete.exec_with_returning(connection).await?.into_iter().next())
+    Ok(update.exec_with_returning(connection).await?.into_iter().next())
+}
+
+/// Step 7: uses a taken flow up, under the add-on's lock. `false` when it was voided in the meantime: then its
+/// credential stands for something else by now.
+pub async fn settle(connection: &impl ConnectionTrait, id: RowId) -> Result<bool, StoreError> {
+    let delete = Entity::delete_many().filter(Column::Id.eq(id)).filter(Column::Stage.eq(TAKEN));
+    Ok(delete.exec(connection).await?.rows_affected == 1)
 }
 
 /// Drops every flow of a credential.

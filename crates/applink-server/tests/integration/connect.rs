@@ -1,8 +1,11 @@
 //! The browser round trip, from the POST to the connected row, and everything that must stop it.
 
+use std::sync::Arc;
+
 use applink_server::config::Confirm;
 use reqwest::Method;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::fake_org::{ORG_ID, Reply, USER_ID, USERNAME};
 use crate::stack::{OWNER, Stack};
@@ -249,4 +252,45 @@ async fn a_row_that_was_removed_meanwhile_is_not_connected() {
     stack.browse(&callback, Some(&cookie)).await.expect(400);
     assert_eq!(status(&stack, "prod").await.0, "disconnected");
     assert_eq!(stack.org.count("exchange"), 0);
+}
+
+#[tokio::test]
+async fn a_log_in_that_was_superseded_during_its_exchange_connects_nothing() {
+    let stack = Stack::start().await;
+    let first = stack.begin_connection("prod").await;
+    let (callback, cookie) = stack.log_in(first["redirect_uri"].as_str().unwrap()).await;
+    let told = Arc::new(Notify::new());
+    stack.org.script().replies.push_back(Reply::Wait(Arc::clone(&told)));
+    let meanwhile = async {
+        stack.org.asked("exchange", 1).await;
+        stack.manager(Method::DELETE, "/connections/prod", None).await.expect(202);
+        let again = stack.begin_connection("prod").await;
+        told.notify_one();
+        again
+    };
+    let (page, again) = tokio::join!(stack.browse(&callback, Some(&cookie)), meanwhile);
+    assert!(page.expect(409).text.contains("changed meanwhile"));
+    assert_eq!(status(&stack, "prod").await.0, "connecting");
+    assert_eq!(stack.org.script().revoked.len(), 1, "its tokens are revoked");
+    let (callback, cookie) = stack.log_in(again["redirect_uri"].as_str().unwrap()).await;
+    stack.browse(&callback, Some(&cookie)).await.expect(200);
+    assert_eq!(status(&stack, "prod").await.0, "connected");
+}
+
+#[tokio::test]
+async fn a_log_in_that_was_superseded_does_not_fail_the_one_that_follows() {
+    let stack = Stack::start().await;
+    let first = stack.begin_connection("prod").await;
+    let (callback, cookie) = stack.log_in(first["redirect_uri"].as_str().unwrap()).await;
+    let told = Arc::new(Notify::new());
+    let reply = Reply::WaitAndRefuse(Arc::clone(&told), "invalid_grant", "expired authorization code");
+    stack.org.script().replies.push_back(reply);
+    let meanwhile = async {
+        stack.org.asked("exchange", 1).await;
+        stack.begin_connection("prod").await;
+        told.notify_one();
+    };
+    let (page, ()) = tokio::join!(stack.browse(&callback, Some(&cookie)), meanwhile);
+    page.expect(409);
+    assert_eq!(status(&stack, "prod").await.0, "connecting");
 }

@@ -33,6 +33,8 @@ pub(crate) enum Reply {
     Fail,
     /// Waits until told, then answers as usual.
     Wait(Arc<Notify>),
+    /// Waits until told, then 400 with an OAuth error.
+    WaitAndRefuse(Arc<Notify>, &'static str, &'static str),
 }
 
 #[derive(Default)]
@@ -66,6 +68,7 @@ struct Inner {
     url: String,
     key: SigningPair,
     script: Mutex<Script>,
+    served: Notify,
 }
 
 /// The org.
@@ -110,7 +113,7 @@ impl FakeOrg {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
         let key = SigningPair::generate("org-key-1");
-        let org = Self(Arc::new(Inner { url, key, script: Mutex::default() }));
+        let org = Self(Arc::new(Inner { url, key, script: Mutex::default(), served: Notify::new() }));
         let routes = Router::new()
             .route("/services/oauth2/authorize", get(authorize))
             .route("/services/oauth2/token", post(token))
@@ -146,6 +149,18 @@ impl FakeOrg {
 
     fn served(&self, what: &'static str) {
         *self.script().counts.entry(what).or_default() += 1;
+        self.0.served.notify_waiters();
+    }
+
+    /// Waits until the org was asked this often.
+    pub(crate) async fn asked(&self, what: &'static str, times: u32) {
+        loop {
+            let next = self.0.served.notified();
+            if self.count(what) >= times {
+                return;
+            }
+            next.await;
+        }
     }
 
     /// A token that can be found again wherever it leaks to.
@@ -207,6 +222,10 @@ async fn token(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, Stri
         Some(Reply::Refuse(error, description)) => return refused(error, description),
         Some(Reply::Fail) => return StatusCode::INTERNAL_SERVER_ERROR.into_response(),
         Some(Reply::Wait(told)) => told.notified().await,
+        Some(Reply::WaitAndRefuse(told, error, description)) => {
+            told.notified().await;
+            return refused(error, description);
+        }
         None => {}
     }
     match what {
