@@ -18,6 +18,7 @@ use crate::config::LoginClient;
 use crate::credentials::{self, Credential, State, flow};
 use crate::db::claim::Claim;
 use crate::db::{StoreError, Tx};
+use crate::oauth::complete::drop_tokens;
 
 /// How often a commit of fresh tokens is tried while the lease lasts.
 const COMMIT_TRIES: u32 = 4;
@@ -192,7 +193,8 @@ async fn settle(
     Ok(state)
 }
 
-/// Step 6: nobody gets the new access token before the new refresh token is durable.
+/// Step 6: nobody gets the new access token before the new refresh token is durable. Tokens that come too late are
+/// revoked.
 async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> {
     let now = app.clock.now();
     let event = Event::Renewed {
@@ -209,7 +211,8 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
         match commit(app, &held.grant, &state, renewed.clone()).await {
             Ok(true) => return Ok(()),
             Ok(false) => {
-                tracing::error!(grant = %held.grant.id, "a refresh came too late: its lease was lost");
+                tracing::error!(grant = %held.grant.id, "a refresh came too late: its lease was lost, or the grant is gone");
+                drop_tokens(app, &tokens).await;
                 return Ok(());
             }
             Err(error) if tries < COMMIT_TRIES && held.since.elapsed() < LEASE => {

@@ -230,3 +230,24 @@ async fn a_refusal_somebody_can_mend_pauses_the_grant_and_names_the_fix() {
     stack.token_of("worker").await;
     assert_eq!(stack.org.count("refresh"), 2, "the refresh token was kept");
 }
+
+#[tokio::test]
+async fn tokens_that_come_after_the_disconnect_are_revoked_too() {
+    let stack = Stack::start().await;
+    stack.org.script().rotate = true;
+    stack.authorize("worker").await;
+    stack.advance(3600);
+    let told = Arc::new(Notify::new());
+    stack.org.script().replies.push_back(Reply::Wait(Arc::clone(&told)));
+    let meanwhile = async {
+        stack.org.asked("refresh", 1).await;
+        stack.manager(Method::DELETE, "/authorizations/worker", None).await.expect(200);
+        told.notify_one();
+    };
+    let (answer, ()) = tokio::join!(stack.app(Method::GET, "/authorizations/worker", None), meanwhile);
+    assert!(!answer.status.is_success(), "{}", answer.text);
+    stack.reconcile("grants").await;
+    let revoked = stack.org.script().revoked.clone();
+    assert_eq!(revoked.len(), 2, "the old refresh token and the new one: {revoked:?}");
+    assert!(revoked.iter().all(|token| token.starts_with("canary-refresh")) && revoked[0] != revoked[1]);
+}

@@ -1,7 +1,10 @@
 //! JWT bearer: a row when the org accepts, none when it doesn't.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::fake_org::{CONSUMER_KEY, Reply, SigningPair, USERNAME};
 use crate::stack::{Answer, Stack};
@@ -131,4 +134,20 @@ async fn no_refusal_costs_a_jwt_authorization_its_key() {
         stack.advance(3);
         stack.token_of("worker").await;
     }
+}
+
+#[tokio::test]
+async fn the_token_of_a_name_that_was_taken_meanwhile_is_revoked() {
+    let stack = Stack::start().await;
+    let body = request(&SigningPair::generate("k").pem);
+    let told = Arc::new(Notify::new());
+    stack.org.script().replies.push_back(Reply::Wait(Arc::clone(&told)));
+    let meanwhile = async {
+        stack.org.asked("assertion", 1).await;
+        post(&stack, &body).await.expect(202);
+        told.notify_one();
+    };
+    let (late, ()) = tokio::join!(post(&stack, &body), meanwhile);
+    late.expect_error(409, "conflict");
+    assert_eq!(stack.org.script().revoked.len(), 1);
 }
