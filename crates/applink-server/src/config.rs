@@ -122,12 +122,8 @@ pub struct LoginClient {
 }
 
 impl LoginClient {
-    /// As the org knows us, with the secret now in use.
-    pub fn oauth_client(&self) -> OAuthClient {
-        OAuthClient {
-            consumer_key: self.client_id.clone(),
-            consumer_secret: self.client_secrets.first().cloned(),
-        }
+    fn with_secret(&self, secret: Option<&SecretString>) -> OAuthClient {
+        OAuthClient { consumer_key: self.client_id.clone(), consumer_secret: secret.cloned() }
     }
 }
 
@@ -138,10 +134,26 @@ impl OAuthConfig {
         own.or_else(|| self.clients.iter().find(|client| client.login_host.is_none()))
     }
 
-    /// The client with a consumer key, as stored with a grant.
-    pub fn client_by_id(&self, client_id: &str) -> Option<&LoginClient> {
-        self.clients.iter().find(|client| client.client_id == client_id)
+    /// The client with a consumer key, as stored with a grant, once per secret in the order they are tried. A client
+    /// that is configured no more, or has no secret, is called without one.
+    pub fn client_secrets(&self, client_id: &str) -> ClientSecrets {
+        let Some(client) = self.clients.iter().find(|client| client.client_id == client_id) else {
+            let client = OAuthClient { consumer_key: client_id.to_owned(), consumer_secret: None };
+            return ClientSecrets { first: client, others: Vec::new() };
+        };
+        let mut secrets = client.client_secrets.iter();
+        let first = client.with_secret(secrets.next());
+        ClientSecrets { first, others: secrets.map(|secret| client.with_secret(Some(secret))).collect() }
     }
+}
+
+/// A client with each of its secrets, in the order they are tried.
+#[derive(Clone, Debug)]
+pub struct ClientSecrets {
+    /// With the first secret, or none.
+    pub first: OAuthClient,
+    /// With the others.
+    pub others: Vec<OAuthClient>,
 }
 
 /// Who may change things.

@@ -24,6 +24,7 @@ pub mod confirm;
 pub mod identify;
 pub mod jwt;
 mod pages;
+pub mod secrets;
 pub mod start;
 pub mod store;
 

@@ -9,11 +9,10 @@ use applink_api::error::{ResourceError, error_id};
 
 use super::identify::{ConnectError, ensure_same_org, identify};
 use super::pages::{Connected, Trouble};
-use super::store;
+use super::{secrets, store};
 use crate::addons;
 use crate::app::App;
 use crate::audit::{Actor, ActorKind, Entry};
-use crate::config::LoginClient;
 use crate::credentials::begin::capitalised;
 use crate::credentials::{self, Credential, Kind, OrgUser, State, flow};
 use crate::db::{RowId, StoreError, Tx};
@@ -90,18 +89,17 @@ async fn tokens_and_user(app: &App, flow: &Flow) -> Result<(Tokens, OrgUser), St
         app.hosts.instance(&flow.row.login_origin).map_err(|error| Stop::Org(ConnectError::Host(error)))?;
     let sealed = app.vault.open_sealed(flow.row.place("verifier"), &flow.row.verifier).await;
     let verifier = PkceVerifier::restore(sealed.map_err(|error| Stop::Ours(error.into()))?);
-    let client = app.config.oauth.client_by_id(&flow.row.client_id).map(LoginClient::oauth_client);
-    let client =
-        client.unwrap_or(OAuthClient { consumer_key: flow.row.client_id.clone(), consumer_secret: None });
+    let client = app.config.oauth.client_secrets(&flow.row.client_id);
     let callback = app.urls.oauth_callback();
-    let tokens = app
-        .oauth
-        .exchange_code(&login, &client, &callback, &flow.code, &verifier)
-        .await
-        .map_err(|failure| Stop::Org(ConnectError::Tokens(failure)))?;
+    let (callback, login, verifier) = (&callback, &login, &verifier);
+    let exchange = |client: OAuthClient| async move {
+        app.oauth.exchange_code(login, &client, callback, &flow.code, verifier).await
+    };
+    let tokens = secrets::try_each(&client, || true, exchange).await;
+    let tokens = tokens.map_err(|failure| Stop::Org(ConnectError::Tokens(failure)))?;
     let identified = match &tokens.refresh_token {
         None => Err(ConnectError::NoRefreshToken),
-        Some(_) => identify(app, &login, &tokens).await,
+        Some(_) => identify(app, login, &tokens).await,
     };
     match identified {
         Ok(org) => Ok((tokens, org)),

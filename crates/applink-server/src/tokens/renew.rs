@@ -14,11 +14,12 @@ use super::{TokenError, paused};
 use crate::addons;
 use crate::app::App;
 use crate::audit::{Actor, Entry};
-use crate::config::LoginClient;
+use crate::config::ClientSecrets;
 use crate::credentials::{self, Credential, State, flow};
 use crate::db::claim::Claim;
 use crate::db::{StoreError, Tx};
 use crate::oauth::complete::drop_tokens;
+use crate::oauth::secrets;
 
 /// How often a commit of fresh tokens is tried while the lease lasts.
 const COMMIT_TRIES: u32 = 4;
@@ -48,7 +49,7 @@ pub(super) async fn renew(app: &App, seen: &Model, rejected: Option<i64>) -> Res
             }
             let left = || LEASE.saturating_sub(held.since.elapsed());
             let answer =
-                send(left, prepare(app, &held.grant), async |request| call(app, request).await).await;
+                send(left, prepare(app, &held.grant), async |request| call(app, request, left).await).await;
             record(app, held, answer).await
         }
         Effect::Reauth => bury(app, &held.grant, "The org gave no answer to the last refresh.").await,
@@ -82,7 +83,7 @@ async fn claim(app: &App, seen: &Model, rejected: bool) -> Result<Option<Held>, 
 
 /// What is sent, with every secret opened.
 enum Request {
-    Refresh { instance: OrgOrigin, client: OAuthClient, refresh_token: SecretString },
+    Refresh { instance: OrgOrigin, client: ClientSecrets, refresh_token: SecretString },
     Assert(Assertion),
 }
 
@@ -113,10 +114,14 @@ async fn prepare(app: &App, grant: &Model) -> Result<Request, TokenError> {
     }
 }
 
-async fn call(app: &App, request: Request) -> Result<Tokens, TokenFailure> {
+async fn call(app: &App, request: Request, left: impl Fn() -> Duration) -> Result<Tokens, TokenFailure> {
     match request {
         Request::Refresh { instance, client, refresh_token } => {
-            app.oauth.refresh(&instance, &client, &refresh_token).await
+            let (instance, refresh_token) = (&instance, &refresh_token);
+            let refresh = |client: OAuthClient| async move {
+                app.oauth.refresh(instance, &client, refresh_token).await
+            };
+            secrets::try_each(&client, || left() >= LEAST_LEFT, refresh).await
         }
         Request::Assert(assertion) => app.oauth.jwt_bearer(&assertion).await,
     }
@@ -126,9 +131,7 @@ async fn refresh(app: &App, grant: &Model) -> Result<Request, TokenError> {
     let sealed = grant.refresh_token.as_ref().ok_or(TokenError::NotLive)?;
     let refresh_token = app.vault.open_sealed(grant.place("refresh_token"), sealed).await?;
     let instance = app.hosts.instance(&grant.instance_url).map_err(TokenError::Host)?;
-    let client = app.config.oauth.client_by_id(&grant.client_id).map(LoginClient::oauth_client);
-    let client = client
-        .unwrap_or_else(|| OAuthClient { consumer_key: grant.client_id.clone(), consumer_secret: None });
+    let client = app.config.oauth.client_secrets(&grant.client_id);
     Ok(Request::Refresh { instance, client, refresh_token })
 }
 

@@ -294,3 +294,19 @@ async fn a_log_in_that_was_superseded_does_not_fail_the_one_that_follows() {
     page.expect(409);
     assert_eq!(status(&stack, "prod").await.0, "connecting");
 }
+
+#[tokio::test]
+async fn while_a_client_secret_is_rotated_both_are_tried() {
+    let stack = Stack::with(|config| {
+        let secrets = &mut config.oauth.clients[0].client_secrets;
+        secrets.insert(0, "canary-secret-not-valid-yet".into());
+        secrets.push("canary-secret-never-needed".into());
+    })
+    .await;
+    stack.org.script().rotate = true;
+    stack.authorize("worker").await;
+    assert_eq!(stack.org.count("exchange"), 2);
+    stack.advance(3600);
+    stack.token_of("worker").await;
+    assert_eq!(stack.org.count("refresh"), 2);
+}

@@ -236,6 +236,9 @@ async fn token(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, Stri
 }
 
 fn exchange(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
+    if form.get("client_secret").map(String::as_str) != Some(CONSUMER_SECRET) {
+        return refused("invalid_client", "invalid client credentials");
+    }
     let code = form.get("code").cloned().unwrap_or_default();
     let Some((challenge, redirect_uri)) = org.script().challenges.remove(&code) else {
         return refused("invalid_grant", "expired authorization code");
@@ -246,15 +249,15 @@ fn exchange(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
     if URL_SAFE_NO_PAD.encode(hash) != challenge || form.get("redirect_uri") != Some(&redirect_uri) {
         return refused("invalid_grant", "invalid code verifier");
     }
-    if form.get("client_secret").map(String::as_str) != Some(CONSUMER_SECRET) {
-        return refused("invalid_client", "invalid client credentials");
-    }
     let without = org.script().without_refresh_token;
     let refresh_token = if without { None } else { Some(org.new_refresh_token()) };
     Json(org.tokens(refresh_token)).into_response()
 }
 
 fn refresh(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
+    if form.get("client_secret").map(String::as_str) != Some(CONSUMER_SECRET) {
+        return refused("invalid_client", "invalid client credentials");
+    }
     let sent = form.get("refresh_token").cloned().unwrap_or_default();
     if !org.script().refresh_tokens.contains(&sent) {
         return refused("invalid_grant", "expired access/refresh token");
