@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use super::store::{self, OFFERED};
 use crate::addons;
 use crate::app::App;
-use crate::audit::Entry;
+use crate::audit::{ActorKind, Entry};
 use crate::credentials::begin::Asked;
 use crate::credentials::{self, Credential, State, flow};
 use crate::db::{RowId, Tx};
@@ -71,6 +71,7 @@ struct Link {
     text: String,
     flow: RowId,
     verifier: SealedToken,
+    is_verified: bool,
 }
 
 impl Link {
@@ -79,7 +80,8 @@ impl Link {
         let verifier = PkceVerifier::from_random(app.entropy.bytes());
         let place = Place { addon: manager.addon.id, table: store::TABLE, row: flow.0, column: "verifier" };
         let verifier = app.vault.seal(place, verifier.secret()).await?;
-        Ok(Self { text: app.entropy.url_token(), flow, verifier })
+        let is_verified = manager.actor.kind != ActorKind::Claimed;
+        Ok(Self { text: app.entropy.url_token(), flow, verifier, is_verified })
     }
 
     fn offer(self, app: &App, asked: &Asked, credential: &Credential, client_id: String) -> store::Model {
@@ -98,6 +100,7 @@ impl Link {
             login_origin: asked.login.as_str().to_owned(),
             client_id,
             started_by: credential.last_modified_by.clone(),
+            started_by_verified: self.is_verified,
             app_name: credential.app_name.clone(),
             created_at: now.as_micros(),
             expires_at: now.plus(app.config.oauth.timeout.0).as_micros(),

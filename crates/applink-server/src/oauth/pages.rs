@@ -49,6 +49,7 @@ pub(super) struct ConfirmPage {
     kind: &'static str,
     name: String,
     started_by: String,
+    is_verified: bool,
     login: String,
     ticket: String,
 }
@@ -64,6 +65,7 @@ impl ConfirmPage {
             },
             name: credential.name.clone(),
             started_by: flow.started_by.clone(),
+            is_verified: flow.started_by_verified,
             login: flow.login_origin.clone(),
             ticket,
         }

@@ -51,6 +51,8 @@ pub struct Model {
     pub client_id: String,
     /// Who asked for it.
     pub started_by: String,
+    /// Whether we know that, or somebody only claims it.
+    pub started_by_verified: bool,
     /// Through which app.
     pub app_name: Option<String>,
     /// Microseconds UTC.

@@ -1,5 +1,6 @@
 //! Who may do what: add-on tokens, API keys, single sign-on, and other tenants' things.
 
+use applink_server::config::Confirm;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -56,6 +57,24 @@ async fn a_fresh_single_sign_on_makes_the_token_enough() {
     let fresh = sso(&stack.tenant, START.as_seconds());
     let made = post_with(&stack, &[("x-addon-sso", &fresh)]).await.expect(202).json();
     assert_eq!(made["created_by"], json!("person@acme.example"));
+}
+
+#[tokio::test]
+async fn a_person_who_confirms_reads_whether_the_asker_is_known() {
+    let stack = Stack::with(|config| {
+        config.access.sso_salt = Some(SALT.into());
+        config.oauth.confirm = Confirm::Always;
+    })
+    .await;
+    let claim = "somebody who says they are person@acme.example (not verified)";
+    let fresh = sso(&stack.tenant, START.as_seconds());
+    let claimed = post_with(&stack, &[("x-addon-sso", &fresh)]).await.expect(202).json();
+    let known = stack.begin_connection("other").await;
+    for (begun, expected) in [(claimed, claim), (known, "<dd>dev@acme.example</dd>")] {
+        let (callback, cookie) = stack.log_in(begun["redirect_uri"].as_str().unwrap()).await;
+        let page = stack.browse(&callback, Some(&cookie)).await.expect(200);
+        assert!(page.text.contains(expected), "{}", page.text);
+    }
 }
 
 #[tokio::test]
