@@ -92,6 +92,9 @@ pub struct Deploy {
     pub state: DeployState,
     /// When it is to be looked at; none when it is final.
     pub due_at: Option<Timestamp>,
+    /// Since when it is tried in vain: its first step, and anew once the org took the package. Waiting for its
+    /// turn does not count.
+    pub trying_since: Option<Timestamp>,
     /// Looks since the last change of state.
     pub attempts: u32,
     /// Hash of the package.

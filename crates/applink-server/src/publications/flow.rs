@@ -14,11 +14,11 @@
 
 use std::time::Duration;
 
-use applink_api::error::Problem;
+use applink_api::error::{Problem, error_id};
 use applink_api::publication::Component;
 use applink_api::time::Timestamp;
 
-/// How long a deploy is pursued before it is given up.
+/// How long a deploy is tried in vain before it is given up.
 pub const PATIENCE: Duration = Duration::from_secs(30 * 60);
 
 /// Where a deploy stands.
@@ -127,6 +127,23 @@ pub enum Outcome {
     Refused(Failure),
 }
 
+impl Outcome {
+    /// Whether the deploy is no further than before.
+    fn is_in_vain(&self) -> bool {
+        matches!(self, Self::NotSent | Self::NoAnswer | Self::Absent | Self::Busy | Self::Running)
+    }
+
+    /// The same, or a refusal when it has been in vain for [`PATIENCE`]. An outcome comes first: what an org finished
+    /// while nobody asked is finished.
+    pub fn or_give_up(self, trying_since: Timestamp, now: Timestamp) -> Self {
+        if !self.is_in_vain() || now.since(trying_since) <= PATIENCE {
+            return self;
+        }
+        let message = "The org did not finish within 30 minutes; look at Setup → Deployment Status, then publish again.";
+        Self::Refused(Failure::new(error_id::DEPLOY_FAILED, message))
+    }
+}
+
 /// The next state, and when to look again (none when it is final).
 pub fn apply(
     state: &DeployState,
@@ -185,6 +202,21 @@ mod tests {
         assert_eq!((&state, due), (&DeployState::Failed(failure), None));
         assert!(state.is_final());
         assert_eq!(next_step(&state), None);
+    }
+
+    #[test]
+    fn only_what_is_in_vain_for_half_an_hour_is_given_up() {
+        let (almost, over) = (NOW.plus(PATIENCE), NOW.plus(PATIENCE + Duration::from_secs(1)));
+        for in_vain in [Outcome::NotSent, Outcome::NoAnswer, Outcome::Absent, Outcome::Busy, Outcome::Running]
+        {
+            assert_eq!(in_vain.clone().or_give_up(NOW, almost), in_vain);
+            assert!(matches!(in_vain.or_give_up(NOW, over), Outcome::Refused(_)));
+        }
+        let done = Outcome::Done { registration_id: "0xS".to_owned(), components: Vec::new() };
+        let sent = Outcome::Sent { deploy_id: "0Af".to_owned() };
+        for further in [done, sent, Outcome::AnswerUnknown] {
+            assert_eq!(further.clone().or_give_up(NOW, over), further);
+        }
     }
 
     #[test]

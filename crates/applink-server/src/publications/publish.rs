@@ -134,6 +134,7 @@ async fn write(
         number: store::next_number(&*tx, asked.addon, asked.connection.id).await?,
         state: DeployState::Pending,
         due_at: Some(AT_ONCE),
+        trying_since: None,
         attempts: 0,
         hash: package.hash.clone(),
         package: Some(zip),

@@ -18,7 +18,7 @@ use applink_salesforce::metadata::{DeployResult, DeployStatus};
 use applink_salesforce::{OrgError, RecordId};
 use tokio::time::{Instant, timeout};
 
-use super::flow::{self, DeployState, Failure, Outcome, PATIENCE, Step};
+use super::flow::{self, DeployState, Failure, Outcome, Step};
 use super::org::{self, PublishingOrg};
 use super::store::{self, Lease};
 use super::{Deploy, Live, Publication, metadata, places};
@@ -91,27 +91,15 @@ async fn advance(app: &App, deploy: &mut Deploy, lease: Lease) -> Result<Progres
     let Some(publication) = store::find(app.store.reader(), deploy.addon, deploy.publication).await? else {
         return Ok(Progress::LostLease);
     };
-    if is_given_up(app, deploy) {
-        return record(app, deploy, Outcome::Refused(given_up()), lease).await;
-    }
+    let trying_since = *deploy.trying_since.get_or_insert(app.clock.now());
     let outcome = match Target::reach(app, deploy).await? {
         Ok(target) => take(app, deploy, &publication, &target, step).await?,
         Err(outcome) => Some(outcome),
     };
     match outcome {
-        Some(outcome) => record(app, deploy, outcome, lease).await,
+        Some(outcome) => record(app, deploy, outcome.or_give_up(trying_since, app.clock.now()), lease).await,
         None => Ok(Progress::LostLease),
     }
-}
-
-fn is_given_up(app: &App, deploy: &Deploy) -> bool {
-    app.clock.now().since(deploy.requested_at) > PATIENCE
-}
-
-fn given_up() -> Failure {
-    let message =
-        "The org did not finish within 30 minutes; look at Setup → Deployment Status, then publish again.";
-    Failure::new(error_id::DEPLOY_FAILED, message)
 }
 
 /// The connection's org, with a live token.
@@ -341,6 +329,9 @@ async fn record(
 ) -> Result<Progress, StoreError> {
     let now = app.clock.now();
     let live = live(deploy, &outcome);
+    if matches!(outcome, Outcome::Sent { .. }) {
+        deploy.trying_since = Some(now);
+    }
     let (state, due_at) = flow::apply(&deploy.state, outcome, deploy.attempts, now);
     let moved = std::mem::discriminant(&state) != std::mem::discriminant(&deploy.state);
     deploy.attempts = if moved { 0 } else { deploy.attempts.saturating_add(1) };

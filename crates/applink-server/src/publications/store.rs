@@ -210,6 +210,7 @@ pub async fn save_deploy(
         .col_expr(deploys::Column::State, Expr::value(row.state))
         .col_expr(deploys::Column::DueAt, Expr::value(row.due_at))
         .col_expr(deploys::Column::Attempts, Expr::value(row.attempts))
+        .col_expr(deploys::Column::TryingSince, Expr::value(row.trying_since))
         .col_expr(deploys::Column::IntentAt, Expr::value(row.intent_at))
         .col_expr(deploys::Column::DeployId, Expr::value(row.deploy_id))
         .col_expr(deploys::Column::Outcome, Expr::value(row.outcome))

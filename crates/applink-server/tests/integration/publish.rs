@@ -314,3 +314,14 @@ async fn a_server_killed_while_sending_is_continued_by_the_next_one() {
         assert_eq!(stack.org.sent().len(), packages);
     }
 }
+
+#[tokio::test]
+async fn what_the_org_finished_while_no_server_ran_is_published_however_late() {
+    let mut stack = Publishing::start().await;
+    stack.org.takes([Take::DeployAndHang]);
+    stack.publish_and_kill(yaml(SPEC), &named("Reports")).await;
+    stack.clock.advance(Duration::from_secs(31 * 60));
+    stack.restart().await;
+    assert_eq!(stack.publications_when_there().await.body[0]["esr_name"], "Reports");
+    assert_eq!(stack.org.sent().len(), 1);
+}
