@@ -37,6 +37,7 @@ struct Records {
 #[derive(Clone, Debug)]
 pub struct PublishingOrg {
     org: Org,
+    org_id: String,
     token_version: i64,
 }
 
@@ -45,7 +46,12 @@ impl PublishingOrg {
         let version =
             connection.live().and_then(|user| user.api_version.parse().ok()).unwrap_or(FALLBACK_VERSION);
         let org = Org::new(app.egress.clone(), token.instance, version, token.access_token);
-        Self { org, token_version: token.version }
+        Self { org, org_id: token.org_id, token_version: token.version }
+    }
+
+    /// Which org its token is for, 18 characters.
+    pub fn org_id(&self) -> &str {
+        &self.org_id
     }
 
     /// The version of its token, for [`reconnect`].

@@ -22,7 +22,7 @@ use super::{Deploy, Publication, places, store};
 use crate::addons::{self, AttachedApp};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
-use crate::credentials::{Credential, OrgUser};
+use crate::credentials::{self, Credential, OrgUser};
 use crate::db::Tx;
 use crate::error::ApiError;
 
@@ -122,6 +122,7 @@ async fn write(
     let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, asked.addon).await?;
+    ensure_still_connected(&tx, asked, org_user).await?;
     let publication = publication_row(&tx, asked, org_user, subject, now).await?;
     if let Some(same) = same_deploy(&tx, &publication, &package.hash).await? {
         return Ok(same);
@@ -153,6 +154,19 @@ async fn write(
     );
     tx.commit().await?;
     Ok(deploy)
+}
+
+/// The package was cut to an org, which the connection must still lead to. Under the add-on's lock.
+async fn ensure_still_connected(tx: &Tx, asked: &Asked, org_user: &OrgUser) -> Result<(), ApiError> {
+    let current = credentials::store::find_by_id(&**tx, asked.addon, asked.connection.id).await?;
+    let org_id = current.as_ref().and_then(Credential::live).map(|user| user.org_id.as_str());
+    if org_id == Some(org_user.org_id.as_str()) {
+        return Ok(());
+    }
+    Err(ApiError::conflict(format!(
+        "The connection `{}` was disconnected or connected to another org at this moment; publish again.",
+        asked.connection.name
+    )))
 }
 
 /// The row of the publication, new when it is the first time. Under the add-on's lock.

@@ -92,7 +92,7 @@ async fn advance(app: &App, deploy: &mut Deploy, lease: Lease) -> Result<Progres
         return Ok(Progress::LostLease);
     };
     let trying_since = *deploy.trying_since.get_or_insert(app.clock.now());
-    let outcome = match Target::reach(app, deploy).await? {
+    let outcome = match Target::reach(app, deploy, &publication).await? {
         Ok(target) => take(app, deploy, &publication, &target, step).await?,
         Err(outcome) => Some(outcome),
     };
@@ -110,13 +110,19 @@ struct Target {
 
 impl Target {
     /// The inner error is what it means for the deploy that the org can't be called.
-    async fn reach(app: &App, deploy: &Deploy) -> Result<Result<Self, Outcome>, StoreError> {
+    async fn reach(
+        app: &App,
+        deploy: &Deploy,
+        publication: &Publication,
+    ) -> Result<Result<Self, Outcome>, StoreError> {
         let found =
             credentials::store::find_by_id(app.store.reader(), deploy.addon, deploy.connection).await?;
         let Some(connection) = found.filter(|connection| connection.live().is_some()) else {
             return Ok(Err(Outcome::Refused(not_connected())));
         };
         Ok(match org::connect(app, &connection).await {
+            // The name may stand for another org by now, which must not get this package.
+            Ok(org) if org.org_id() != publication.org_id => Err(Outcome::Refused(other_org(publication))),
             Ok(org) => Ok(Self { connection, org }),
             Err(TokenError::ReauthRequired(error)) => {
                 Err(Outcome::Refused(Failure::new(&error.id, error.message.clone())))
@@ -137,6 +143,14 @@ impl Target {
             }
         }
     }
+}
+
+fn other_org(publication: &Publication) -> Failure {
+    let message = format!(
+        "The connection was connected to another org than {} before the app was published; publish again.",
+        publication.org_id
+    );
+    Failure::new(error_id::CONFLICT, message)
 }
 
 fn not_connected() -> Failure {

@@ -325,3 +325,38 @@ async fn what_the_org_finished_while_no_server_ran_is_published_however_late() {
     assert_eq!(stack.publications_when_there().await.body[0]["esr_name"], "Reports");
     assert_eq!(stack.org.sent().len(), 1);
 }
+
+const OTHER_ORG: &str = "00DSG00000DGEIr2AP";
+
+#[tokio::test]
+async fn a_package_for_one_org_is_not_sent_to_the_one_connected_next() {
+    let mut stack = Publishing::start().await;
+    stack.org.takes([Take::LoseAndHang]);
+    stack.publish_and_kill(yaml(SPEC), &named("Reports")).await;
+    stack.restart_by_hand().await;
+    stack.disconnect().await;
+    stack.reconcile("grants").await;
+    stack.org.becomes(OTHER_ORG);
+    stack.connect().await;
+    for _ in 0..4 {
+        stack.clock.advance(Duration::from_secs(120));
+        stack.reconcile("publications").await;
+    }
+    assert_eq!(stack.org.sent().len(), 1, "only the package that was lost");
+    assert_eq!(stack.publications().await.body, json!([]));
+}
+
+#[tokio::test]
+async fn a_connection_that_changes_orgs_while_a_package_is_made_is_409() {
+    let stack = Publishing::start().await;
+    let told = stack.org.holds_a_question();
+    let request = named("Reports");
+    let meanwhile = async {
+        stack.org.package_arrived().await;
+        stack.disconnect().await;
+        told.notify_one();
+    };
+    let (answer, ()) = tokio::join!(stack.publish(yaml(SPEC), &request), meanwhile);
+    assert_eq!(answer.status, 409, "{}", answer.body);
+    assert!(stack.org.sent().is_empty());
+}

@@ -9,9 +9,10 @@ use applink_api::publication::PublishRequest;
 use applink_api::secret::{ExposeSecret, SecretString};
 use applink_salesforce::OrgHosts;
 use applink_server::audit::{Actor, ActorKind};
+use applink_server::config::Reconciling;
 use applink_server::db::DatabaseUrl;
 use applink_server::vault::MasterKey;
-use applink_server::{Config, RunningServer, Server, addons, api_keys};
+use applink_server::{Config, RunningServer, Server, addons, api_keys, reconcilers};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
@@ -44,6 +45,7 @@ pub(crate) struct Publishing<O = ScriptedOrg> {
     config: Config,
     server: Option<(Runtime, RunningServer)>,
     key: SecretString,
+    login: Login,
     client: reqwest::Client,
     _directory: TempDir,
 }
@@ -107,10 +109,11 @@ impl<O> Publishing<O> {
             config,
             server: Some(server),
             key,
+            login,
             client,
             _directory: directory,
         };
-        stack.connect(&login).await;
+        stack.connect().await;
         stack
     }
 
@@ -119,7 +122,8 @@ impl<O> Publishing<O> {
         format!("{}/addons/{}{path}", server.url(), self.addon)
     }
 
-    async fn connect(&self, login: &Login) {
+    pub(crate) async fn connect(&self) {
+        let login = &self.login;
         let body = serde_json::json!({"connection_name": CONNECTION, "client_id": login.client_id,
             "username": login.username, "login_url": login.url, "jwt_private_key": login.private_key});
         let request = self.client.post(self.url("/connections/salesforce/jwt")).json(&body);
@@ -165,6 +169,22 @@ impl<O> Publishing<O> {
         });
         let url = self.url(&format!("/connections/salesforce/{CONNECTION}/apps"));
         self.send(self.client.post(url).multipart(form)).await
+    }
+
+    /// Starts again, with reconcilers that only run when told.
+    pub(crate) async fn restart_by_hand(&mut self) {
+        self.config.reconciling = Reconciling::ByHand;
+        self.restart().await;
+    }
+
+    /// Runs a reconciler once, and the work it started to its end.
+    pub(crate) async fn reconcile(&self, name: &str) {
+        let app = self.server.as_ref().expect("the server runs").1.app();
+        let found = reconcilers::ALL.iter().find(|reconciler| reconciler.name == name).unwrap();
+        found.run(app).await.unwrap();
+        app.tasks.close();
+        app.tasks.wait().await;
+        app.tasks.reopen();
     }
 
     pub(crate) async fn restart(&mut self) {

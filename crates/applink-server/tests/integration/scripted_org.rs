@@ -66,6 +66,8 @@ struct Script {
     sessions: u32,
     permission_sets: Vec<(&'static str, bool)>,
     connected: u32,
+    org_id: Option<&'static str>,
+    hold_questions: Option<Arc<Notify>>,
 }
 
 /// The org.
@@ -128,6 +130,25 @@ impl ScriptedOrg {
         self.script(|script| script.sent.clone())
     }
 
+    /// From now on it is another org.
+    pub(crate) fn becomes(&self, org_id: &'static str) {
+        self.script(|script| {
+            script.org_id = Some(org_id);
+            script.registration = None;
+        });
+    }
+
+    /// The next question after the state of things waits until it is told to go on.
+    pub(crate) fn holds_a_question(&self) -> Arc<Notify> {
+        let told = Arc::new(Notify::new());
+        self.script(|script| script.hold_questions = Some(Arc::clone(&told)));
+        told
+    }
+
+    fn org_id(&self) -> &'static str {
+        self.script(|script| script.org_id.unwrap_or(ORG_ID))
+    }
+
     pub(crate) fn connected(&self) -> u32 {
         self.script(|script| script.connected)
     }
@@ -159,7 +180,7 @@ async fn token(State(org): State<ScriptedOrg>) -> Response {
     });
     axum::Json(json!({
         "access_token": format!("00DSB00000VAyPF!session{number}"), "instance_url": org.url,
-        "id": format!("{}/id/{ORG_ID}/{USER_ID}", org.url), "scope": "api id", "token_type": "Bearer",
+        "id": format!("{}/id/{}/{USER_ID}", org.url, org.org_id()), "scope": "api id", "token_type": "Bearer",
     }))
     .into_response()
 }
@@ -167,7 +188,7 @@ async fn token(State(org): State<ScriptedOrg>) -> Response {
 async fn user_info(State(org): State<ScriptedOrg>) -> Response {
     org.script(|script| script.connected += 1);
     axum::Json(
-        json!({"user_id": USER_ID, "organization_id": ORG_ID, "preferred_username": "admin@acme.example",
+        json!({"user_id": USER_ID, "organization_id": org.org_id(), "preferred_username": "admin@acme.example",
         "email": "admin@acme.example"}),
     )
     .into_response()
@@ -181,6 +202,11 @@ struct Soql {
 async fn query(State(org): State<ScriptedOrg>, Query(Soql { q }): Query<Soql>) -> Response {
     if let Some(refused) = org.refused_session() {
         return refused;
+    }
+    let hold = org.script(|script| script.hold_questions.take());
+    if let Some(told) = hold {
+        org.arrived.notify_one();
+        told.notified().await;
     }
     let records: Vec<Value> = if q.contains("UserPermissionAccess") {
         vec![json!({"PermissionsManageHerokuAppLink": true})]
