@@ -29,6 +29,7 @@ pub(crate) fn routes(state: &OrgState) -> Router<OrgState> {
         .route("/services", get(views::services))
         .route("/deployments", get(views::deployments))
         .route("/deployments/step", post(views::step_deployment))
+        .route("/jobs/step", post(views::step_job))
         .route("/permission-sets", get(permission_sets::list))
         .route("/permission-sets/assign", post(permission_sets::assign))
         .route("/permission-sets/unassign", post(permission_sets::unassign))

@@ -287,6 +287,7 @@ fn configure(connection: &Connection, is_file: bool) -> rusqlite::Result<()> {
 fn create_tables(connection: &mut Connection, schema: &Schema) -> rusqlite::Result<()> {
     let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
     transaction.execute_batch(BOOKKEEPING)?;
+    transaction.execute_batch(crate::rest::BULK_TABLES)?;
     transaction.execute_batch(crate::tables::TABLES)?;
     for object in schema.objects().iter().filter(|object| object.view.is_none()) {
         create_table(&transaction, object)?;

@@ -7,7 +7,7 @@
 //! - **Signing in**: the OAuth web server flow with PKCE, a login and a consent page for people, JWT bearer,
 //!   refresh with optional rotation, revoke, introspect, userinfo, identity URLs, `/id/keys`.
 //! - **Data**: sObjects as tables, SOQL compiled to SQL, create/read/update/delete/upsert, composite requests;
-//!   object, field and sharing rights enforced in every statement, session-based permission sets included.
+//!   files, Bulk API 2.0; object, field and sharing rights enforced in every statement, session-based permission sets included.
 //! - **Metadata deploys**: packages with external service registrations, named and external credentials,
 //!   permission sets, external client apps; checked and refused component by component.
 //! - **Invoking**: the org calls a published app as Flow or Apex would, with the calling user's rights, a signed
@@ -31,6 +31,7 @@
 //! | `GET callbacks?invocation=…&wait_ms=…&at_least=…` | lists callbacks, waiting for them up to a minute |
 //! | `POST sessions/probe` | `{username or session_id, soql}` runs a query as that session |
 //! | `POST deployments/step` | moves a deployment on, see [`DeployMode::Stepped`] |
+//! | `POST jobs/step` | moves a bulk job on, likewise |
 //! | `POST sweep` | ends at once what is over by the org's clock |
 //!
 //! ```no_run

@@ -22,6 +22,7 @@ use crate::invoke::{sweep, vouch};
 use crate::keys;
 use crate::metadata::worker;
 use crate::oauth::clients;
+use crate::rest;
 use crate::state::OrgState;
 
 /// The newest API version an org serves unless told otherwise: Spring '26.
@@ -55,12 +56,12 @@ impl OrgKind {
     }
 }
 
-/// Whether deployments run by themselves.
+/// Whether deployments and bulk jobs run by themselves.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DeployMode {
-    /// A background worker moves them on.
+    /// Background workers move them on.
     Automatic,
-    /// Each `POST /_sim/deployments/step` moves the oldest on by one state; for tests.
+    /// Each `POST /_sim/deployments/step` (or `jobs/step`) moves the oldest on by one state; for tests.
     Stepped,
 }
 
@@ -167,6 +168,9 @@ impl Org {
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
         tasks.spawn(worker::work(state.clone(), stop.clone()));
+        if state.limits().deploy_mode == DeployMode::Automatic {
+            tasks.spawn(rest::bulk_worker(state.clone(), stop.clone()));
+        }
         tasks.spawn(sweep::work(state.clone(), stop.clone()));
         tasks.spawn(server::serve(listener, state.clone(), stop.clone()));
         tasks.close();

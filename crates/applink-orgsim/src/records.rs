@@ -8,6 +8,7 @@
 //! [`insert`], [`change`] and [`remove`] are its short forms.
 
 mod checks;
+mod files;
 mod request;
 mod rules;
 mod values;
@@ -20,7 +21,7 @@ use crate::db::Tx;
 use crate::ids;
 pub use crate::rest::RestError;
 use crate::rights::{Action, Caller, PREAMBLE, Rights, changeable, preamble_params, readable};
-use crate::schema::{Access, SObject};
+use crate::schema::{Access, Field, SObject};
 use crate::soql::{self, Expression, FieldPath, Position, Query, Selected, Source};
 use values::Row;
 
@@ -145,6 +146,11 @@ pub fn grant_custom_metadata(
             "ParentId": permission_set_id, "SetupEntityId": definition, "SetupEntityType": "CustomEntityDefinition",
         }),
     )
+}
+
+/// Whether a field takes a value of that form.
+pub(crate) fn fits(field: &Field, value: &Value) -> bool {
+    values::stored(field, value).is_ok()
 }
 
 fn object_of(fields: &Value) -> Result<&Map<String, Value>, RestError> {
@@ -280,6 +286,19 @@ impl<'t> Records<'t> {
         let wanted = values::external_value(key, value)?;
         let found = self.visible_of(object, &checks::rows_with(self.tx, object, key, &wanted)?)?;
         if found.is_empty() { Err(RestError::not_found()) } else { Ok(found) }
+    }
+
+    /// The bytes of a file in a field of a record that the caller may read.
+    ///
+    /// # Errors
+    /// `NOT_FOUND` when there is no such record, or no file in it.
+    pub fn file(&self, sobject: &str, id: &str, field: &Field) -> Result<Vec<u8>, RestError> {
+        let object = self.object(sobject)?;
+        let id = self.addressed(object, id, Action::Read)?;
+        match self.row(object, &id)?.get(&field.name) {
+            SqlValue::Blob(content) => Ok(content.clone()),
+            _ => Err(RestError::not_found()),
+        }
     }
 
     /// The sObject of a name, if the caller may know of it.

@@ -4,7 +4,10 @@
 //! 2. [`dispatch`] is the one list of resources. Composite sub-requests go through it as well, so that a call
 //!    means the same alone and inside a composite.
 //! 3. Each call is one transaction on the org's database; an error rolls it back.
+//! 4. Files go in as Base64 and come out as bytes (`blobs.rs`); jobs over many records have their own routes ([`bulk`]).
 
+mod blobs;
+mod bulk;
 mod collections;
 mod composite;
 mod describe;
@@ -20,6 +23,8 @@ use axum::Router;
 use crate::db::Database;
 use crate::rights::Caller;
 
+pub use bulk::{BulkWork, step as step_bulk_jobs};
+pub(crate) use bulk::{TABLES as BULK_TABLES, work as bulk_worker};
 pub use error::RestError;
 
 /// The oldest API version a request may name. Real orgs retired everything below.
@@ -41,12 +46,14 @@ pub trait RestHost: Clone + Send + Sync + 'static {
     fn identity_url(&self, user_id: &str) -> String;
     /// The API versions that `/services/data` lists, oldest first.
     fn api_versions(&self) -> &[ApiVersion];
+    /// What wakes the worker of bulk jobs.
+    fn bulk_work(&self) -> &BulkWork;
 }
 
 /// The routes of the REST API. `/services/data/{version}/{*resource}` catches what no other route of the org takes,
 /// so more specific routes can be merged beside it when they call their parameter `{version}` as well.
 pub fn routes<H: RestHost>() -> Router<H> {
-    http::routes()
+    http::routes().merge(bulk::routes())
 }
 
 impl ApiVersion {

@@ -10,6 +10,7 @@
 
 mod deployed;
 mod field;
+mod files;
 mod marketing;
 mod sales;
 mod setup;
@@ -102,6 +103,7 @@ impl Schema {
     pub fn standard() -> Self {
         let mut objects = sales::objects();
         objects.extend(marketing::objects());
+        objects.extend(files::objects());
         objects.extend(setup::objects());
         objects.extend(deployed::objects());
         let by_name =

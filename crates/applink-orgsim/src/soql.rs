@@ -20,6 +20,7 @@ mod names;
 mod parser;
 mod run;
 mod shape;
+mod table;
 
 pub use ast::{
     Aggregate, Condition, Enforcement, Expression, FieldGroup, FieldPath, Function, Literal, Operator,
@@ -31,6 +32,8 @@ pub use run::{DEFAULT_BATCH, QueryOptions, SMALLEST_BATCH, run, run_more};
 
 pub(crate) use ast::parse_moment;
 pub(crate) use run::fetch;
+pub(crate) use shape::moment_json;
+pub(crate) use table::{table, table_of};
 
 /// Reads a query.
 ///

@@ -14,7 +14,7 @@ use crate::db::{Database, DbError, Tx};
 use crate::entropy::Entropy;
 use crate::keys::SigningKey;
 use crate::org::{DeployMode, OrgKind};
-use crate::rest::{ApiVersion, RestHost};
+use crate::rest::{ApiVersion, BulkWork, RestHost};
 use crate::rights::Caller;
 use crate::sessions::{self, Kind, Session};
 
@@ -37,6 +37,8 @@ pub(crate) struct Shared {
     pub(crate) deploy_nudge: Notify,
     /// Held while a deployment is moved on.
     pub(crate) deploy_lock: Mutex<()>,
+    /// What the bulk API and its worker share.
+    pub(crate) bulk_work: BulkWork,
     /// Counts callbacks that arrived, so that listeners can wait for the next.
     pub(crate) callbacks_seen: watch::Sender<u64>,
 }
@@ -194,6 +196,10 @@ impl RestHost for OrgState {
 
     fn api_versions(&self) -> &[ApiVersion] {
         &self.0.identity.api_versions
+    }
+
+    fn bulk_work(&self) -> &BulkWork {
+        &self.0.bulk_work
     }
 }
 

@@ -18,6 +18,8 @@ mod integration {
     // Its data alone.
     mod data;
 
+    mod blobs;
+    mod bulk;
     mod describe;
     mod queries;
     mod records;

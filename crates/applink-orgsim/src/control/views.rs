@@ -11,6 +11,7 @@ use crate::invoke::sweep as sweeper;
 use crate::metadata::component::{ComponentType, Definition, ExternalServiceRegistration};
 use crate::metadata::components;
 use crate::metadata::{deployment, worker};
+use crate::rest;
 use crate::services::{Operation, Service};
 use crate::state::OrgState;
 use crate::users;
@@ -105,6 +106,12 @@ pub(super) async fn deployments(State(state): State<OrgState>) -> Result<Json<Va
 /// Moves the oldest unfinished deployment on by one state; for orgs whose deployments are stepped by hand.
 pub(super) async fn step_deployment(State(state): State<OrgState>) -> Result<Json<Value>, Problem> {
     let moved = worker::step(&state).await?;
+    Ok(Json(json!({"moved": moved})))
+}
+
+/// Moves the oldest unfinished bulk job on by one state, likewise.
+pub(super) async fn step_job(State(state): State<OrgState>) -> Result<Json<Value>, Problem> {
+    let moved = state.call(rest::step_bulk_jobs).await?;
     Ok(Json(json!({"moved": moved})))
 }
 

@@ -19,7 +19,7 @@ use crate::error::OrgsimError;
 use crate::failure::Failure;
 use crate::keys::SigningKey;
 use crate::oauth::clients::{self, Client, Permitted};
-use crate::rest::ApiVersion;
+use crate::rest::{ApiVersion, BulkWork};
 use crate::seed::{self, OrgFacts, SeededOrg};
 use crate::state::{Identity, Limits, OrgState, Shared};
 use crate::{secrets, users};
@@ -129,6 +129,7 @@ fn state(
         http,
         deploy_nudge: Notify::new(),
         deploy_lock: Mutex::new(()),
+        bulk_work: BulkWork::default(),
         callbacks_seen: watch::Sender::new(0),
     }))
 }

@@ -4,7 +4,7 @@ use rusqlite::types::Value as SqlValue;
 use serde_json::json;
 
 use super::values::{Row, rounded};
-use super::{Records, RestError, checks};
+use super::{Records, RestError, checks, files};
 use crate::invoke::store as invocations;
 use crate::schema::{SObject, STAGES};
 
@@ -30,6 +30,7 @@ pub(super) fn before_write(
             Ok(())
         }
         "SessionPermSetActivation" => session_activation(records, row),
+        "ContentVersion" => files::before_write(records, before, row),
         _ => Ok(()),
     }
 }
@@ -48,6 +49,7 @@ pub(super) fn after_write(
             assign_profile(records, id, row)?;
             end_what_an_inactive_user_left_open(records, id, row)
         }
+        "ContentVersion" => files::after_write(records, id, row),
         _ => Ok(()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use base64::Engine;
 use jiff::civil::Date;
 use rusqlite::types::Value as SqlValue;
 use rusqlite::{OptionalExtension, params_from_iter};
@@ -134,6 +135,7 @@ pub(super) fn stored(field: &Field, value: &Value) -> Result<SqlValue, RestError
         FieldType::DateTime => moment_value(value),
         FieldType::Picklist { values, restricted } => picklist_value(field, value, values, *restricted),
         FieldType::Email => email_value(field, value),
+        FieldType::Base64 => file_value(field, value),
         FieldType::Text { .. } | FieldType::TextArea { .. } | FieldType::Phone | FieldType::Url => {
             text_value(field, value)
         }
@@ -167,6 +169,23 @@ fn boolean_value(value: &Value) -> Result<SqlValue, RestError> {
         _ => None,
     };
     flag.map(|flag| SqlValue::Integer(i64::from(flag))).ok_or_else(|| cannot_read("boolean", value))
+}
+
+/// Base64 with or without padding and line breaks, as clients write it.
+fn file_value(field: &Field, value: &Value) -> Result<SqlValue, RestError> {
+    let text = value.as_str().ok_or_else(|| cannot_read("base64Binary", value))?;
+    let letters: Vec<u8> = text.bytes().filter(|byte| !byte.is_ascii_whitespace()).collect();
+    base64::engine::general_purpose::GeneralPurpose::new(
+        &base64::alphabet::STANDARD,
+        base64::engine::general_purpose::PAD
+            .with_decode_padding_mode(base64::engine::DecodePaddingMode::Indifferent),
+    )
+    .decode(letters)
+    .map(SqlValue::Blob)
+    .map_err(|error| {
+        let message = format!("{}: the value is not Base64: {error}", field.label);
+        RestError::bad_json(message)
+    })
 }
 
 fn number_of(kind: &str, value: &Value) -> Result<Option<f64>, RestError> {

@@ -178,7 +178,7 @@ fn child_relationships(session: &Session<'_>, object: &SObject) -> Vec<Value> {
 fn field_description(session: &Session<'_>, object: &SObject, field: &Field) -> Map<String, Value> {
     let rights = session.records.rights();
     let editable = rights.may_edit_field(object, field);
-    let long_text = matches!(field.kind, FieldType::TextArea { length } if length > 255);
+    let long_text = field.kind.is_long();
     let reference = field.reference();
     let length = field.kind.length();
     let mut description: Map<String, Value> =
@@ -246,6 +246,7 @@ fn soap_type(kind: &FieldType) -> &'static str {
         FieldType::Double { .. } | FieldType::Currency | FieldType::Percent => "xsd:double",
         FieldType::Date => "xsd:date",
         FieldType::DateTime => "xsd:dateTime",
+        FieldType::Base64 => "xsd:base64Binary",
         _ => "xsd:string",
     }
 }

@@ -10,12 +10,18 @@ use serde_json::{Value, json};
 
 use super::dispatch::{Call, Reply, Session, dispatch};
 use super::query::batch_size;
-use super::{ApiVersion, DAILY_API_REQUESTS, OLDEST_VERSION, RestError, RestHost};
+use super::{ApiVersion, DAILY_API_REQUESTS, OLDEST_VERSION, RestError, RestHost, blobs};
 use crate::records::Records;
 use crate::rights::Caller;
 
 /// The largest body taken: Salesforce's limit for a request that carries a file.
-const LARGEST_BODY: usize = 50 * 1024 * 1024;
+pub(super) const LARGEST_BODY: usize = 50 * 1024 * 1024;
+
+/// What a call is answered with: JSON, or a file.
+enum Answer {
+    Reply(Reply),
+    File(Vec<u8>),
+}
 
 pub(super) fn routes<H: RestHost>() -> Router<H> {
     Router::new()
@@ -57,10 +63,16 @@ async fn resource<H: RestHost>(
 
 async fn serve<H: RestHost>(host: H, version: &str, path: &str, request: Request<Body>) -> Response<Body> {
     let calls = host.database().count_api_call();
-    let mut response = match answer(host, version, path, request).await {
-        Ok(reply) => reply_response(&reply),
+    let response = match answer(host, version, path, request).await {
+        Ok(Answer::Reply(reply)) => reply_response(&reply),
+        Ok(Answer::File(content)) => file_response(content),
         Err(error) => error_response(&error),
     };
+    with_usage(response, calls)
+}
+
+/// Tells how many API requests of the day are used.
+pub(super) fn with_usage(mut response: Response<Body>, calls: u64) -> Response<Body> {
     let usage = format!("api-usage={}/{DAILY_API_REQUESTS}", calls.min(DAILY_API_REQUESTS));
     if let Ok(usage) = HeaderValue::from_str(&usage) {
         response.headers_mut().insert("Sforce-Limit-Info", usage);
@@ -73,7 +85,7 @@ async fn answer<H: RestHost>(
     version: &str,
     path: &str,
     request: Request<Body>,
-) -> Result<Reply, RestError> {
+) -> Result<Answer, RestError> {
     let version = served_version(&host, version)?;
     let (parts, body) = request.into_parts();
     let caller = {
@@ -93,14 +105,14 @@ async fn answer<H: RestHost>(
         .unwrap_or_else(|_| Err(RestError::new(500, "UNKNOWN_EXCEPTION", "An unexpected error occurred.")))
 }
 
-fn served_version<H: RestHost>(host: &H, segment: &str) -> Result<ApiVersion, RestError> {
+pub(super) fn served_version<H: RestHost>(host: &H, segment: &str) -> Result<ApiVersion, RestError> {
     let newest = host.api_versions().last().map_or(OLDEST_VERSION, |version| version.number());
     ApiVersion::from_segment(segment)
         .filter(|version| (OLDEST_VERSION..=newest).contains(&version.number()))
         .ok_or_else(RestError::not_found)
 }
 
-fn authenticate<H: RestHost>(host: &H, headers: &HeaderMap) -> Result<Caller, RestError> {
+pub(super) fn authenticate<H: RestHost>(host: &H, headers: &HeaderMap) -> Result<Caller, RestError> {
     let Some(header) = headers.get(::http::header::AUTHORIZATION) else {
         return Err(RestError::session_expired());
     };
@@ -118,34 +130,52 @@ fn json_body(method: &Method, headers: &HeaderMap, body: &Bytes) -> Result<Optio
     if body.is_empty() || *method == Method::GET {
         return Ok(None);
     }
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("application/json");
-    let kind = kind.split(';').next().unwrap_or_default().trim();
-    if !kind.eq_ignore_ascii_case("application/json") {
-        let message = format!("Content type specified does not match any of the supported types: {kind}");
-        return Err(RestError::new(415, "UNSUPPORTED_MEDIA_TYPE", message));
-    }
+    ensure_json(headers)?;
     serde_json::from_slice(body).map(Some).map_err(|error| {
         let message = format!("{error} [line:{}, column:{}]", error.line(), error.column());
         RestError::bad_json(message)
     })
 }
 
-fn run<H: RestHost>(host: &H, version: ApiVersion, caller: Caller, call: &Call) -> Result<Reply, RestError> {
+/// A body that says it is something else than JSON is refused.
+pub(super) fn ensure_json(headers: &HeaderMap) -> Result<(), RestError> {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or("application/json");
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if !kind.eq_ignore_ascii_case("application/json") {
+        let message = format!("Content type specified does not match any of the supported types: {kind}");
+        return Err(RestError::new(415, "UNSUPPORTED_MEDIA_TYPE", message));
+    }
+    Ok(())
+}
+
+/// Every call needs the user permission "API Enabled".
+pub(super) fn ensure_api_enabled(records: &Records<'_>) -> Result<(), RestError> {
+    if records.rights().permissions().has("ApiEnabled") {
+        return Ok(());
+    }
+    Err(RestError::new(403, "API_CURRENTLY_DISABLED", "API is currently disabled for this user"))
+}
+
+fn run<H: RestHost>(host: &H, version: ApiVersion, caller: Caller, call: &Call) -> Result<Answer, RestError> {
     let identity_url = caller.user_id().map(|user| host.identity_url(user)).unwrap_or_default();
     host.database().write(|tx| {
         let records = Records::new(tx, &caller)?;
-        if !records.rights().permissions().has("ApiEnabled") {
-            return Err(RestError::new(
-                403,
-                "API_CURRENTLY_DISABLED",
-                "API is currently disabled for this user",
-            ));
-        }
+        ensure_api_enabled(&records)?;
         let api_calls = host.database().api_calls();
         let newest = host.api_versions().last().copied().unwrap_or(version);
         let session = Session { tx, records, version, newest, identity_url, api_calls };
-        dispatch(&session, call)
+        match blobs::wanted(&session, call) {
+            Some(wanted) => blobs::read(&session, &wanted).map(Answer::File),
+            None => dispatch(&session, call).map(Answer::Reply),
+        }
     })
+}
+
+/// The bytes of a file, as the REST API sends them.
+fn file_response(content: Vec<u8>) -> Response<Body> {
+    let mut response = Response::new(Body::from(content));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/octetstream"));
+    response
 }
 
 fn reply_response(reply: &Reply) -> Response<Body> {
@@ -164,7 +194,7 @@ fn reply_response(reply: &Reply) -> Response<Body> {
     response
 }
 
-fn error_response(error: &RestError) -> Response<Body> {
+pub(super) fn error_response(error: &RestError) -> Response<Body> {
     if error.status >= 500 {
         tracing::error!(error = %error, source = ?std::error::Error::source(error), "an org call failed");
     }
@@ -176,7 +206,7 @@ fn error_response(error: &RestError) -> Response<Body> {
     response
 }
 
-fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
+pub(super) fn json_response(status: StatusCode, body: &Value) -> Response<Body> {
     let mut response = Response::new(Body::from(body.to_string()));
     *response.status_mut() = status;
     let headers = response.headers_mut();

@@ -35,6 +35,8 @@ pub enum FieldType {
     Phone,
     /// A web address.
     Url,
+    /// The bytes of a file, sent as Base64.
+    Base64,
 }
 
 /// Where a reference field points.
@@ -154,6 +156,10 @@ impl Field {
         Self::new(name, FieldType::Url)
     }
 
+    pub(super) fn base64(name: &str) -> Self {
+        Self::new(name, FieldType::Base64)
+    }
+
     pub(super) fn lookup(name: &str, to: &[&'static str], parent: &'static str) -> Self {
         let to = to.to_vec();
         let parent = (!parent.is_empty()).then_some(parent);
@@ -267,6 +273,7 @@ impl FieldType {
             Self::Email => "email",
             Self::Phone => "phone",
             Self::Url => "url",
+            Self::Base64 => "base64",
         }
     }
 
@@ -300,6 +307,11 @@ impl FieldType {
         )
     }
 
+    /// Whether values are too long to be filtered, sorted or grouped by.
+    pub fn is_long(&self) -> bool {
+        matches!(self, Self::TextArea { length } if *length > 255) || *self == Self::Base64
+    }
+
     /// Whether values are record ids.
     pub fn is_id(&self) -> bool {
         matches!(self, Self::Id | Self::Reference(_))
@@ -313,6 +325,7 @@ impl FieldType {
             Self::Boolean => "INTEGER NOT NULL DEFAULT 0",
             Self::Int | Self::DateTime => "INTEGER",
             Self::Double { .. } | Self::Currency | Self::Percent => "REAL",
+            Self::Base64 => "BLOB",
             _ => "TEXT COLLATE NOCASE",
         }
     }

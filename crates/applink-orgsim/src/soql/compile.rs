@@ -89,6 +89,31 @@ impl<'a> Context<'a> {
         Ok(Plan { sql: Sql { text, params: statement.into_params() }, shape })
     }
 
+    /// The selected fields in order, when fields are all that is selected.
+    pub(super) fn fields(&self, query: &Query) -> Result<Option<Vec<Column<'a>>>, SoqlError> {
+        check_size(query)?;
+        let mut statement = self.statement();
+        let object = statement.object(&query.from)?;
+        let mut frame = statement.frame(object, &query.from);
+        let mut columns = Vec::new();
+        for item in &query.select {
+            let paths = match item {
+                Selected::Expression { expression: Expression::Field(path), alias: None } => {
+                    vec![path.clone()]
+                }
+                Selected::Fields(group, at) => {
+                    check_field_group(*group, *at, query)?;
+                    field_group(object, *group, *at, self.rights)
+                }
+                _ => return Ok(None),
+            };
+            for path in paths {
+                columns.push(statement.column(&mut frame, &path)?);
+            }
+        }
+        Ok(Some(columns))
+    }
+
     /// The groups an aggregate query answers.
     pub(super) fn groups(&self, query: &Query) -> Result<Plan, SoqlError> {
         check_clauses(query)?;
@@ -326,8 +351,10 @@ fn add_column(
     column: &Column<'_>,
     path: &FieldPath,
 ) -> Result<(), SoqlError> {
-    columns.push(column.sql.clone());
-    let entry = Entry::Value { column: columns.len() - 1, kind: Kind::of(column.field) };
+    let kind = Kind::of(column.field);
+    // A file's bytes are fetched by themselves; a record holds only where.
+    columns.push(if kind == Kind::File { format!("{} IS NOT NULL", column.sql) } else { column.sql.clone() });
+    let entry = Entry::Value { column: columns.len() - 1, kind };
     shape.add_under(&column.parents, columns, &column.field.name, entry, path.at)
 }
 

@@ -25,6 +25,7 @@ pub(super) enum Kind {
     Double,
     Date,
     Moment,
+    File,
 }
 
 /// SQL with its kind.
@@ -45,6 +46,7 @@ impl Kind {
             FieldType::Double { .. } | FieldType::Currency | FieldType::Percent => Self::Double,
             FieldType::Date => Self::Date,
             FieldType::DateTime => Self::Moment,
+            FieldType::Base64 => Self::File,
             _ => Self::Text,
         }
     }
@@ -57,6 +59,7 @@ impl Kind {
             Self::Double => "double",
             Self::Date => "date",
             Self::Moment => "dateTime",
+            Self::File => "base64",
         }
     }
 }
@@ -115,7 +118,7 @@ impl<'a> Statement<'a> {
             Use::Sort => Some("sorted"),
             Use::Group => Some("grouped"),
         };
-        let long = matches!(column.field.kind, FieldType::TextArea { length } if length > 255);
+        let long = column.field.kind.is_long();
         if let (true, Some(verb)) = (long, verb) {
             let message = format!("field '{}' can not be {verb} in a query call", column.field.name);
             return Err(SoqlError::new("INVALID_FIELD", path.at, message));

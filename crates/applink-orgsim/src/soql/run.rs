@@ -115,13 +115,18 @@ pub(crate) fn fetch(
     Ok(plan.records(tx, base_url)?)
 }
 
-fn context<'a>(tx: &Tx<'a>, rights: &'a Rights, all_rows: bool, preamble: &'a [SqlValue]) -> Context<'a> {
+pub(super) fn context<'a>(
+    tx: &Tx<'a>,
+    rights: &'a Rights,
+    all_rows: bool,
+    preamble: &'a [SqlValue],
+) -> Context<'a> {
     let now = jiff::Timestamp::from_microsecond(tx.now_micros()).unwrap_or_default();
     let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     Context { schema: tx.schema(), rights, today, all_rows, preamble }
 }
 
-fn ids(tx: &Tx<'_>, sql: &Sql) -> Result<Vec<String>, RestError> {
+pub(super) fn ids(tx: &Tx<'_>, sql: &Sql) -> Result<Vec<String>, RestError> {
     let mut statement = tx.prepare_cached(&sql.text)?;
     let rows = statement.query_map(rusqlite::params_from_iter(&sql.params), |row| row.get(0))?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)

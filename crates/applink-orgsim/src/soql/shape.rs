@@ -86,6 +86,11 @@ impl Shape {
         record.insert("attributes".into(), self.attributes(base_url, id.as_deref()));
         for (name, entry) in &self.entries {
             let value = match entry {
+                Entry::Value { column, kind: Kind::File } => {
+                    let is_there: bool = row.get(*column)?;
+                    let id = id.as_deref().unwrap_or_default();
+                    json!(is_there.then(|| format!("{base_url}/sobjects/{}/{id}/{name}", self.object)))
+                }
                 Entry::Value { column, kind } => json_value(row.get_ref(*column)?, *kind),
                 Entry::Parent(shape) if shape.is_null(row)? => Value::Null,
                 Entry::Parent(shape) => shape.record_of(tx, base_url, row)?,

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use applink_orgsim::db::Database;
 use applink_orgsim::records::{self, RestError};
-use applink_orgsim::rest::{self, ApiVersion, RestHost};
+use applink_orgsim::rest::{self, ApiVersion, BulkWork, RestHost};
 use applink_orgsim::rights::{Caller, Rights};
 use applink_orgsim::seed::{OrgFacts, SeededOrg, seed};
 use applink_orgsim::soql::{self, DEFAULT_BATCH, QueryOptions};
@@ -22,6 +22,7 @@ pub(crate) struct Data {
     pub(crate) org: SeededOrg,
     sessions: Arc<HashMap<String, Caller>>,
     versions: Arc<Vec<ApiVersion>>,
+    bulk_work: Arc<BulkWork>,
 }
 
 impl Data {
@@ -38,7 +39,7 @@ impl Data {
             sessions.insert(user.role.to_owned(), Caller::user(&user.user_id, session));
         }
         let versions = Arc::new(ApiVersion::range(58, 66));
-        Self { db, org, sessions: Arc::new(sessions), versions }
+        Self { db, org, sessions: Arc::new(sessions), versions, bulk_work: Arc::default() }
     }
 
     pub(crate) fn caller(&self, role: &str) -> Caller {
@@ -133,6 +134,10 @@ impl RestHost for Data {
 
     fn api_versions(&self) -> &[ApiVersion] {
         &self.versions
+    }
+
+    fn bulk_work(&self) -> &BulkWork {
+        &self.bulk_work
     }
 }
 
