@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use applink_salesforce::oauth::TokenFailure;
+use futures_util::future::join_all;
 
 use super::store::{self, Model};
 use crate::addons;
@@ -14,7 +15,7 @@ use crate::db::claim::Claim;
 use crate::error::chain;
 use crate::reconcilers::{Status, StepError};
 
-/// How long one revocation may take, with room for a slow org.
+/// How long a batch may take: its revocations run side by side, each within a token call's deadline.
 const LEASE: Duration = Duration::from_secs(60);
 /// Grants taken at a time.
 const BATCH: u32 = 16;
@@ -28,12 +29,10 @@ const TRIES: i64 = 7;
 pub async fn revoke_due(app: &App) -> Result<Status, StepError> {
     let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: BATCH };
     let grants = app.store.database().claim_due::<Model>(store::TO_REVOKE, claim).await?;
-    let mut status = Status::default();
-    for grant in grants {
-        revoke_one(app, &grant).await?;
-        status.done += 1;
-    }
-    Ok(status)
+    let revocations = join_all(grants.iter().map(|grant| revoke_one(app, grant))).await;
+    let done = u64::try_from(revocations.len()).unwrap_or_default();
+    revocations.into_iter().collect::<Result<Vec<()>, StepError>>()?;
+    Ok(Status { done })
 }
 
 async fn revoke_one(app: &App, grant: &Model) -> Result<(), StepError> {
@@ -65,11 +64,13 @@ async fn revoke(app: &App, grant: &Model) -> Result<(), String> {
     app.oauth.revoke(&instance, &token).await.map_err(|error: TokenFailure| chain(&error))
 }
 
-/// The ciphertext goes; when it was the last grant of a credential that is being disconnected, that is done too.
+/// The ciphertext goes, unless somebody else took over meanwhile; when it was the last grant of a credential that is being disconnected, that is done too.
 async fn erase(app: &App, grant: &Model, detail: &str) -> Result<(), StoreError> {
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, grant.addon()).await?;
-    store::erase(&*tx, grant.id).await?;
+    if !store::erase(&*tx, grant).await? {
+        return Ok(());
+    }
     let found = credentials::store::find_by_id(&*tx, grant.addon(), grant.credential_id.0).await?;
     if let Some(mut credential) = found
         && !store::any_left(&*tx, grant.credential_id).await?

@@ -287,7 +287,7 @@ async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), TokenError> {
     if !current.is_some_and(|current| current.id == grant.id && current.fence == grant.fence) {
         return Ok(());
     }
-    store::erase(&*tx, grant.id).await?;
+    store::erase(&*tx, grant).await?;
     let found = credentials::store::find_by_id(&*tx, grant.addon(), grant.credential_id.0).await?;
     let mut error = None;
     if let Some(mut credential) = found {

@@ -363,10 +363,10 @@ pub async fn retry_revoking(
     Ok(())
 }
 
-/// Erases one grant, ciphertext and all.
-pub async fn erase(connection: &impl ConnectionTrait, grant: RowId) -> Result<(), StoreError> {
-    Entity::delete_by_id(grant).exec(connection).await?;
-    Ok(())
+/// Erases one grant, ciphertext and all, when the lease is still ours. `false` when it is not.
+pub async fn erase(connection: &impl ConnectionTrait, grant: &Model) -> Result<bool, StoreError> {
+    let delete = Entity::delete_many().filter(Column::Id.eq(grant.id)).filter(Column::Fence.eq(grant.fence));
+    Ok(delete.exec(connection).await?.rows_affected == 1)
 }
 
 /// Erases every grant of a credential.

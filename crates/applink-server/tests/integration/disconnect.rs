@@ -1,7 +1,10 @@
 //! Removing what was connected: revoked at the org, erased here, listed for a while.
 
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::fake_org::Reply;
 use crate::stack::Stack;
@@ -72,4 +75,41 @@ async fn removing_what_is_not_there_is_404() {
     for path in ["/connections/nothing", "/authorizations/nothing"] {
         stack.manager(Method::DELETE, path, None).await.expect_error(404, "record_not_found");
     }
+}
+
+#[tokio::test]
+async fn slow_orgs_hold_up_no_other_revocation() {
+    let stack = Stack::start().await;
+    for name in ["one", "two", "three"] {
+        stack.connect(name).await;
+        stack.manager(Method::DELETE, &format!("/connections/{name}"), None).await.expect(202);
+    }
+    let told = [Arc::new(Notify::new()), Arc::new(Notify::new())];
+    stack.org.script().replies.extend(told.iter().cloned().map(Reply::Wait));
+    let all_asked = async {
+        stack.org.asked("revoke", 3).await;
+        told.iter().for_each(|told| told.notify_one());
+    };
+    tokio::join!(stack.reconcile("grants"), all_asked);
+    assert_eq!(stack.org.script().revoked.len(), 3);
+}
+
+#[tokio::test]
+async fn a_revocation_that_outlived_its_lease_leaves_the_grant_to_the_next_holder() {
+    let stack = Stack::start().await;
+    stack.connect("prod").await;
+    stack.manager(Method::DELETE, "/connections/prod", None).await.expect(202);
+    let told = Arc::new(Notify::new());
+    stack.org.script().replies.push_back(Reply::Wait(Arc::clone(&told)));
+    let next_holder = async {
+        stack.org.asked("revoke", 1).await;
+        stack.advance(61);
+        stack.reconcile("grants").await;
+        told.notify_one();
+    };
+    tokio::join!(stack.reconcile("grants"), next_holder);
+    let app = stack.server.app();
+    let rows = applink_server::audit::store::rows_of_addon(app.store.reader(), stack.tenant.addon, 100);
+    let erased = rows.await.unwrap().iter().filter(|row| row.action == "grant.erased").count();
+    assert_eq!(erased, 1);
 }

@@ -295,6 +295,10 @@ async fn revoke(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, Str
         org.script().replies.pop_front();
         return StatusCode::INTERNAL_SERVER_ERROR.into_response();
     }
+    let held = org.script().replies.pop_front_if(|reply| matches!(reply, Reply::Wait(_)));
+    if let Some(Reply::Wait(told)) = held {
+        told.notified().await;
+    }
     org.script().revoked.push(form.get("token").cloned().unwrap_or_default());
     StatusCode::OK.into_response()
 }
