@@ -1,5 +1,8 @@
 //! Runs every reconciler until told to stop; a run that has begun is finished.
 
+use std::panic::AssertUnwindSafe;
+
+use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -14,15 +17,25 @@ pub fn start(app: &App, tasks: &TaskTracker, stop: &CancellationToken) {
     }
 }
 
+/// The output of a run, none when it panicked: a defect in one run must not end all later ones. What it had claimed is
+/// due again when its lease is over, and what it had not committed is undone.
+async fn unpanicked<F: Future>(run: F) -> Option<F::Output> {
+    AssertUnwindSafe(run).catch_unwind().await.ok()
+}
+
 /// Periodically and on nudge. A failed run is tried again after the period: the rows say what is due.
 async fn run(app: App, reconciler: Reconciler, stop: CancellationToken) {
     loop {
-        match reconciler.run(&app).await {
-            Ok(status) if status.done > 0 => {
+        match unpanicked(reconciler.run(&app)).await {
+            None => tracing::error!(
+                reconciler = reconciler.name,
+                "a reconciler's run panicked; it goes on after its period"
+            ),
+            Some(Ok(status)) if status.done > 0 => {
                 tracing::info!(reconciler = reconciler.name, done = status.done, "reconciled");
             }
-            Ok(_) => {}
-            Err(error) => {
+            Some(Ok(_)) => {}
+            Some(Err(error)) => {
                 tracing::error!(reconciler = reconciler.name, error = %chain(&error), "a reconciler's run failed");
             }
         }
@@ -32,5 +45,16 @@ async fn run(app: App, reconciler: Reconciler, stop: CancellationToken) {
             () = nudge.notified() => {}
             () = tokio::time::sleep(reconciler.period) => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_ends_one_run_and_no_more() {
+        assert_eq!(unpanicked(async { 1 }).await, Some(1));
+        assert_eq!(unpanicked(async { panic!("a defect") }).await, None::<u8>);
     }
 }
