@@ -222,6 +222,8 @@ impl Vault {
             return self.unseal(&row).map(drop);
         }
         let tx = self.0.database.begin().await.map_err(StoreError::from)?;
+        // Processes that start at once make one key.
+        self.0.database.lock_for_start(&tx).await.map_err(StoreError::from)?;
         if store::server_key(&tx).await?.is_none() {
             self.insert_data_key(&tx, None).await?;
         }

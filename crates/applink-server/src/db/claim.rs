@@ -112,8 +112,9 @@ impl Database {
         Ok(row.try_get("", "now")?)
     }
 
-    /// Keeps other processes out of the migrations until the transaction ends. On SQLite there are none.
-    pub(super) async fn lock_for_migration(&self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
+    /// Keeps other processes out of the first steps (migrations, the server's data key) until the transaction ends. On
+    /// SQLite there are none.
+    pub(crate) async fn lock_for_start(&self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         /// "applink" in ASCII.
         const KEY: i64 = 0x61_70_70_6c_69_6e_6b;
         if self.engine() == Engine::Postgres {

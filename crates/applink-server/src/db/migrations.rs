@@ -34,7 +34,7 @@ impl MigratorTrait for Migrator {
 /// others wait; a schema that is newer than this version is refused.
 pub(super) async fn run(database: &Database) -> Result<(), OpenError> {
     let tx = database.begin().await.map_err(OpenError::Connect)?;
-    database.lock_for_migration(&tx).await.map_err(OpenError::Migrate)?;
+    database.lock_for_start(&tx).await.map_err(OpenError::Migrate)?;
     refuse_newer(&tx).await?;
     Migrator::up(&tx, None).await.map_err(OpenError::Migrate)?;
     tx.commit().await.map_err(OpenError::Migrate)

@@ -1,6 +1,8 @@
 //! The vault: a secret opens only in its own place.
 
+use applink_server::db::Database;
 use applink_server::vault::{MasterKey, MasterKeys, Place, Vault, VaultError};
+use sea_orm::EntityTrait as _;
 use secrecy::ExposeSecret as _;
 
 use crate::support::Fixture;
@@ -52,4 +54,22 @@ async fn without_a_data_key_nothing_is_sealed() {
     let addon = fixture.entropy.uuid().into();
     let place = Place { addon, table: "grants", row: fixture.entropy.uuid(), column: "access_token" };
     assert!(matches!(fixture.vault.seal(place, &"x".into()).await, Err(VaultError::NoDataKey(_))));
+}
+
+#[tokio::test]
+async fn processes_that_start_at_once_make_one_server_key() {
+    let backend = crate::backends::Backend::fresh().await;
+    let (clock, _hand) = applink_api::clock::Clock::mock(crate::support::START);
+    let database = Database::open(&backend.url, clock.clone()).await.unwrap();
+    let mut starts = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let (database, clock) = (database.clone(), clock.clone());
+        let (masters, entropy) = (crate::support::masters(), crate::support::seeded(100 + number));
+        starts.spawn(async move { Vault::open(database, masters, clock, entropy).await.map(drop) });
+    }
+    for started in starts.join_all().await {
+        started.unwrap();
+    }
+    let keys = applink_server::vault::store::Entity::find().all(database.reader()).await.unwrap();
+    assert_eq!(keys.len(), 1);
 }
