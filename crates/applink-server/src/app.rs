@@ -9,6 +9,7 @@ use applink_api::entropy::Entropy;
 use applink_salesforce::oauth::OAuth;
 use applink_salesforce::{OrgEgress, OrgHosts};
 use tokio_util::task::TaskTracker;
+use tracing::Instrument as _;
 
 use crate::audit::Recorder;
 use crate::config::Config;
@@ -69,7 +70,7 @@ impl App {
         F: Future<Output = T> + Send + 'static,
         T: Send + 'static,
     {
-        self.tasks.spawn(work).await.ok()
+        self.tasks.spawn(work.in_current_span()).await.ok()
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::watch;
+use tracing::Instrument as _;
 use uuid::Uuid;
 
 use super::{TokenError, renew, store};
@@ -50,12 +51,13 @@ impl Flights {
         under_way.insert(grant.id.0, flight.clone());
         let (app, grant) = (app.clone(), grant.clone());
         let tasks = app.tasks.clone();
-        tasks.spawn(async move {
+        let renewal = async move {
             let outcome = renew::renew(&app, &grant, rejected).await.map_err(Arc::new);
             app.flights.landed(grant.id.0);
             // Nobody may be waiting.
             let _ = report.send(Some(outcome));
-        });
+        };
+        tasks.spawn(renewal.in_current_span());
         Flight(flight)
     }
 

@@ -5,6 +5,7 @@ use axum::middleware::Next;
 use axum::response::Response;
 use http::HeaderMap;
 use http::header::HeaderValue;
+use tracing::Instrument as _;
 
 use applink_api::headers::{MESH_REQUEST_ID, REQUEST_ID};
 
@@ -17,11 +18,12 @@ const LONGEST: usize = 128;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RequestId(pub String);
 
-/// Sets it.
+/// Sets it, and a span with it around everything the request does, so that every line says which request it is of.
 pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let id = accepted(request.headers()).unwrap_or_else(|| app.entropy.uuid().to_string());
     request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
+    let span = tracing::info_span!("request", request_id = %id);
+    let mut response = next.run(request).instrument(span).await;
     if let Ok(value) = HeaderValue::from_str(&id) {
         response.headers_mut().insert(REQUEST_ID, value);
     }

@@ -64,6 +64,8 @@ async fn no_secret_is_in_the_logs_or_in_the_database() {
         "{} lines were captured",
         logs.lines().count()
     );
+    let deep = logs.lines().find(|line| line.contains("a token refresh failed")).expect("a refused refresh");
+    assert!(deep.contains("request_id="), "a line from a task behind a request says which: {deep}");
     for secret in &secrets {
         assert!(secret.len() >= 8);
         assert!(
