@@ -1,9 +1,10 @@
-//! Several control planes on one PostgreSQL behave as one. (On SQLite there is only ever one.)
+//! Several control planes on one PostgreSQL behave as one. On SQLite there is only ever one: a second is refused.
 
 use std::sync::Arc;
 
 use applink_api::clock::Clock;
-use applink_server::Server;
+use applink_server::db::OpenError;
+use applink_server::{Server, ServerError};
 use serde_json::Value;
 use tokio::sync::Notify;
 
@@ -11,15 +12,20 @@ use crate::fake_org::Reply;
 use crate::stack::{Stack, seeded};
 
 #[tokio::test]
-async fn a_dead_token_asked_for_in_several_processes_is_refreshed_once() {
+async fn several_processes_refresh_a_dead_token_once_or_the_second_is_refused() {
     let stack = Stack::start().await;
-    let processes = if stack.backend.is_sqlite { 0 } else { 3 };
+    if stack.backend.is_sqlite {
+        let (clock, _hand) = Clock::mock(stack.clock.now());
+        let refused = Server::start(Stack::config(&stack.backend, &stack.org, clock)).await.unwrap_err();
+        assert!(matches!(refused, ServerError::Database(OpenError::InUse { .. })), "{refused:?}");
+        return;
+    }
     stack.authorize("worker").await;
     stack.org.script().rotate = true;
     stack.advance(3600);
     let mut urls = vec![stack.server.url().to_owned()];
     let mut others = Vec::new();
-    for number in 0..processes {
+    for number in 0..3 {
         let (clock, hand) = Clock::mock(stack.clock.now());
         let mut config = Stack::config(&stack.backend, &stack.org, clock);
         config.entropy = seeded(100 + number);
