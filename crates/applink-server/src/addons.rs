@@ -1,7 +1,7 @@
 //! Add-ons (the tenants), the apps they are attached to, and the tokens of the attachments.
 
 pub mod api;
-mod names;
+pub(crate) mod names;
 pub mod provision;
 pub mod store;
 

@@ -37,6 +37,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::db::DatabaseUrl;
+use crate::platform::PlatformConfig;
 use crate::vault::{MasterKey, MasterKeys};
 
 /// How to make a master key; the sentence a start without one ends with.
@@ -59,6 +60,9 @@ pub struct Config {
     pub org_hosts: OrgHosts,
     /// Who may change things.
     pub access: AccessConfig,
+    /// The stand-in for the Heroku Platform API, where it is to be mounted. Nothing in the environment or the file
+    /// asks for it: `applink dev` does.
+    pub platform: Option<PlatformConfig>,
     /// How long an access token is taken to live when nothing better is known.
     pub token_lifetime: Duration,
     /// Whether reconcilers run by themselves.
@@ -212,6 +216,7 @@ impl Config {
             oauth: OAuthConfig { confirm: Confirm::Never, ..OAuthConfig::default() },
             org_hosts: OrgHosts::salesforce(),
             access: AccessConfig::default(),
+            platform: None,
             token_lifetime: DEFAULT_TOKEN_LIFETIME,
             reconciling: Reconciling::Running,
             clock: Clock::system(),

@@ -17,6 +17,7 @@
 //! | [`tokens`] | grants: handing out and refreshing, exactly once |
 //! | [`publications`] | apps in orgs |
 //! | [`invocations`] | is this call real? |
+//! | [`platform`] | a stand-in for the Heroku Platform API, for the stock CLI without Heroku |
 //! | [`reconcilers`] | what runs in the background |
 //! | [`vault`], [`audit`] | secrets at rest; who did what |
 //! | [`db`] | SQLite and PostgreSQL |
@@ -37,6 +38,7 @@ pub mod env_vars;
 pub mod error;
 pub mod invocations;
 pub mod oauth;
+pub mod platform;
 pub mod publications;
 pub mod reconcilers;
 pub mod router;

@@ -9,7 +9,8 @@ use tokio::sync::Notify;
 
 use crate::app::App;
 use crate::db::StoreError;
-use crate::{audit, credentials, oauth, publications, tokens};
+use crate::vault::VaultError;
+use crate::{audit, credentials, oauth, platform, publications, tokens};
 
 /// What one run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +26,9 @@ pub enum StepError {
     /// The database failed. Trying again may help.
     #[error("the database failed")]
     Store(#[source] StoreError),
+    /// A secret can't be sealed.
+    #[error("the vault failed")]
+    Vault(#[source] VaultError),
 }
 
 impl From<StoreError> for StepError {
@@ -40,6 +44,8 @@ pub struct Nudges {
     pub credentials: Notify,
     /// Grants are to be revoked.
     pub grants: Notify,
+    /// Add-ons of the Platform API stand-in are due.
+    pub platform: Notify,
     /// Deploys are due.
     pub publications: Notify,
     /// Never used: housekeeping has time.
@@ -86,7 +92,7 @@ impl Reconciler {
 }
 
 /// Every reconciler, by name.
-pub const ALL: [Reconciler; 5] = [
+pub const ALL: [Reconciler; 6] = [
     Reconciler {
         name: "audit anchors",
         period: Duration::from_secs(60),
@@ -110,6 +116,12 @@ pub const ALL: [Reconciler; 5] = [
         period: Duration::from_secs(5),
         nudge: |nudges| &nudges.grants,
         step: |app| Box::pin(tokens::reconcile::revoke_due(app)),
+    },
+    Reconciler {
+        name: "platform add-ons",
+        period: Duration::from_secs(5),
+        nudge: |nudges| &nudges.platform,
+        step: |app| Box::pin(platform::reconcile::work_due(app)),
     },
     Reconciler {
         name: "publications",

@@ -2,16 +2,18 @@
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::routing::{delete, get, post, put};
+use axum::routing::{delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::web::{self, JSON_LIMIT, Json, access_log, request_id};
-use crate::{addons, api_keys, authorizations, connections, invocations, oauth, publications};
+use crate::{addons, api_keys, authorizations, connections, invocations, oauth, platform, publications};
 
 /// The whole router.
 pub fn build(app: App) -> Router {
+    let platform = if app.config.platform.is_some() { platform(&app) } else { Router::new() };
     Router::new()
+        .merge(platform)
         .merge(cli())
         .merge(app_sdk())
         .merge(mesh())
@@ -97,6 +99,48 @@ fn operator() -> Router<App> {
         .route("/operator/keys", post(api_keys::api::create_key))
         .route("/operator/keys/{key}", delete(api_keys::api::revoke_key))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
+}
+
+/// The stock `heroku` CLI, where the stand-in for the Platform API is asked for; and who sets it up.
+fn platform(app: &App) -> Router<App> {
+    use platform::api::{addons, apps, attachments, operator};
+    Router::new()
+        .route("/account", get(apps::account))
+        .route("/apps", get(apps::list_apps).post(apps::create_app))
+        .route("/users/~/apps", get(apps::list_apps))
+        .route("/teams/apps", post(apps::create_app))
+        .route("/apps/{app}", get(apps::show_app))
+        .route("/apps/{app}/dynos", get(apps::list_dynos))
+        .route("/apps/{app}/releases", get(apps::list_releases))
+        .route("/apps/{app}/pipeline-couplings", get(apps::show_pipeline_coupling))
+        .route("/apps/{app}/config-vars", get(apps::list_config_vars).patch(apps::change_config_vars))
+        .route("/apps/{app}/collaborators", get(apps::list_collaborators).post(apps::add_collaborator))
+        .route("/apps/{app}/collaborators/{email}", delete(apps::remove_collaborator))
+        .route("/teams/apps/{app}/collaborators", get(apps::list_collaborators).post(apps::add_collaborator))
+        .route(
+            "/teams/apps/{app}/collaborators/{email}",
+            patch(apps::change_collaborator).delete(apps::remove_collaborator),
+        )
+        .route("/apps/{app}/addons", get(addons::list_of_app).post(addons::create_addon))
+        .route("/apps/{app}/addons/{addon}", get(addons::show_of_app).delete(addons::destroy_addon))
+        .route("/apps/{app}/addons/{addon}/sso", get(addons::sign_on))
+        .route("/addons/{addon}", get(addons::show_addon))
+        .route("/actions/addons/resolve", post(addons::resolve))
+        .route("/apps/{app}/addon-attachments", get(attachments::list_of_app))
+        .route("/apps/{app}/addon-attachments/{attachment}", get(attachments::show_of_app))
+        .route("/addons/{addon}/addon-attachments", get(attachments::list_of_addon))
+        .route("/addon-attachments", get(attachments::list_all).post(attachments::create_attachment))
+        .route(
+            "/addon-attachments/{attachment}",
+            get(attachments::show_attachment).delete(attachments::destroy_attachment),
+        )
+        .route("/actions/addon-attachments/resolve", post(attachments::resolve))
+        .route("/operator/platform/keys", post(operator::create_key))
+        .route("/operator/platform/keys/{key}", delete(operator::revoke_key))
+        .route("/operator/platform/teams", post(operator::create_team))
+        .route("/operator/platform/teams/{team}/members", put(operator::set_member))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .route_layer(axum::middleware::from_fn_with_state(app.clone(), platform::guard::layer))
 }
 
 /// Load balancers.

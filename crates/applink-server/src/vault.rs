@@ -64,6 +64,24 @@ impl Place {
     }
 }
 
+/// Where a secret lives that belongs to no add-on; part of its associated data.
+#[derive(Clone, Copy, Debug)]
+pub struct ServerPlace {
+    /// The table.
+    pub table: &'static str,
+    /// The row.
+    pub row: Uuid,
+    /// The column.
+    pub column: &'static str,
+}
+
+impl ServerPlace {
+    fn associated_data(&self, key: RowId) -> String {
+        let Self { table, row, column } = self;
+        format!("server|{table}|{row}|{column}|{key}")
+    }
+}
+
 /// A secret can't be sealed or opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -174,9 +192,47 @@ impl Vault {
     /// [`VaultError`].
     pub async fn seal(&self, place: Place, secret: &SecretString) -> Result<SealedToken, VaultError> {
         let (id, key) = self.active_key(self.0.database.reader(), place.addon).await?;
+        self.seal_with(id, &key, place.associated_data(id), secret)
+    }
+
+    /// Seals a secret that belongs to no add-on, under the server's own data key.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn seal_for_server(
+        &self,
+        place: ServerPlace,
+        secret: &SecretString,
+    ) -> Result<SealedToken, VaultError> {
+        let row = store::server_key(self.0.database.reader()).await?;
+        let row = row.ok_or_else(|| VaultError::NoDataKey("the server".to_owned()))?;
+        let key = self.remember(&row)?;
+        self.seal_with(row.id, &key, place.associated_data(row.id), secret)
+    }
+
+    /// Opens a secret that belongs to no add-on.
+    ///
+    /// # Errors
+    /// [`VaultError`].
+    pub async fn open_for_server(
+        &self,
+        place: ServerPlace,
+        sealed: &SealedToken,
+    ) -> Result<SecretString, VaultError> {
+        let ServerPlace { table, column, .. } = place;
+        self.open_at(sealed, table, column, |key| place.associated_data(key)).await
+    }
+
+    fn seal_with(
+        &self,
+        id: RowId,
+        key: &LessSafeKey,
+        associated_data: String,
+        secret: &SecretString,
+    ) -> Result<SealedToken, VaultError> {
         let nonce: [u8; NONCE_LEN] = self.0.entropy.bytes();
         let mut ciphertext = secret.expose_secret().as_bytes().to_vec();
-        let aad = Aad::from(place.associated_data(id));
+        let aad = Aad::from(associated_data);
         key.seal_in_place_append_tag(Nonce::assume_unique_for_key(nonce), aad, &mut ciphertext)
             .map_err(|_| VaultError::Seal)?;
         let mut sealed = Vec::with_capacity(HEADER + ciphertext.len());
@@ -193,13 +249,23 @@ impl Vault {
     /// [`VaultError`].
     pub async fn open_sealed(&self, place: Place, sealed: &SealedToken) -> Result<SecretString, VaultError> {
         let Place { table, column, .. } = place;
+        self.open_at(sealed, table, column, |key| place.associated_data(key)).await
+    }
+
+    async fn open_at(
+        &self,
+        sealed: &SealedToken,
+        table: &'static str,
+        column: &'static str,
+        associated_data: impl Fn(RowId) -> String,
+    ) -> Result<SecretString, VaultError> {
         let layout = VaultError::Layout { table, column };
         let Some((header, ciphertext)) = sealed.0.split_at_checked(HEADER) else { return Err(layout) };
         let Some((id, nonce)) = read_header(header) else { return Err(layout) };
         let key = self.key(self.0.database.reader(), id).await?;
         let mut buffer = Zeroizing::new(ciphertext.to_vec());
         let altered = || VaultError::Altered { table, column };
-        let aad = Aad::from(place.associated_data(id));
+        let aad = Aad::from(associated_data(id));
         let plain = key
             .open_in_place(Nonce::assume_unique_for_key(nonce), aad, &mut buffer)
             .map_err(|_| altered())?;

@@ -33,6 +33,8 @@ mod operator;
 #[cfg(test)]
 #[path = "integration/orgsim.rs"]
 mod orgsim;
+#[path = "integration/platform.rs"]
+mod platform;
 #[path = "integration/processes.rs"]
 mod processes;
 #[path = "integration/publish.rs"]

@@ -70,7 +70,7 @@ const ADJECTIVES: [&str; 64] = [
 ];
 
 /// `applink-<adjective>-<five digits>`.
-pub(super) fn random(entropy: &Entropy) -> String {
+pub(crate) fn random(entropy: &Entropy) -> String {
     let index = usize::try_from(entropy.below(ADJECTIVES.len() as u64)).unwrap_or_default();
     let adjective = ADJECTIVES.get(index).copied().unwrap_or("regular");
     format!("applink-{adjective}-{}", 10_000 + entropy.below(90_000))

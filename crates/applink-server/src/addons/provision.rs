@@ -25,18 +25,29 @@ pub async fn create_app(
     request: CreateApp,
     id: Option<AppUuid>,
 ) -> Result<WireApp, ApiError> {
+    let mut tx = app.store.begin().await?;
+    let created = create_app_in(app, &mut tx, actor, request, id).await?;
+    tx.commit().await?;
+    Ok(wire_app(created))
+}
+
+pub(crate) async fn create_app_in(
+    app: &App,
+    tx: &mut Tx,
+    actor: &Actor,
+    request: CreateApp,
+    id: Option<AppUuid>,
+) -> Result<AttachedApp, ApiError> {
     let CreateApp { name, url } = request;
     ensure_slug("$.name", &name)?;
     let url = url.as_deref().map(public_url).transpose()?;
     let created = AttachedApp { id: id.unwrap_or_else(|| app.entropy.uuid().into()), name, url };
-    let mut tx = app.store.begin().await?;
-    if store::find_app(&*tx, &created.name).await?.is_some() {
+    if store::find_app(&**tx, &created.name).await?.is_some() {
         return Err(ApiError::conflict(format!("There is already an app named `{}`.", created.name)));
     }
-    store::insert_app(&*tx, &created, app.clock.now().as_micros()).await?;
+    store::insert_app(&**tx, &created, app.clock.now().as_micros()).await?;
     tx.audit(operator_entry(actor, "app.created", created.id.0, &created.name));
-    tx.commit().await?;
-    Ok(wire_app(created))
+    Ok(created)
 }
 
 /// Sets the URL where orgs call an app.
@@ -59,20 +70,29 @@ pub async fn set_app_url(app: &App, actor: &Actor, named: &str, url: &str) -> Re
 /// # Errors
 /// 404 when there is no such app, 409 when a name is taken, 422 when a value breaks a rule.
 pub async fn provision(app: &App, actor: &Actor, request: CreateAddon) -> Result<ProvisionedAddon, ApiError> {
+    let mut tx = app.store.begin().await?;
+    let provisioned = provision_in(app, &mut tx, actor, request).await?;
+    tx.commit().await?;
+    Ok(provisioned)
+}
+
+pub(crate) async fn provision_in(
+    app: &App,
+    tx: &mut Tx,
+    actor: &Actor,
+    request: CreateAddon,
+) -> Result<ProvisionedAddon, ApiError> {
     let name = request.name.unwrap_or_else(|| names::random(&app.entropy));
     ensure_slug("$.name", &name)?;
     let addon = Addon { id: app.entropy.uuid().into(), name };
-    let mut tx = app.store.begin().await?;
-    let inserted = store::insert_addon(&*tx, &addon, app.clock.now().as_micros()).await;
+    let inserted = store::insert_addon(&**tx, &addon, app.clock.now().as_micros()).await;
     if inserted.as_ref().is_err_and(crate::db::StoreError::is_duplicate) {
         return Err(ApiError::conflict(format!("There is already an add-on named `{}`.", addon.name)));
     }
     inserted?;
-    app.vault.create_data_key(&tx, addon.id).await?;
+    app.vault.create_data_key(tx, addon.id).await?;
     tx.audit(operator_entry(actor, "addon.created", addon.id.0, &addon.name));
-    let provisioned = attach_in(app, &mut tx, actor, addon, &request.app, request.attachment).await?;
-    tx.commit().await?;
-    Ok(provisioned)
+    attach_in(app, tx, actor, addon, &request.app, request.attachment).await
 }
 
 /// Attaches an add-on to one more app, which gets a token of its own.
@@ -114,7 +134,7 @@ pub async fn rotate_token(
     Ok(provisioned(app, attachment, token))
 }
 
-async fn attach_in(
+pub(crate) async fn attach_in(
     app: &App,
     tx: &mut Tx,
     actor: &Actor,
@@ -141,7 +161,7 @@ async fn attach_in(
 }
 
 /// 256 bits as hexadecimal, the form of the official tokens.
-fn new_token(app: &App) -> SecretString {
+pub(crate) fn new_token(app: &App) -> SecretString {
     SecretString::from(app.entropy.hex::<32>())
 }
 

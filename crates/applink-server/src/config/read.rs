@@ -69,6 +69,7 @@ impl Reader<'_> {
             oauth,
             org_hosts,
             access,
+            platform: None,
             token_lifetime,
             reconciling: Reconciling::Running,
             clock: Clock::system(),

@@ -6,6 +6,7 @@
 
 mod m20261121_000001_foundation;
 mod m20261121_000002_publications;
+mod m20261122_000003_platform;
 mod m20261122_000004_added_columns;
 
 use std::collections::HashSet;
@@ -25,6 +26,7 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261121_000001_foundation::Migration),
             Box::new(m20261121_000002_publications::Migration),
+            Box::new(m20261122_000003_platform::Migration),
             Box::new(m20261122_000004_added_columns::Migration),
         ]
     }

@@ -11,7 +11,7 @@
 //! The add-on token sits in every dyno, so by itself it changes nothing. Credentials that are missing, wrong or
 //! void get the same 401; right ones towards another add-on get the same 404 as an add-on that does not exist.
 
-mod sso;
+pub(crate) mod sso;
 
 use applink_api::headers::{ADDON_SSO, APP_UUID};
 use applink_api::ids::{AddonId, AppUuid};
@@ -29,7 +29,9 @@ use crate::api_keys::{self, ApiKey};
 use crate::app::App;
 use crate::audit::{Actor, ActorKind};
 use crate::error::ApiError;
+use crate::platform;
 use crate::vault::hex;
+use sso::SignedOn;
 
 /// An app with its add-on token.
 #[derive(Clone, Debug)]
@@ -98,7 +100,7 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
     attachment.map(Caller::Token).ok_or_else(refused)
 }
 
-fn bearer(headers: &HeaderMap) -> Option<SecretString> {
+pub(crate) fn bearer(headers: &HeaderMap) -> Option<SecretString> {
     let value = headers.get(AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
     let token = token.trim();
@@ -189,7 +191,7 @@ impl FromRequestParts<App> for RequireManager {
         match caller(app, &parts.headers).await? {
             Caller::Token(attachment) if addon == Some(attachment.addon.id) => {
                 ensure_app(&parts.headers, &attachment)?;
-                let actor = signed_on(app, &parts.headers, &attachment)?;
+                let actor = signed_on(app, &parts.headers, &attachment).await?;
                 Ok(Self { addon: attachment.addon, app: Some(attachment.app), actor })
             }
             Caller::Key(key) if key.scope == Scope::Manage && key.addon.is_some() && key.addon == addon => {
@@ -203,15 +205,31 @@ impl FromRequestParts<App> for RequireManager {
 }
 
 /// A token alone changes nothing: single sign-on must say, lately, that a person is behind it.
-fn signed_on(app: &App, headers: &HeaderMap, attachment: &Attachment) -> Result<Actor, ApiError> {
+async fn signed_on(app: &App, headers: &HeaderMap, attachment: &Attachment) -> Result<Actor, ApiError> {
     match person(app, headers, attachment.addon.id) {
-        Ok(person) => Ok(Actor::new(ActorKind::Claimed, person)),
+        Ok(person) => vouched_for(app, person, attachment).await,
         Err(_) if app.config.access.allow_token_management => Ok(app_actor(attachment)),
         Err(why) => Err(ApiError::unauthorized(why)),
     }
 }
 
-fn person(app: &App, headers: &HeaderMap, addon: AddonId) -> Result<String, String> {
+/// Where we are the platform too, we know whom we signed on and what they may do; elsewhere a name is a claim.
+async fn vouched_for(app: &App, person: SignedOn, attachment: &Attachment) -> Result<Actor, ApiError> {
+    let actor = |kind| Actor::new(kind, person.name.clone());
+    match (&app.config.platform, person.proved) {
+        (None, None) => Ok(actor(ActorKind::Claimed)),
+        (None, Some(_)) => Ok(actor(ActorKind::Person)),
+        (Some(_), Some(id)) => {
+            platform::caller::ensure_may_change(app, id, attachment.app.id).await?;
+            Ok(actor(ActorKind::Person))
+        }
+        (Some(_), None) => Err(ApiError::unauthorized(
+            "The single sign-on in x-addon-sso does not count: it does not come from this server's Platform API.",
+        )),
+    }
+}
+
+fn person(app: &App, headers: &HeaderMap, addon: AddonId) -> Result<SignedOn, String> {
     const ALONE: &str = "The add-on's token alone changes nothing: send an API key with scope `manage`, or x-addon-sso with it.";
     const NO_SALT: &str = "This server does not take x-addon-sso (the operator sets APPLINK_SSO_SALT): send an API key with scope `manage`.";
     let header = headers.get(ADDON_SSO).ok_or(ALONE)?;

@@ -2,17 +2,21 @@
 //! the resource id, the salt and the time, nothing else: e-mail and user id are what the caller *claims*.
 //!
 //! `resource_token = sha1(resource_id ":" salt ":" timestamp)` (Heroku, "Add-on Single Sign-on").
+//!
+//! Our own stand-in for the Platform API adds `applink_person_mac`, an HMAC that covers the person as well.
 
 use std::time::Duration;
 
 use applink_api::ids::AddonId;
 use applink_api::time::Timestamp;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use aws_lc_rs::hmac;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use serde_json::Value;
+use uuid::Uuid;
 
 use super::same;
 use crate::vault::hex;
@@ -49,6 +53,47 @@ struct Params {
     timestamp: Value,
     email: Option<String>,
     user_id: Option<String>,
+    applink_person_mac: Option<String>,
+}
+
+/// Somebody whose sign-on counts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SignedOn {
+    /// Their e-mail, or their user id.
+    pub(crate) name: String,
+    /// Their user id, when our MAC covers it.
+    pub(crate) proved: Option<Uuid>,
+}
+
+/// What [`person_mac`] covers.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim<'a> {
+    /// The add-on.
+    pub(crate) resource: &'a str,
+    /// Seconds since the epoch.
+    pub(crate) timestamp: i64,
+    /// Who.
+    pub(crate) user_id: &'a str,
+    /// And their e-mail.
+    pub(crate) email: &'a str,
+}
+
+/// What no user id and no e-mail can contain.
+const SEPARATOR: &str = "\n";
+
+/// Heroku's digest.
+pub(crate) fn resource_token(resource: &str, salt: &SecretString, timestamp: i64) -> String {
+    let signed = format!("{resource}:{}:{timestamp}", salt.expose_secret());
+    hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, signed.as_bytes()).as_ref())
+}
+
+/// Our MAC, which covers the person too.
+pub(crate) fn person_mac(claim: Claim<'_>, salt: &SecretString) -> String {
+    let Claim { resource, timestamp, user_id, email } = claim;
+    let key = hmac::Key::new(hmac::HMAC_SHA256, salt.expose_secret().as_bytes());
+    let timestamp = timestamp.to_string();
+    let signed = ["applink sso person v1", resource, &timestamp, user_id, email].join(SEPARATOR);
+    hex(hmac::sign(&key, signed.as_bytes()).as_ref())
 }
 
 /// Whom the caller claims to be, once the signature is right and fresh.
@@ -57,7 +102,7 @@ pub(super) fn verify(
     salt: &SecretString,
     addon: AddonId,
     now: Timestamp,
-) -> Result<String, SsoError> {
+) -> Result<SignedOn, SsoError> {
     let json = STANDARD.decode(header).map_err(|_| SsoError::Unreadable)?;
     let Blob { params } = serde_json::from_slice(&json).map_err(|_| SsoError::Unreadable)?;
     let resource = params.resource_id.as_deref().or(params.id.as_deref()).ok_or(SsoError::Unreadable)?;
@@ -66,16 +111,33 @@ pub(super) fn verify(
     if resource.parse::<AddonId>() != Ok(addon) {
         return Err(SsoError::OtherAddon);
     }
-    let signed = format!("{resource}:{}:{timestamp}", salt.expose_secret());
-    if !same(&hex(digest(&SHA1_FOR_LEGACY_USE_ONLY, signed.as_bytes()).as_ref()), &token.to_ascii_lowercase())
-    {
+    if !same(&resource_token(resource, salt, timestamp), &token.to_ascii_lowercase()) {
         return Err(SsoError::Signature);
     }
     let issued = Timestamp::from_seconds(timestamp);
     if now.since(issued) > FRESH || issued.since(now) > AHEAD {
         return Err(SsoError::Stale);
     }
-    Ok(params.email.or(params.user_id).unwrap_or_else(|| "unknown".to_owned()))
+    let proved = proved(&params, resource, timestamp, salt)?;
+    let name = params.email.or(params.user_id).unwrap_or_else(|| "unknown".to_owned());
+    Ok(SignedOn { name, proved })
+}
+
+/// Nobody, when there is no MAC; a wrong one is a forgery.
+fn proved(
+    params: &Params,
+    resource: &str,
+    timestamp: i64,
+    salt: &SecretString,
+) -> Result<Option<Uuid>, SsoError> {
+    let Some(mac) = &params.applink_person_mac else { return Ok(None) };
+    let (user_id, email) =
+        params.user_id.as_deref().zip(params.email.as_deref()).ok_or(SsoError::Signature)?;
+    let claim = Claim { resource, timestamp, user_id, email };
+    if !same(&person_mac(claim, salt), mac) {
+        return Err(SsoError::Signature);
+    }
+    user_id.parse().map(Some).map_err(|_| SsoError::Signature)
 }
 
 fn seconds(value: &Value) -> Option<i64> {
@@ -103,7 +165,30 @@ mod tests {
     }
 
     fn check(blob: &str, now: i64) -> Result<String, SsoError> {
+        signed_on(blob, now).map(|person| person.name)
+    }
+
+    fn signed_on(blob: &str, now: i64) -> Result<SignedOn, SsoError> {
         verify(blob.as_bytes(), &"salt".into(), ADDON.parse().unwrap(), Timestamp::from_seconds(now))
+    }
+
+    #[test]
+    fn our_mac_proves_the_person_and_nobody_else() {
+        const USER: &str = "11111111-2222-4333-8444-555555555555";
+        let claim = Claim { resource: ADDON, timestamp: 1000, user_id: USER, email: "dev@acme.example" };
+        let mac = person_mac(claim, &"salt".into());
+        let blob = |user: &str, email: &str| {
+            STANDARD.encode(
+                serde_json::json!({"params": {"resource_id": ADDON, "resource_token": signature(1000),
+                    "timestamp": "1000", "user_id": user, "email": email, "applink_person_mac": mac}})
+                .to_string(),
+            )
+        };
+        let proved = signed_on(&blob(USER, "dev@acme.example"), 1000).unwrap().proved;
+        assert_eq!(proved, Some(USER.parse().unwrap()));
+        let other = USER.replace('1', "2");
+        assert_eq!(signed_on(&blob(&other, "dev@acme.example"), 1000), Err(SsoError::Signature));
+        assert_eq!(signed_on(&blob(USER, "boss@acme.example"), 1000), Err(SsoError::Signature));
     }
 
     #[test]
