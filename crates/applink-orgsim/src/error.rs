@@ -32,6 +32,25 @@ pub enum OrgsimError {
         /// The address that was asked for.
         address: SocketAddr,
     },
+    /// Listening everywhere is no address that a client could use.
+    #[error(
+        "the org listens on {address}, which is no address to call it by; say which URL others reach it by"
+    )]
+    NoPublicUrl {
+        /// The address that was asked for.
+        address: SocketAddr,
+    },
+    /// The public URL is more or less than scheme, host and port.
+    #[error(
+        "{url} can't be the org's URL; pass http or https, a host and perhaps a port, such as https://org.example:7701"
+    )]
+    BadPublicUrl {
+        /// The URL that was asked for.
+        url: url::Url,
+    },
+    /// The key of `/_sim` could be guessed by those who reach it.
+    #[error("an org that other machines reach needs a key for /_sim of 32 characters or more")]
+    WeakSimKey,
     /// The state directory or a file in it can't be used.
     #[error("the org's state at {} can't be read or written; check that the directory is yours", path.display())]
     State {

@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -74,9 +74,10 @@ pub struct OrgConfig {
     pub kind: OrgKind,
     /// Where to listen; port 0 picks a free one.
     pub bind: SocketAddr,
-    /// Allows an address that other machines reach.
+    /// Allows an address that other machines reach, and asks for a `sim_key` of 32 characters or more.
     pub expose: bool,
-    /// The URL clients know the org by, when it is not `http://<bind>`.
+    /// The URL clients know the org by, when it is not `http://<bind>`: `http` or `https`, host and port. Needed
+    /// when listening on every address.
     pub public_url: Option<Url>,
     /// Where the org is kept (created with mode 0700); in memory when there is none.
     pub state_dir: Option<PathBuf>,
@@ -150,6 +151,9 @@ pub struct RunningOrg {
     tasks: TaskTracker,
 }
 
+/// The key of `/_sim` gives every right in the org, so where others reach it, it must not be guessable.
+const MIN_EXPOSED_KEY_LENGTH: usize = 32;
+
 /// How long stopping waits for requests that are being answered.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -157,8 +161,10 @@ impl Org {
     /// Starts an org and answers when it can be called.
     ///
     /// # Errors
-    /// When the address is taken or not loopback, or the state directory is unusable, in use or newer.
+    /// When the address is taken or not loopback without [`OrgConfig::expose`], the public URL or key is not fit for
+    /// that, or the state directory is unusable, in use or newer.
     pub async fn start(config: OrgConfig) -> Result<RunningOrg, OrgsimError> {
+        check_exposure(&config)?;
         let listener = bind(&config).await?;
         let address =
             listener.local_addr().map_err(|source| OrgsimError::Bind { address: config.bind, source })?;
@@ -179,21 +185,45 @@ impl Org {
     }
 }
 
-async fn bind(config: &OrgConfig) -> Result<TcpListener, OrgsimError> {
+/// Other machines are let in on purpose only, by a URL that works for them and with a key they can't guess.
+fn check_exposure(config: &OrgConfig) -> Result<(), OrgsimError> {
     let address = config.bind;
     if !address.ip().is_loopback() && !config.expose {
         return Err(OrgsimError::NotLoopback { address });
     }
+    if address.ip().is_unspecified() && config.public_url.is_none() {
+        return Err(OrgsimError::NoPublicUrl { address });
+    }
+    if let Some(url) = config.public_url.as_ref().filter(|url| !is_origin(url)) {
+        return Err(OrgsimError::BadPublicUrl { url: url.clone() });
+    }
+    if config.expose && config.sim_key.expose_secret().len() < MIN_EXPOSED_KEY_LENGTH {
+        return Err(OrgsimError::WeakSimKey);
+    }
+    Ok(())
+}
+
+/// Whether a URL is scheme, host and port alone.
+fn is_origin(url: &Url) -> bool {
+    matches!(url.scheme(), "http" | "https")
+        && url.path() == "/"
+        && url.query().is_none()
+        && url.fragment().is_none()
+        && url.username().is_empty()
+        && url.password().is_none()
+}
+
+async fn bind(config: &OrgConfig) -> Result<TcpListener, OrgsimError> {
+    let address = config.bind;
     TcpListener::bind(address).await.map_err(|source| match source.kind() {
         std::io::ErrorKind::AddrInUse => OrgsimError::AddressInUse { address },
         _ => OrgsimError::Bind { address, source },
     })
 }
 
-/// `http://<address>`; an org that listens everywhere calls itself by its loopback address.
+/// `http://<address>`.
 fn base_url(address: SocketAddr) -> Url {
-    let ip = if address.ip().is_unspecified() { IpAddr::V4(Ipv4Addr::LOCALHOST) } else { address.ip() };
-    let text = format!("http://{}", SocketAddr::new(ip, address.port()));
+    let text = format!("http://{address}");
     #[expect(clippy::expect_used, reason = "a socket address always makes a URL")]
     Url::parse(&text).expect("a socket address makes a URL")
 }

@@ -30,6 +30,43 @@ async fn other_machines_are_let_in_only_on_purpose() {
 }
 
 #[tokio::test]
+async fn an_exposed_org_says_where_it_is_reached_and_keeps_its_key_long() {
+    let exposed = |public_url: Option<&str>, sim_key: &str| {
+        let (mut config, _) = config();
+        config.bind = "0.0.0.0:0".parse().unwrap();
+        config.expose = true;
+        config.public_url = public_url.map(|url| url.parse().unwrap());
+        config.sim_key = sim_key.to_owned().into();
+        Org::start(config)
+    };
+    let long = "0123456789abcdef0123456789abcdef";
+    assert!(matches!(exposed(None, long).await, Err(OrgsimError::NoPublicUrl { .. })));
+    let short = exposed(Some("http://org.example"), &long[1..]).await;
+    assert!(matches!(short, Err(OrgsimError::WeakSimKey)));
+    for no_origin in ["ftp://org.example", "http://org.example/path", "http://user@org.example"] {
+        let refused = exposed(Some(no_origin), long).await;
+        assert!(matches!(refused, Err(OrgsimError::BadPublicUrl { .. })), "{no_origin}");
+    }
+}
+
+#[tokio::test]
+async fn an_org_with_a_public_url_answers_to_that_host_and_to_no_other() {
+    let org = TestOrg::start_with(|config| {
+        config.expose = true;
+        config.public_url = Some("http://org.example:7701".parse().unwrap());
+        config.sim_key = "0123456789abcdef0123456789abcdef".to_owned().into();
+    })
+    .await;
+    assert_eq!(org.org.url(), "http://org.example:7701");
+    let as_host = async |host: &str| {
+        let url = format!("http://{}/services/data", org.org.addr());
+        org.http.get(url).header("host", host).send().await.unwrap().status()
+    };
+    assert_eq!(as_host("org.example:7701").await, StatusCode::OK);
+    assert_eq!(as_host("evil.example:7701").await, StatusCode::MISDIRECTED_REQUEST);
+}
+
+#[tokio::test]
 async fn several_orgs_run_side_by_side() {
     let production = TestOrg::start().await;
     let sandbox = TestOrg::start_with(|config| {

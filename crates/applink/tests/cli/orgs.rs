@@ -313,3 +313,13 @@ fn org_names_the_flag_when_the_port_is_taken() {
     hint: choose another one with --port; 0 picks a free one
     ");
 }
+
+#[test]
+fn an_org_is_exposed_by_a_url_and_with_a_long_key() {
+    let without = applink("org --expose").run();
+    assert_eq!(without.code, Some(2), "{without}");
+    assert!(without.stderr.contains("--expose <URL>"), "{without}");
+    let weak = applink("org --port 0 --expose http://org.example").env("APPLINK_SIM_KEY", "short").run();
+    assert_eq!(weak.code, Some(2), "{weak}");
+    assert!(weak.stderr.contains("32 characters") && weak.stderr.contains("APPLINK_SIM_KEY"), "{weak}");
+}

@@ -7,6 +7,7 @@ use applink_api::entropy::Entropy;
 use applink_orgsim::{Org, OrgConfig, OrgKind, OrgsimError, RunningOrg};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde::Serialize;
+use url::Url;
 
 use crate::error::{CliError, ExitStatus};
 use crate::logging;
@@ -28,9 +29,9 @@ pub(crate) struct Args {
     /// Directory to keep the org in; without one it is forgotten at the end
     #[arg(long, value_name = "DIR")]
     state_dir: Option<PathBuf>,
-    /// Listen on every network interface, not only this machine's own
-    #[arg(long)]
-    expose: bool,
+    /// Listen on every network interface, not only this machine's own; others reach the org by this URL
+    #[arg(long, value_name = "URL")]
+    expose: Option<Url>,
     /// Write one line of JSON when the org is ready
     #[arg(long)]
     json: bool,
@@ -78,11 +79,12 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
 
 fn config(args: &Args, settings: &Settings) -> OrgConfig {
     let sim_key = settings.environment().secret("APPLINK_SIM_KEY").unwrap_or_else(new_key);
-    let ip = if args.expose { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
+    let ip = if args.expose.is_some() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST };
     let mut config = OrgConfig::new(&args.name, sim_key);
     config.kind = args.kind.into();
     config.bind = SocketAddr::new(IpAddr::V4(ip), args.port);
-    config.expose = args.expose;
+    config.expose = args.expose.is_some();
+    config.public_url.clone_from(&args.expose);
     config.state_dir.clone_from(&args.state_dir);
     config
 }
@@ -151,6 +153,8 @@ fn failure(error: OrgsimError, port: u16) -> CliError {
     match error {
         OrgsimError::AddressInUse { .. } => CliError::broken(format!("port {port} is already in use"))
             .hint("choose another one with --port; 0 picks a free one"),
+        OrgsimError::WeakSimKey => CliError::broken(error.to_string())
+            .hint("set APPLINK_SIM_KEY to a longer one, or leave it out to have one made"),
         other => CliError::broken(other.to_string()).because(other),
     }
 }
