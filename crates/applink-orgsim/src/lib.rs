@@ -6,8 +6,9 @@
 //! # What is simulated
 //! - **Signing in**: the OAuth web server flow with PKCE, a login and a consent page for people, JWT bearer,
 //!   refresh with optional rotation, revoke, introspect, userinfo, identity URLs, `/id/keys`.
-//! - **Data**: sObjects as tables, SOQL compiled to SQL, create/read/update/delete/upsert, composite requests;
-//!   files, Bulk API 2.0; object, field and sharing rights enforced in every statement, session-based permission sets included.
+//! - **Data**: sObjects as tables, SOQL compiled to SQL, create/read/update/delete/upsert, composite requests, files,
+//!   Bulk API 2.0; object, field and sharing rights enforced in every statement, session-based permission sets
+//!   included.
 //! - **Metadata deploys**: packages with external service registrations, named and external credentials,
 //!   permission sets, external client apps; checked and refused component by component.
 //! - **Invoking**: the org calls a published app as Flow or Apex would, with the calling user's rights, a signed

@@ -26,6 +26,7 @@ pub(crate) fn table_of(tx: &Tx<'_>, rights: &Rights, source: &str) -> Result<Str
     let context = context(tx, rights, false, &preamble);
     columns(&context, &query).map_err(refuse)?;
     context.ids(&query).map_err(refuse)?;
+    context.page(&query, "[]".to_owned()).map_err(refuse)?;
     let object = tx.schema().object(&query.from.name).ok_or_else(RestError::not_found)?;
     Ok(object.name.clone())
 }

@@ -466,6 +466,12 @@ async fn bad_requests_name_the_place() {
         ("query", json!({"operation": "query", "query": "SELEKT Id"}), "MALFORMED_QUERY", "SELEKT"),
         (
             "query",
+            json!({"operation": "query", "query": "SELECT Id, Id FROM Account"}),
+            "MALFORMED_QUERY",
+            "duplicate",
+        ),
+        (
+            "query",
             json!({"operation": "query", "query": "SELECT Bacon__c FROM Account"}),
             "INVALID_FIELD",
             "Bacon__c",
@@ -553,6 +559,26 @@ async fn many_rows_survive_a_stop_in_the_middle() {
     let done = bulk.results("sales", &id, "successfulResults").await;
     assert_eq!(done.lines().count(), 451);
     assert!(done.lines().last().unwrap().ends_with("\"Row 449\""));
+}
+
+#[tokio::test]
+async fn long_values_come_back_whole() {
+    let bulk = Bulk::start().await;
+    // Three megabytes: values lie across the parts that an upload is kept in.
+    let long = "0123456789\"\"ü\n".repeat(1_500);
+    let rows: String = (0..140).map(|row| format!("Long {row:03},\"{long}\"\n")).collect();
+    let csv = format!("Name,Description\n{rows}");
+    assert!(csv.len() > 2 * 1024 * 1024);
+    let id = bulk.ingest("sales", insert("Account"), &csv).await;
+    assert_eq!(bulk.info("sales", "ingest", &id).await["numberRecordsFailed"], 0);
+    let soql = "SELECT Description FROM Account WHERE Name LIKE 'Long %'";
+    let long = long.replace("\"\"", "\"");
+    for record in bulk.server.query("admin", soql).await["records"].as_array().unwrap() {
+        assert_eq!(record["Description"].as_str().unwrap(), long.trim_end());
+    }
+    let results = bulk.results("sales", &id, "successfulResults").await;
+    assert!(results.ends_with(&csv[csv.rfind("Long").unwrap()..].replacen("Long 139", "\"Long 139\"", 1)));
+    assert_eq!(results.matches("\"true\"").count(), 140);
 }
 
 #[tokio::test]
