@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::conformance::{self, Client};
 use crate::postgres::Postgres;
 use crate::tools::Tool;
 
@@ -17,10 +18,25 @@ pub(crate) struct Suite {
     pub(crate) about: &'static str,
     /// What must be installed.
     pub(crate) tools: &'static [Tool],
-    /// The arguments of `cargo`.
-    cargo: &'static [&'static str],
-    /// Whether it gets a PostgreSQL server in `APPLINK_TEST_POSTGRES`.
-    postgres: bool,
+    runs: Runs,
+}
+
+/// What a suite is made of.
+#[derive(Clone, Copy, Debug)]
+enum Runs {
+    /// `cargo` with these arguments.
+    Cargo(&'static [&'static str]),
+    /// The same, with a PostgreSQL server in `APPLINK_TEST_POSTGRES`.
+    CargoOnPostgres(&'static [&'static str]),
+    /// An official client against a stack of our own.
+    Client(Client),
+}
+
+impl Suite {
+    /// Whether it is about an official client.
+    pub(crate) fn is_client(&self) -> bool {
+        matches!(self.runs, Runs::Client(_))
+    }
 }
 
 /// Every suite, in the order they run.
@@ -30,15 +46,31 @@ pub(crate) fn all() -> Vec<Suite> {
             name: "sqlite",
             about: "every Rust test, the stores on SQLite",
             tools: &[Tool::Chromium, Tool::ChromeDriver, Tool::Python, Tool::Curl],
-            cargo: &["test", "--workspace", "--no-fail-fast"],
-            postgres: false,
+            runs: Runs::Cargo(&["test", "--workspace", "--no-fail-fast"]),
         },
         Suite {
             name: "postgres",
             about: "the control plane's tests again, on PostgreSQL",
             tools: &[Tool::PostgreSql],
-            cargo: &["test", "--package", "applink-server", "--no-fail-fast", "--tests"],
-            postgres: true,
+            runs: Runs::CargoOnPostgres(&[
+                "test",
+                "--package",
+                "applink-server",
+                "--no-fail-fast",
+                "--tests",
+            ]),
+        },
+        Suite {
+            name: "node-sdk",
+            about: "the official Node SDK against a stack of our own",
+            tools: &[Tool::NodeJs, Tool::Npm, Tool::OpenSsl, Tool::Curl],
+            runs: Runs::Client(Client::Node),
+        },
+        Suite {
+            name: "python-sdk",
+            about: "the official Python SDK against a stack of our own",
+            tools: &[Tool::Python, Tool::PythonVenv, Tool::OpenSsl, Tool::Curl],
+            runs: Runs::Client(Client::Python),
         },
     ]
 }
@@ -68,26 +100,70 @@ pub(crate) fn run(suites: &[Suite]) -> Result<bool> {
 
 fn run_one(suite: &Suite) -> Result<(bool, Counts)> {
     let started = Instant::now();
-    let server = if suite.postgres { Some(Postgres::start()?) } else { None };
+    let outcome = match suite.runs {
+        Runs::Cargo(arguments) => cargo(arguments, None),
+        Runs::CargoOnPostgres(arguments) => cargo(arguments, Some(&Postgres::start()?)),
+        Runs::Client(client) => official_client(client),
+    };
+    let outcome = outcome.with_context(|| format!("running the suite {}", suite.name))?;
+    let Counts { passed, failed } = outcome.counts;
+    let verdict = if outcome.passed { "ok" } else { "FAILED" };
+    let seconds = started.elapsed().as_secs_f32();
+    println!(
+        "{:<10} {verdict:<6} {passed:>4} passed {failed:>3} failed {seconds:>7.1} s   {}",
+        suite.name, suite.about
+    );
+    if !outcome.passed {
+        println!("{}", outcome.output);
+    }
+    Ok((outcome.passed, outcome.counts))
+}
+
+/// How a suite went.
+struct Outcome {
+    passed: bool,
+    counts: Counts,
+    /// What to read when it failed.
+    output: String,
+}
+
+fn cargo(arguments: &[&str], server: Option<&Postgres>) -> Result<Outcome> {
     let mut command = Command::new(env!("CARGO"));
-    command.args(suite.cargo).stdin(Stdio::null()).env_remove("APPLINK_TEST_POSTGRES");
-    if let Some(server) = &server {
+    command.args(arguments).stdin(Stdio::null()).env_remove("APPLINK_TEST_POSTGRES");
+    if let Some(server) = server {
         command.env("APPLINK_TEST_POSTGRES", server.url());
     }
-    let output = command.output().with_context(|| format!("running the suite {}", suite.name))?;
+    let output = command.output().context("running cargo")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let counts = Counts::read(&text);
     let passed = output.status.success() && counts.failed == 0 && counts.passed > 0;
-    let verdict = if passed { "ok" } else { "FAILED" };
-    let seconds = started.elapsed().as_secs_f32();
-    println!(
-        "{:<10} {verdict:<6} {:>4} passed {:>3} failed {:>7.1} s   {}",
-        suite.name, counts.passed, counts.failed, seconds, suite.about
-    );
-    if !passed {
-        println!("{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    }
-    Ok((passed, counts))
+    let all = format!("{text}\n{}", String::from_utf8_lossy(&output.stderr));
+    Ok(Outcome { passed, counts, output: what_failed(&all) })
+}
+
+/// The output without what says that something went well.
+fn what_failed(text: &str) -> String {
+    let went_well = |line: &str| {
+        let line = line.trim_start();
+        let progress = ["Compiling ", "Running ", "Finished ", "running "];
+        (line.starts_with("test ") && line.ends_with(" ... ok"))
+            || progress.iter().any(|word| line.starts_with(word))
+    };
+    text.lines().filter(|line| !went_well(line)).collect::<Vec<_>>().join("\n")
+}
+
+/// A client that can't be tried has failed: nothing is skipped.
+fn official_client(client: Client) -> Result<Outcome> {
+    Ok(match conformance::test(client) {
+        Ok(steps) => Outcome {
+            passed: steps.all_passed(),
+            counts: Counts { passed: steps.passed(), failed: steps.failed() },
+            output: steps.failures(),
+        },
+        Err(error) => {
+            Outcome { passed: false, counts: Counts { passed: 0, failed: 1 }, output: format!("{error:#}") }
+        }
+    })
 }
 
 /// How many tests ran, read from the lines cargo prints.
@@ -125,6 +201,12 @@ mod tests {
         let text = "test result: ok. 23 passed; 0 failed; 0 ignored\nnoise\n\
                     test result: FAILED. 4 passed; 2 failed; 0 ignored\n";
         assert_eq!(Counts::read(text), Counts { passed: 27, failed: 2 });
+    }
+
+    #[test]
+    fn a_failure_is_not_buried_under_what_went_well() {
+        let text = "   Compiling x v1\nrunning 2 tests\ntest a ... ok\ntest b ... FAILED\nwhy\ntest result: FAILED. 1";
+        assert_eq!(what_failed(text), "test b ... FAILED\nwhy\ntest result: FAILED. 1");
     }
 
     #[test]

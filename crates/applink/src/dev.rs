@@ -7,6 +7,7 @@
 //! 4. Without `--once` everything stays up until Ctrl-C or until the app ends. A second signal does not wait.
 
 mod facts;
+mod platform;
 mod stack;
 mod state_dir;
 pub(crate) mod tour;
@@ -40,6 +41,8 @@ pub(crate) struct DevSettings {
     pub(crate) ports: Ports,
     /// The person's own app, instead of the sample.
     pub(crate) command: Vec<String>,
+    /// Where the person is: the own app's folder.
+    pub(crate) directory: PathBuf,
 }
 
 /// Runs `applink dev`.

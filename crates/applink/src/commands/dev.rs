@@ -48,7 +48,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     logging::start(settings, "warn")?;
-    let settings = DevSettings {
+    let dev_settings = DevSettings {
         once: args.once,
         json: args.json,
         fresh: args.fresh,
@@ -62,6 +62,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
             app: args.app_port,
         },
         command: args.command,
+        directory: settings.directory().to_owned(),
     };
-    dev::run(settings, printer).await
+    dev::run(dev_settings, printer).await
 }

@@ -23,6 +23,7 @@ pub(crate) struct Facts {
     pub(crate) api_url: String,
     pub(crate) token: SecretString,
     pub(crate) api_key: SecretString,
+    pub(crate) platform_key: SecretString,
     pub(crate) app_id: AppUuid,
     pub(crate) app_name: String,
     pub(crate) addon_id: AddonId,
@@ -38,7 +39,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// The `--json` line. The dashboard and the Platform API stand-in are not part of this build, so they are null.
+    /// The `--json` line. The dashboard is not part of this build, so it is null.
     pub(crate) fn summary(&self) -> Value {
         let users: Vec<Value> = self
             .users
@@ -55,8 +56,8 @@ impl Facts {
             "addon_id": self.addon_id,
             "addon_name": self.addon_name,
             "dashboard_url": Value::Null,
-            "platform_api_url": Value::Null,
-            "platform_api_key": Value::Null,
+            "platform_api_url": self.server_url,
+            "platform_api_key": self.platform_key.expose_secret(),
             "applink_api_key": self.api_key.expose_secret(),
             "org_url": self.org_url,
             "org_id": self.org_id,
@@ -81,6 +82,8 @@ impl Facts {
             ("APPLINK_ADDON_NAME", &self.addon_name),
             ("APPLINK_API_KEY", self.api_key.expose_secret()),
             ("APPLINK_SERVER_URL", &self.server_url),
+            ("HEROKU_HOST", &self.server_url),
+            ("HEROKU_API_KEY", self.platform_key.expose_secret()),
             ("APPLINK_ORG_URL", &self.org_url),
             ("APPLINK_SANDBOX_URL", &self.sandbox_url),
             ("APPLINK_SIM_KEY", self.sim_key.expose_secret()),
@@ -98,7 +101,8 @@ impl Facts {
     /// The words on the terminal.
     pub(crate) fn in_words(&self) -> String {
         let mut text = format!(
-            "control plane   {}\norg             {} ({})\nsandbox org     {}\nmesh            {}\napp             {}\nenvironment     {}\n",
+            "control plane   {}\nheroku CLI      HEROKU_HOST={} (its key is in the environment file)\norg             {} ({})\nsandbox org     {}\nmesh            {}\napp             {}\nenvironment     {}\n",
+            self.server_url,
             self.server_url,
             self.org_url,
             self.org_id,

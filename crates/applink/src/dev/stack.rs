@@ -8,7 +8,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use applink_api::client::Client;
@@ -19,7 +19,7 @@ use applink_api::ids::AppUuid;
 use applink_api::operator::{CreateAddon, CreateApiKey, CreateApp, Scope};
 use applink_mesh::bypass::BypassRoute;
 use applink_mesh::child::{ChildConfig, ChildOutput};
-use applink_mesh::config::{AppAddress, Listen, MeshConfig};
+use applink_mesh::config::{AllowedHosts, Listen, MeshConfig, Sources, YAML_NAMES};
 use applink_mesh::{Mesh, RunningMesh};
 use applink_orgsim::{Org, OrgConfig, OrgKind, RunningOrg};
 use applink_server::{Config, RunningServer, Server};
@@ -29,6 +29,7 @@ use thiserror::Error;
 
 use super::DevSettings;
 use super::facts::{Facts, SampleUser};
+use super::platform;
 use super::state_dir::{AddonState, Ports, State, StateDir, StateError};
 use super::tour::Failure;
 use super::visitor::{Decision, Person};
@@ -48,7 +49,7 @@ const PUBLIC_ROUTES: [&str; 3] = ["/", "/api/campaigns", "/api/products/*"];
 /// How long an app may take to listen.
 const APP_PATIENCE: Duration = Duration::from_secs(60);
 /// Whose key the stack's own API key is.
-const OWNER: &str = "developer@localhost";
+pub(super) const OWNER: &str = "developer@localhost";
 
 /// The running stack.
 #[derive(Debug)]
@@ -127,6 +128,8 @@ impl Stack {
         let server = start_server(ports.control_plane, &state, dir, &org, &sandbox).await?;
         let mesh_url = format!("http://127.0.0.1:{}", ports.mesh);
         let addon = provisioned(&server, &mut state, &mesh_url, settings).await?;
+        let platform_key = platform::introduce(&server, &mut state, &addon).await;
+        let platform_key = platform_key.map_err(start_error("Platform API stand-in"))?;
         state.ports = Ports {
             control_plane: server.addr().port(),
             org: org.addr().port(),
@@ -141,6 +144,7 @@ impl Stack {
             api_url,
             token: addon.token,
             api_key: addon.api_key,
+            platform_key,
             app_id: addon.app_id,
             app_name: addon.app_name,
             addon_id: addon.addon_id,
@@ -329,6 +333,7 @@ fn server_config(
     let mut config = Config::local(database.parse()?, master_key);
     config.bind = loopback(port);
     config.access.operator_key = Some(state.operator_key.clone());
+    platform::mount(&mut config, &Entropy::system());
     for (login_host, org) in [(LOGIN, org), (TEST, sandbox)] {
         config.org_hosts = config.org_hosts.list(org.url())?.lead(login_host, org.url())?;
         let (client_id, secret) = org.oauth_client();
@@ -387,22 +392,54 @@ async fn start_mesh(
     addon: &AddonState,
     api_url: &str,
 ) -> Result<RunningMesh, StackError> {
-    let mut config = MeshConfig::new(api_url, addon.token.clone());
-    config.listen = Listen::At(loopback(ports.mesh));
-    config.app = AppAddress::loopback(ports.app);
-    config.app_uuid = Some(addon.app_id);
-    config.child = Some(child(settings, ports, addon, api_url)?);
-    if settings.command.is_empty() {
-        let routes = PUBLIC_ROUTES.iter().map(|route| BypassRoute::parse(route));
-        config.bypass.routes =
-            routes.collect::<Result<_, _>>().map_err(|error| start_error("mesh")(error.into()))?;
-    }
+    let config = mesh_config(settings, ports, addon, api_url).map_err(start_error("mesh"))?;
     let mesh = Mesh::start(config).await.map_err(|error| mesh_error(error, ports, settings))?;
     match tokio::time::timeout(APP_PATIENCE, mesh.app_ready()).await {
         Ok(true) => Ok(mesh),
         Ok(false) => Err(StackError::AppEnded { port: ports.app }),
         Err(_elapsed) => Err(StackError::AppSilent { port: ports.app }),
     }
+}
+
+/// For the sample its public routes; for an own app what its `heroku-applink-service-mesh.yaml` says.
+fn mesh_config(
+    settings: &DevSettings,
+    ports: Ports,
+    addon: &AddonState,
+    api_url: &str,
+) -> Result<MeshConfig, Box<dyn std::error::Error + Send + Sync>> {
+    let app_id = addon.app_id.to_string();
+    let app_port = ports.app.to_string();
+    let environment = |name: &str| match name {
+        "HEROKU_APPLINK_API_URL" => Some(api_url.to_owned()),
+        "HEROKU_APPLINK_TOKEN" => Some(addon.token.expose_secret().to_owned()),
+        "HEROKU_APP_ID" => Some(app_id.clone()),
+        "APP_PORT" => Some(app_port.clone()),
+        _ => None,
+    };
+    let yaml = if settings.command.is_empty() { None } else { mesh_yaml(&settings.directory)? };
+    let sources = Sources { port: Some(ports.mesh), command: Vec::new(), environment: &environment, yaml };
+    let mut config = MeshConfig::resolve(sources)?;
+    if settings.command.is_empty() {
+        let routes = PUBLIC_ROUTES.iter().map(|route| BypassRoute::parse(route));
+        config.bypass.routes = routes.collect::<Result<_, _>>()?;
+    }
+    config.listen = Listen::At(loopback(ports.mesh));
+    config.allowed_hosts = Some(AllowedHosts::loopback(ports.mesh));
+    config.child = Some(child(settings, ports, addon, api_url)?);
+    Ok(config)
+}
+
+/// The first of the file's names that exists.
+fn mesh_yaml(directory: &Path) -> std::io::Result<Option<(String, String)>> {
+    for name in YAML_NAMES {
+        match std::fs::read_to_string(directory.join(name)) {
+            Ok(text) => return Ok(Some((name.to_owned(), text))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(None)
 }
 
 fn mesh_error(error: applink_mesh::MeshStartError, ports: Ports, settings: &DevSettings) -> StackError {

@@ -32,6 +32,9 @@ pub(crate) struct State {
     pub(crate) operator_key: SecretString,
     /// The add-on of this stack, once it is provisioned.
     pub(crate) addon: Option<AddonState>,
+    /// The developer at the Platform API stand-in, once there is one.
+    #[serde(default)]
+    pub(crate) platform: Option<PlatformState>,
     /// The ports of the last start, taken again when a port is asked to be any free one.
     #[serde(default)]
     pub(crate) ports: Ports,
@@ -48,6 +51,14 @@ pub(crate) struct AddonState {
     pub(crate) token: SecretString,
     #[serde(with = "wire")]
     pub(crate) api_key: SecretString,
+}
+
+/// The developer at the Platform API stand-in.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct PlatformState {
+    /// Their platform API key.
+    #[serde(with = "wire")]
+    pub(crate) key: SecretString,
 }
 
 /// Where each part listens on loopback.
@@ -178,7 +189,15 @@ impl StateDir {
 impl State {
     /// The state of a first start.
     pub(crate) fn new(master_key: SecretString, sim_key: SecretString, operator_key: SecretString) -> Self {
-        Self { schema: SCHEMA, master_key, sim_key, operator_key, addon: None, ports: Ports::default() }
+        Self {
+            schema: SCHEMA,
+            master_key,
+            sim_key,
+            operator_key,
+            addon: None,
+            platform: None,
+            ports: Ports::default(),
+        }
     }
 }
 

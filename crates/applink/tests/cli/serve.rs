@@ -157,11 +157,14 @@ fn serve_with_a_config_file_that_is_missing() {
 
 #[test]
 fn the_mesh_passes_the_exit_code_of_the_app_on() {
-    // The mesh takes no port 0, so a free one is looked for.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    // Neither mesh nor app takes port 0, so free ones are looked for, both held until both are known.
+    let free = [(); 2].map(|()| std::net::TcpListener::bind("127.0.0.1:0").unwrap());
+    let [port, app_port] = free.each_ref().map(|listener| listener.local_addr().unwrap().port());
+    drop(free);
     let mesh = |script: &str| {
         applink(&format!("mesh --port {port} -- sh -c"))
             .arg(script)
+            .env("APP_PORT", &app_port.to_string())
             .env("HEROKU_APPLINK_API_URL", "http://127.0.0.1:1/addons/01234567-89ab-cdef-0123-456789abcdef")
             .env("HEROKU_APPLINK_TOKEN", crate::applink::TOKEN)
             .env("HEROKU_APP_ID", crate::fake::APP)

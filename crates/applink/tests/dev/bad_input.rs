@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use applink_testkit::dev_stack::command;
@@ -66,6 +67,16 @@ async fn a_command_that_does_not_exist_or_ends_at_once_is_named() {
 }
 
 #[tokio::test]
+async fn an_unknown_key_in_the_mesh_file_of_the_app_is_named_with_its_line() {
+    let folder = tempfile::tempdir().unwrap();
+    let yaml = "mesh:\n  authentication:\n    bypassRouts: [/public]\n";
+    std::fs::write(folder.path().join("heroku-applink-service-mesh.yaml"), yaml).unwrap();
+    let (code, text) = refused(folder.path(), &["--", "sh"]).await;
+    assert_eq!(code, Some(2), "{text}");
+    assert!(text.contains("bypassRouts") && text.contains('3'), "{text}");
+}
+
+#[tokio::test]
 async fn an_unknown_step_lists_the_steps() {
     let folder = tempfile::tempdir().unwrap();
     let (code, text) = refused(folder.path(), &["--break", "everything"]).await;
@@ -94,7 +105,11 @@ async fn ctrl_c_while_the_app_does_not_listen_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let mark = folder.path().join("app.pid");
     let script = format!("echo $$ > {}; exec sleep 600", mark.display());
-    let mut dev = command(APPLINK, folder.path()).args(["--", "sh", "-c", &script]).spawn().unwrap();
+    let mut dev = command(APPLINK, folder.path())
+        .args(["--", "sh", "-c", &script])
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     let app = wait_for_pid(&mark).await;
     kill(Pid::from_raw(i32::try_from(dev.id().unwrap()).unwrap()), Signal::SIGINT).unwrap();
     let status = tokio::time::timeout(Duration::from_secs(60), dev.wait()).await.unwrap().unwrap();
@@ -118,4 +133,14 @@ async fn wait_for_pid(mark: &Path) -> i32 {
         }
     };
     tokio::time::timeout(Duration::from_secs(60), written).await.expect("the app starts")
+}
+#[tokio::test]
+async fn a_proxy_in_the_environment_is_not_for_loopback() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = command(APPLINK, folder.path());
+    for name in ["http_proxy", "HTTP_PROXY", "https_proxy", "HTTPS_PROXY", "all_proxy"] {
+        command.env(name, "http://127.0.0.1:1");
+    }
+    let output = command.arg("--once").output().await.unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
 }

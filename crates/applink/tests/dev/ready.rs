@@ -44,12 +44,13 @@ async fn the_line_has_every_key_and_the_file_is_private() {
         "app_url",
         "sim_key",
         "env_file",
+        "platform_api_url",
+        "platform_api_key",
     ] {
         assert!(!stack.text(key).is_empty(), "{key}");
     }
-    for key in ["dashboard_url", "platform_api_url", "platform_api_key"] {
-        assert_eq!(stack.summary.get(key), Some(&Value::Null), "{key}");
-    }
+    assert_eq!(stack.summary.get("dashboard_url"), Some(&Value::Null));
+    assert!(stack.text("platform_api_key").starts_with("alp_"));
     assert!(stack.text("applink_api_url").ends_with(stack.text("addon_id")));
     assert!(stack.text("org_id").starts_with("00D"));
     let mode = |path: &std::path::Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
@@ -57,6 +58,36 @@ async fn the_line_has_every_key_and_the_file_is_private() {
     for file in applink_testkit::leaks::files_below(&stack.state_dir()) {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
     }
+}
+
+#[tokio::test]
+async fn the_developer_owns_the_app_and_the_add_on_at_the_platform_api() {
+    let mut stack = DevStack::start(APPLINK, &[]).await;
+    let url = format!("{}/apps/{}", stack.text("platform_api_url"), stack.text("app_name"));
+    let key = stack.text("platform_api_key").to_owned();
+    let get = async |path: &str| -> Value {
+        let answer = http().get(format!("{url}{path}")).bearer_auth(&key).send().await.unwrap();
+        assert_eq!(answer.status(), 200, "{path}");
+        answer.json().await.unwrap()
+    };
+    assert_eq!(get("").await["id"], stack.summary["app_id"]);
+    let addons = get("/addons").await;
+    assert_eq!(addons[0]["id"], stack.summary["addon_id"]);
+    assert_eq!(
+        (&addons[0]["name"], &addons[0]["state"]),
+        (&stack.summary["addon_name"], &"provisioned".into())
+    );
+    let vars = get("/config-vars").await;
+    assert_eq!(vars["HEROKU_APPLINK_API_URL"], stack.summary["applink_api_url"]);
+    assert_eq!(vars["HEROKU_APPLINK_TOKEN"], stack.summary["applink_token"]);
+    let env = std::fs::read_to_string(stack.text("env_file")).unwrap();
+    for line in [
+        format!("export HEROKU_HOST='{}'", stack.text("platform_api_url")),
+        format!("export HEROKU_API_KEY='{key}'"),
+    ] {
+        assert!(env.lines().any(|found| found == line), "{line}");
+    }
+    stack.stop().await;
 }
 
 #[tokio::test]
@@ -92,4 +123,14 @@ async fn the_curl_of_an_app_gets_the_documented_credentials() {
         .unwrap();
     let campaigns: Value = campaigns.json().await.unwrap();
     assert_eq!(campaigns["totalSize"], 5, "the token is that user's");
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_gets_nothing_from_the_mesh() {
+    let stack = DevStack::start(APPLINK, &[]).await;
+    let url = format!("{}/api/products/import", stack.text("mesh_url"));
+    for (name, value) in [("host", "evil.example:8070"), ("origin", "http://evil.example")] {
+        let answer = http().post(&url).header(name, value).json(&serde_json::json!({})).send().await.unwrap();
+        assert!(matches!(answer.status().as_u16(), 403 | 421), "{name}: {}", answer.status());
+    }
 }
