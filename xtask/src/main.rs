@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a developer's tool talks on its terminal")]
 #![expect(clippy::disallowed_methods, reason = "wall-clock time of each step is what this tool reports")]
 
+mod conformance;
 mod figures;
 mod postgres;
 mod suites;
@@ -15,6 +16,8 @@ cargo xtask <command>
   test [NAME …]   install what the tests need, run every suite (or the named ones), one line each
   suites          list the suites
   figures         measure what we promise in numbers (release build; not part of the tests)
+  conformance-table
+                  run the official SDKs and write docs/reference/sdk-conformance.md from that
   help            this text
 ";
 
@@ -33,6 +36,7 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
+        ["conformance-table"] => conformance_table(),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             ExitCode::SUCCESS
@@ -63,6 +67,20 @@ fn outcome(result: anyhow::Result<bool>) -> ExitCode {
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            println!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn conformance_table() -> ExitCode {
+    let suites: Vec<_> = suites::all().into_iter().filter(suites::Suite::is_client).collect();
+    match tools::ensure(&suites).and_then(|()| conformance::write_table()) {
+        Ok(file) => {
+            println!("written: {}", file.display());
+            ExitCode::SUCCESS
+        }
         Err(error) => {
             println!("{error:#}");
             ExitCode::FAILURE

@@ -18,8 +18,16 @@ pub(crate) enum Tool {
     ChromeDriver,
     /// Small apps behind the mesh.
     Python,
+    /// Virtual environments for Python.
+    PythonVenv,
     /// An app that is no Rust program.
     Curl,
+    /// What npm runs on.
+    NodeJs,
+    /// Packages for Node.
+    Npm,
+    /// Key pairs.
+    OpenSsl,
 }
 
 impl Tool {
@@ -29,7 +37,11 @@ impl Tool {
             Self::Chromium => "chromium",
             Self::ChromeDriver => "chromium-driver",
             Self::Python => "python3",
+            Self::PythonVenv => "python3-venv",
             Self::Curl => "curl",
+            Self::NodeJs => "nodejs",
+            Self::Npm => "npm",
+            Self::OpenSsl => "openssl",
         }
     }
 
@@ -39,9 +51,21 @@ impl Tool {
             Self::Chromium => find_program(&["chromium", "chromium-browser", "google-chrome"]).is_some(),
             Self::ChromeDriver => find_program(&["chromedriver"]).is_some(),
             Self::Python => find_program(&["python3"]).is_some(),
+            Self::PythonVenv => has_ensurepip(),
             Self::Curl => find_program(&["curl"]).is_some(),
+            Self::NodeJs => find_program(&["node", "nodejs"]).is_some(),
+            Self::Npm => find_program(&["npm"]).is_some(),
+            Self::OpenSsl => find_program(&["openssl"]).is_some(),
         }
     }
+}
+
+/// Debian has the module `venv` in Python itself, but what fills an environment in a package of its own.
+fn has_ensurepip() -> bool {
+    Command::new("python3")
+        .args(["-c", "import ensurepip"])
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// Installs what the suites need and is missing.

@@ -1,0 +1,8 @@
+// Data Cloud: the local org has none yet.
+'use strict';
+
+module.exports = async (steps) => {
+  for (const method of ['query', 'queryNextBatch', 'upsert']) {
+    steps.notYet(`DataCloudApi.${method}`, 'the local org has no Data Cloud');
+  }
+};
