@@ -173,8 +173,8 @@ impl Org {
         sweep::sweep(state.db(), true)?;
         let stop = CancellationToken::new();
         let tasks = TaskTracker::new();
-        tasks.spawn(worker::work(state.clone(), stop.clone()));
         if state.limits().deploy_mode == DeployMode::Automatic {
+            tasks.spawn(worker::work(state.clone(), stop.clone()));
             tasks.spawn(rest::bulk_worker(state.clone(), stop.clone()));
         }
         tasks.spawn(sweep::work(state.clone(), stop.clone()));

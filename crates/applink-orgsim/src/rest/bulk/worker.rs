@@ -2,6 +2,7 @@
 
 use std::sync::PoisonError;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -14,35 +15,38 @@ use crate::rest::RestHost;
 /// What a client is told when the org itself failed.
 const BROKE_OFF: &str = "InternalServerError : The org failed while running the job; its log has the cause";
 
+/// How long a step that failed waits before it is tried again.
+const RETRY: Duration = Duration::from_secs(1);
+
 /// Runs due jobs until the org stops.
 pub(crate) async fn work<H: RestHost>(host: H, stop: CancellationToken) {
-    report(host.database().call(|db| db.write(store::sweep).map(|()| false)).await);
+    report(&host.database().call(|db| db.write(store::sweep)).await);
     loop {
         let moved = tokio::select! {
-            moved = step_in_background(&host) => report(moved),
+            moved = step_in_background(&host) => moved,
             () = stop.cancelled() => return host.bulk_work().stopping.store(true, Ordering::Relaxed),
         };
-        if moved {
+        report(&moved);
+        if matches!(moved, Ok(true)) {
             continue;
         }
         tokio::select! {
             () = host.bulk_work().due.notified() => {}
+            () = tokio::time::sleep(RETRY), if moved.is_err() => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+fn report<R>(done: &Result<R, DbError>) {
+    if let Err(error) = done {
+        tracing::error!(error = error as &dyn std::error::Error, "the worker of bulk jobs failed");
     }
 }
 
 async fn step_in_background<H: RestHost>(host: &H) -> Result<bool, DbError> {
     let stepped = host.clone();
     host.database().call(move |_| step(&stepped)).await
-}
-
-/// Whether a job was moved; a failure is logged, and waits for the next job.
-fn report(moved: Result<bool, DbError>) -> bool {
-    moved.unwrap_or_else(|error| {
-        tracing::error!(error = &error as &dyn std::error::Error, "the worker of bulk jobs failed");
-        false
-    })
 }
 
 /// Moves the oldest unfinished bulk job on by one state: `UploadComplete → InProgress`, then to its end. `false` when
