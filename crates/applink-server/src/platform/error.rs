@@ -1,6 +1,9 @@
 //! Error bodies as the Platform API writes them: `{id, message}`, with `resource` where something is missing, which the
 //! CLI reads to tell what to try next (Heroku, "Platform API Reference: Errors").
 
+use std::error::Error;
+use std::fmt;
+
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -26,13 +29,30 @@ impl PlatformError {
     }
 }
 
+impl fmt::Display for PlatformError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing(resource) => write!(f, "Couldn't find that {}.", resource.replace('_', " ")),
+            Self::Refused(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error for PlatformError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        match self {
+            Self::Missing(_) => None,
+            Self::Refused(error) => error.source(),
+        }
+    }
+}
+
 impl IntoResponse for PlatformError {
     fn into_response(self) -> Response {
+        let message = self.to_string();
         match self {
             Self::Refused(error) => error.into_response(),
             Self::Missing(resource) => {
-                let words = resource.replace('_', " ");
-                let message = format!("Couldn't find that {words}.");
                 let body = json!({"id": "not_found", "message": message, "resource": resource}).to_string();
                 let json = [(CONTENT_TYPE, HeaderValue::from_static("application/json"))];
                 (StatusCode::NOT_FOUND, json, body).into_response()

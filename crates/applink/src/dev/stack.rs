@@ -84,6 +84,8 @@ pub(crate) enum StackError {
     AppSilent { port: u16 },
     #[error("the stack's own add-on can't be made")]
     Provision(#[source] applink_api::client::ClientError),
+    #[error("the stack's own add-on is not at the Platform API stand-in")]
+    Introduce(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
     State(#[from] StateError),
 }
@@ -100,7 +102,7 @@ impl StackError {
                 Some("its own words are above; it must listen on the port in PORT".to_owned())
             }
             Self::State(error) => Some(error.hint().to_owned()),
-            Self::Provision(_) => Some("start over with --fresh".to_owned()),
+            Self::Provision(_) | Self::Introduce(_) => Some("start over with --fresh".to_owned()),
             Self::Start { .. } => None,
         }
     }
@@ -129,7 +131,7 @@ impl Stack {
         let mesh_url = format!("http://127.0.0.1:{}", ports.mesh);
         let addon = provisioned(&server, &mut state, &mesh_url, settings).await?;
         let platform_key = platform::introduce(&server, &mut state, &addon).await;
-        let platform_key = platform_key.map_err(start_error("Platform API stand-in"))?;
+        let platform_key = platform_key.map_err(StackError::Introduce)?;
         state.ports = Ports {
             control_plane: server.addr().port(),
             org: org.addr().port(),

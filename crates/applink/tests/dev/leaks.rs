@@ -52,6 +52,7 @@ async fn nothing_secret_is_in_databases_or_logs() {
     let mut secrets = vec![
         ("the add-on token", stack.text("applink_token").to_owned()),
         ("the API key", stack.text("applink_api_key").to_owned()),
+        ("the platform API key", stack.text("platform_api_key").to_owned()),
         ("the sim key", stack.text("sim_key").to_owned()),
         ("the access token", handed_out["org"]["user_auth"]["access_token"].as_str().unwrap().to_owned()),
         ("the master key", state["master_key"].as_str().unwrap().to_owned()),
