@@ -16,8 +16,7 @@ module.exports = async (steps, stack) => {
   await refusedQueries(steps, org, stack);
   await records(steps, org);
   await refusedRecords(steps, org);
-  steps.notYet('DataApi.create (binaryFields)', 'the local org has no ContentVersion');
-  steps.notYet('DataApi.query (binaryFields)', 'the local org has no ContentVersion');
+  await files(steps, org);
 };
 
 async function queries(steps, org, stack) {
@@ -210,4 +209,33 @@ async function refusedRecords(steps, org) {
     const error = await refused(update, 'MALFORMED_ID');
     assert.equal(error.message, 'Record ID: id value of incorrect type: a00B000000FSjVUIB1');
   });
+}
+
+async function files(steps, org) {
+  const { dataApi } = org;
+  const text = 'conformance: the SDK keeps only bytes below 0x80';
+  const file = (fields, bytes) => ({
+    type: 'ContentVersion',
+    fields: { Title: 'Conformance', PathOnClient: 'conformance.txt', ...fields },
+    binaryFields: { VersionData: Buffer.from(bytes) },
+  });
+  const read = async (id) => {
+    const { records } = await dataApi.query(`SELECT VersionData FROM ContentVersion WHERE Id = '${id}'`);
+    return records[0];
+  };
+  let id;
+  await steps.step('DataApi.create', 'a file', async () => {
+    ({ id } = await dataApi.create(file({}, text)));
+    assert.match(id, /^068[A-Za-z0-9]{15}$/);
+  });
+  await steps.step('DataApi.query', 'a file: where it is and its bytes', async () => {
+    const record = await read(id);
+    const path = `/services/data/v${org.apiVersion}/sobjects/ContentVersion/${id}/VersionData`;
+    assert.equal(record.fields.VersionData, path);
+    assert.equal(record.binaryFields.VersionData.toString(), text);
+  });
+  await steps.step('DataApi.create', 'a file given twice', () =>
+    fails(() => dataApi.create(file({ VersionData: 'YQ==' }, text)),
+      'VersionData provided in both fields and binaryFields of ContentVersion, but is only supported in one or the other.')
+      .then(() => {}));
 }
