@@ -11,14 +11,15 @@ use crate::{addons, api_keys, authorizations, connections, invocations, oauth, p
 
 /// The whole router.
 pub fn build(app: App) -> Router {
-    let platform = if app.config.platform.is_some() { platform(&app) } else { Router::new() };
-    Router::new()
-        .merge(platform)
-        .merge(cli())
-        .merge(app_sdk())
-        .merge(mesh())
-        .merge(browser())
-        .merge(operator())
+    let routes = Router::new().merge(cli()).merge(app_sdk()).merge(mesh()).merge(browser()).merge(operator());
+    let routes = if app.config.platform.is_some() {
+        // A server on a developer's machine: all of it is guarded from the pages of other sites.
+        let guard = axum::middleware::from_fn_with_state(app.clone(), platform::guard::layer);
+        routes.merge(platform()).route_layer(guard)
+    } else {
+        routes
+    };
+    routes
         .merge(probes())
         .fallback(web::no_such_path)
         .method_not_allowed_fallback(web::no_such_method)
@@ -102,7 +103,7 @@ fn operator() -> Router<App> {
 }
 
 /// The stock `heroku` CLI, where the stand-in for the Platform API is asked for; and who sets it up.
-fn platform(app: &App) -> Router<App> {
+fn platform() -> Router<App> {
     use platform::api::{addons, apps, attachments, operator};
     Router::new()
         .route("/account", get(apps::account))
@@ -140,7 +141,6 @@ fn platform(app: &App) -> Router<App> {
         .route("/operator/platform/teams", post(operator::create_team))
         .route("/operator/platform/teams/{team}/members", put(operator::set_member))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
-        .route_layer(axum::middleware::from_fn_with_state(app.clone(), platform::guard::layer))
 }
 
 /// Load balancers.

@@ -126,11 +126,15 @@ async fn the_curl_of_an_app_gets_the_documented_credentials() {
 }
 
 #[tokio::test]
-async fn a_page_of_another_site_gets_nothing_from_the_mesh() {
+async fn a_page_of_another_site_gets_nothing() {
     let stack = DevStack::start(APPLINK, &[]).await;
-    let url = format!("{}/api/products/import", stack.text("mesh_url"));
-    for (name, value) in [("host", "evil.example:8070"), ("origin", "http://evil.example")] {
-        let answer = http().post(&url).header(name, value).json(&serde_json::json!({})).send().await.unwrap();
-        assert!(matches!(answer.status().as_u16(), 403 | 421), "{name}: {}", answer.status());
+    let import = format!("{}/api/products/import", stack.text("mesh_url"));
+    let connect = format!("{}/connections/salesforce", stack.text("applink_api_url"));
+    for url in [&import, &connect] {
+        for (name, value) in [("host", "evil.example:8070"), ("origin", "http://evil.example")] {
+            let request = http().post(url).header(name, value).bearer_auth(stack.text("applink_api_key"));
+            let answer = request.json(&serde_json::json!({})).send().await.unwrap();
+            assert!(matches!(answer.status().as_u16(), 403 | 421), "{url} {name}: {}", answer.status());
+        }
     }
 }
