@@ -5,6 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -201,6 +202,9 @@ impl State {
     }
 }
 
+/// A lock that was just given back may still be held for a moment, by a child between its fork and its exec.
+const LOOKS: u32 = 10;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(20);
 /// What every state folder holds from its first moment.
 const LOCK: &str = "lock";
 
@@ -216,11 +220,14 @@ fn take(path: &Path) -> Result<fs::File, StateError> {
     let mut options = fs::OpenOptions::new();
     let lock =
         options.write(true).create(true).truncate(false).mode(0o600).open(path.join(LOCK)).map_err(io)?;
-    match lock.try_lock() {
-        Ok(()) => Ok(lock),
-        Err(fs::TryLockError::WouldBlock) => Err(StateError::InUse { path: path.to_owned() }),
-        Err(fs::TryLockError::Error(source)) => Err(io(source)),
+    for _ in 0..LOOKS {
+        match lock.try_lock() {
+            Ok(()) => return Ok(lock),
+            Err(fs::TryLockError::WouldBlock) => std::thread::sleep(BETWEEN_LOOKS),
+            Err(fs::TryLockError::Error(source)) => return Err(io(source)),
+        }
     }
+    Err(StateError::InUse { path: path.to_owned() })
 }
 
 /// Everything but the lock, which is held.
