@@ -8,6 +8,7 @@
 
 mod facts;
 mod platform;
+mod ports;
 mod stack;
 mod state_dir;
 pub(crate) mod tour;
@@ -19,8 +20,8 @@ use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
 use crate::signals::StopSignals;
 
+pub(crate) use ports::AskedPorts;
 use stack::{Stack, StackError};
-pub(crate) use state_dir::Ports;
 use state_dir::{StateDir, StateError};
 use tour::Step;
 
@@ -38,7 +39,7 @@ pub(crate) struct DevSettings {
     /// Where state is kept.
     pub(crate) state_dir: PathBuf,
     /// Where to listen; 0 is any free port.
-    pub(crate) ports: Ports,
+    pub(crate) ports: AskedPorts,
     /// The person's own app, instead of the sample.
     pub(crate) command: Vec<String>,
     /// Where the person is: the own app's folder.

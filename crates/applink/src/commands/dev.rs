@@ -26,12 +26,12 @@ pub(crate) struct Args {
     /// Port of the control plane; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 7700)]
     port: u16,
-    /// Port of the production org; 0 picks a free one
-    #[arg(long, value_name = "PORT", default_value_t = 7701)]
-    org_port: u16,
-    /// Port of the sandbox org; 0 picks a free one
-    #[arg(long, value_name = "PORT", default_value_t = 7702)]
-    sandbox_port: u16,
+    /// Port of the production org; 0 picks a free one [default: that of the last start, else 7701]
+    #[arg(long, value_name = "PORT")]
+    org_port: Option<u16>,
+    /// Port of the sandbox org; 0 picks a free one [default: that of the last start, else 7702]
+    #[arg(long, value_name = "PORT")]
+    sandbox_port: Option<u16>,
     /// Port of the mesh; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 8070)]
     mesh_port: u16,
@@ -54,7 +54,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
         fresh: args.fresh,
         broken: args.broken,
         state_dir: settings.directory().join(args.state_dir),
-        ports: dev::Ports {
+        ports: dev::AskedPorts {
             control_plane: args.port,
             org: args.org_port,
             sandbox: args.sandbox_port,

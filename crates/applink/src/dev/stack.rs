@@ -30,6 +30,7 @@ use thiserror::Error;
 use super::DevSettings;
 use super::facts::{Facts, SampleUser};
 use super::platform;
+use super::ports::PortError;
 use super::state_dir::{AddonState, Ports, State, StateDir, StateError};
 use super::tour::Failure;
 use super::visitor::{Decision, Person};
@@ -87,6 +88,8 @@ pub(crate) enum StackError {
     #[error("the stack's own add-on is not at the Platform API stand-in")]
     Introduce(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
+    Port(#[from] PortError),
+    #[error(transparent)]
     State(#[from] StateError),
 }
 
@@ -101,6 +104,7 @@ impl StackError {
             Self::AppEnded { .. } | Self::AppSilent { .. } => {
                 Some("its own words are above; it must listen on the port in PORT".to_owned())
             }
+            Self::Port(_) => Some("leave the flag out, or start over with --fresh".to_owned()),
             Self::State(error) => Some(error.hint().to_owned()),
             Self::Provision(_) | Self::Introduce(_) => Some("start over with --fresh".to_owned()),
             Self::Start { .. } => None,
@@ -122,7 +126,7 @@ impl Stack {
         };
         // Before anything is sealed with these keys: a start that is cut short must not lose them.
         dir.save(&state)?;
-        let ports = chosen_ports(settings.ports, state.ports)?;
+        let ports = settings.ports.choose(state.ports)?;
         let (org, sandbox) = tokio::try_join!(
             start_org(OrgKind::Production, ports.org, &state, dir),
             start_org(OrgKind::Sandbox, ports.sandbox, &state, dir),
@@ -253,28 +257,6 @@ fn first_state(entropy: &Entropy) -> State {
     let key = || SecretString::from(entropy.url_token());
     let operator_key = format!("{}{}", applink_api::operator::API_KEY_PREFIX, entropy.url_token());
     State::new(master_key.into(), key(), operator_key.into())
-}
-
-/// Port 0 takes the port of the last start when it is free: an org's address is part of its connections.
-fn chosen_ports(asked: Ports, last: Ports) -> Result<Ports, StackError> {
-    let free = |port: u16| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
-    let again = |asked: u16, last: u16| if asked == 0 && last != 0 && free(last) { last } else { asked };
-    // These two are told to others before anything listens there, so they can't stay 0.
-    let definite = |part: &'static str, port: u16| match port {
-        0 => any_free_port().map_err(|source| start_error(part)(source.into())),
-        port => Ok(port),
-    };
-    Ok(Ports {
-        control_plane: again(asked.control_plane, last.control_plane),
-        org: again(asked.org, last.org),
-        sandbox: again(asked.sandbox, last.sandbox),
-        mesh: definite("mesh", again(asked.mesh, last.mesh))?,
-        app: definite("app", again(asked.app, last.app))?,
-    })
-}
-
-fn any_free_port() -> std::io::Result<u16> {
-    Ok(std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
 fn loopback(port: u16) -> SocketAddr {

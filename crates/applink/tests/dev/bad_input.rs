@@ -44,6 +44,23 @@ async fn a_taken_port_names_the_flag_that_changes_it() {
 }
 
 #[tokio::test]
+async fn an_org_that_would_move_away_from_its_connections_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = command(APPLINK, folder.path()).arg("--once").output().await.unwrap();
+    assert_eq!(first.status.code(), Some(0));
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let elsewhere = taken.local_addr().unwrap().port().to_string();
+    let mut command = tokio::process::Command::new(APPLINK);
+    command
+        .args(["dev", "--once", "--state-dir", "state", "--org-port", &elsewhere])
+        .current_dir(folder.path());
+    let output = command.output().await.unwrap();
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{text}");
+    assert!(text.contains("the org of this folder lives at port") && text.contains("--fresh"), "{text}");
+}
+
+#[tokio::test]
 async fn a_state_folder_of_a_newer_applink_is_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let state = folder.path().join("state");
