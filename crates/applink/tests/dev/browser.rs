@@ -6,6 +6,8 @@ use serde_json::{Value, json};
 
 use super::{APPLINK, http};
 
+/// On the page that asks.
+const CONSENT: &str = "Allow access?";
 /// On the page after a log-in that worked.
 const CONNECTED: &str = "You can close this";
 
@@ -52,8 +54,9 @@ async fn a_person_logs_in_consents_and_is_remembered() {
     browser.open(&start).await;
     browser.screenshot("org-login").await;
     log_in(&browser, &username, "not the password").await;
-    assert!(browser.has("input[name=password]").await, "a wrong password is asked for again");
+    browser.wait_for_text("Please check your username and password").await;
     log_in(&browser, &username, &password).await;
+    browser.wait_for_text(CONSENT).await;
     browser.screenshot("org-consent").await;
     let scopes = browser.texts("li").await;
     assert_eq!(
@@ -74,7 +77,8 @@ async fn a_person_logs_in_consents_and_is_remembered() {
 
     let (start, id) = connect(&stack, "once_more", None).await;
     browser.open(&start).await;
-    assert!(!browser.has("input[name=password]").await, "the live session skips the login");
+    // The live session skips the login.
+    browser.wait_for_text(CONSENT).await;
     browser.click("button[value=allow]").await;
     browser.wait_for_text(CONNECTED).await;
     assert_eq!(connection(&stack, &id).await["status"], "connected");
@@ -94,6 +98,7 @@ async fn denying_access_fails_the_connection_with_the_orgs_word() {
     let (start, id) = connect(&stack, "denied", Some("https://login.salesforce.com")).await;
     browser.open(&start).await;
     log_in(&browser, &username, &password).await;
+    browser.wait_for_text(CONSENT).await;
     browser.click("button[value=deny]").await;
     browser.wait_for_text("denied").await;
     browser.screenshot("denied").await;
