@@ -87,17 +87,25 @@ impl DevStack {
         (text("username"), text("password"))
     }
 
-    /// An environment variable of the app, as the mesh started it.
+    /// The process id of the app, as the mesh started it.
+    ///
+    /// # Panics
+    /// When there is no such app.
+    pub fn app_process(&self) -> u32 {
+        let own = self.child.id().expect("the stack runs");
+        std::fs::read_dir("/proc")
+            .expect("processes can be listed")
+            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
+            .find(|pid| parent_of(*pid) == Some(own))
+            .expect("the stack has started an app")
+    }
+
+    /// An environment variable of the app.
     ///
     /// # Panics
     /// When there is no such app or variable.
     pub fn app_variable(&self, name: &str) -> String {
-        let own = self.child.id().expect("the stack runs");
-        let app = std::fs::read_dir("/proc")
-            .expect("processes can be listed")
-            .filter_map(|entry| entry.ok()?.file_name().to_str()?.parse::<u32>().ok())
-            .find(|pid| parent_of(*pid) == Some(own))
-            .expect("the stack has started an app");
+        let app = self.app_process();
         let environment = std::fs::read(format!("/proc/{app}/environ")).expect("its environment can be read");
         let prefix = format!("{name}=");
         environment

@@ -1,5 +1,7 @@
 //! `sample`: the bundled sample app, started by `dev` as the mesh's child.
 
+use std::time::Duration;
+
 use applink_sdk::env::ProcessEnv;
 use provisioning_service::{Settings as SampleSettings, StartError};
 
@@ -13,8 +15,22 @@ pub(crate) struct Args {}
 pub(crate) async fn run(_args: Args, settings: &Settings) -> Result<ExitStatus, CliError> {
     logging::start(settings, "warn")?;
     let settings = SampleSettings::from_env(ProcessEnv).map_err(StartError::from)?;
-    provisioning_service::run(settings).await?;
+    tokio::select! {
+        ended = provisioning_service::run(settings) => ended?,
+        () = orphaned() => {}
+    }
     Ok(ExitStatus::Success)
+}
+
+/// How often the sample looks whether its stack is still there.
+const LOOK: Duration = Duration::from_millis(500);
+
+/// A stack that is killed can't stop its app any more, so this app ends by itself.
+async fn orphaned() {
+    let parent = std::os::unix::process::parent_id();
+    while std::os::unix::process::parent_id() == parent {
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
 impl From<StartError> for CliError {

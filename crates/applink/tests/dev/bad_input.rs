@@ -161,3 +161,16 @@ async fn a_proxy_in_the_environment_is_not_for_loopback() {
     let output = command.arg("--once").output().await.unwrap();
     assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stdout));
 }
+
+#[tokio::test]
+async fn the_sample_does_not_outlive_a_stack_that_was_killed() {
+    let stack = applink_testkit::dev_stack::DevStack::start(APPLINK, &[]).await;
+    let app = i32::try_from(stack.app_process()).unwrap();
+    drop(stack);
+    let gone = async {
+        while kill(Pid::from_raw(app), None).is_ok() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), gone).await.expect("the sample ends by itself");
+}
