@@ -6,7 +6,7 @@ use crate::connection::ConnectionMethod;
 use crate::error::ResourceError;
 use crate::ids::{AddonId, AuthorizationId};
 use crate::org::Org;
-use crate::secret::{SecretString, wire};
+use crate::secret::{SecretString, wire, wire_option};
 use crate::time::Timestamp;
 
 /// The official words for an authorization's state.
@@ -117,4 +117,36 @@ pub struct AuthorizeJwtRequest {
     pub login_url: Option<String>,
     /// The user to authorize as.
     pub username: String,
+}
+
+/// Body of `PATCH /addons/{addon}/authorizations/{authorization}`: only what is there changes, and all of it or nothing.
+///
+/// * `developer_name`, `alias`: renames; everything else about it stays.
+/// * `reconnect`: the answer carries a `redirect_uri`. What is live stays live until the person has logged in, and its
+///   grant is revoked after that. A JWT row is asserted again with what it has.
+/// * `client_id`, `jwt_private_key`, `username`: asserted first and swapped only on success. On a row that was made by
+///   JWT each may be given alone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct UpdateAuthorization {
+    /// Its new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub developer_name: Option<String>,
+    /// Its new second name. A default one follows the developer name by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alias: Option<String>,
+    /// Log in again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reconnect: bool,
+    /// Where to log in; as before when absent. Giving it means to reconnect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_url: Option<String>,
+    /// Consumer key of the org's external client app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Private key, PEM (PKCS#1 or PKCS#8).
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "wire_option")]
+    pub jwt_private_key: Option<SecretString>,
+    /// The user to log in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
 }

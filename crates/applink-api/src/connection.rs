@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::ResourceError;
 use crate::ids::{AddonId, ConnectionId};
 use crate::org::Org;
-use crate::secret::{SecretString, wire};
+use crate::secret::{SecretString, wire, wire_option};
 use crate::time::Timestamp;
 
 /// The official words for a connection's state.
@@ -110,4 +110,33 @@ pub struct ConnectJwtRequest {
     pub login_url: Option<String>,
     /// The user to connect as.
     pub username: String,
+}
+
+/// Body of `PATCH /addons/{addon}/connections/{connection}`: only what is there changes, and all of it or nothing.
+///
+/// * `connection_name`: renames; everything else about it stays.
+/// * `reconnect`: the answer carries a `redirect_uri`. What is live stays live until the person has logged in, and its
+///   grant is revoked after that. A JWT row is asserted again with what it has.
+/// * `client_id`, `jwt_private_key`, `username`: asserted first and swapped only on success. On a row that was made by
+///   JWT each may be given alone.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct UpdateConnection {
+    /// Its new name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connection_name: Option<String>,
+    /// Log in again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub reconnect: bool,
+    /// Where to log in; as before when absent. Giving it means to reconnect.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login_url: Option<String>,
+    /// Consumer key of the org's external client app.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub client_id: Option<String>,
+    /// Private key, PEM (PKCS#1 or PKCS#8).
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "wire_option")]
+    pub jwt_private_key: Option<SecretString>,
+    /// The user to log in as.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub username: Option<String>,
 }

@@ -117,10 +117,13 @@ impl<'de> Deserialize<'de> for Name {
 #[serde(transparent)]
 pub struct Alias(String);
 
+/// What the default alias of an authorization has before the developer name.
+pub const DEFAULT_ALIAS: &str = "applink:";
+
 impl Alias {
     /// The alias the official CLI gives when none is asked for.
     pub fn default_for(name: &Name) -> Self {
-        Self(format!("applink:{name}"))
+        Self(format!("{DEFAULT_ALIAS}{name}"))
     }
 
     /// The alias as typed.

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::ResourceError;
 use crate::ids::{AddonId, AppUuid};
 use crate::time::Timestamp;
 
@@ -60,6 +61,33 @@ pub struct Publication {
     /// Ours: what the last deploy made, component by component.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<Component>,
+    /// Ours: it is being removed from the org, or could not be.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removal: Option<Removal>,
+}
+
+/// How the removal of a publication goes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// Whether it goes on.
+    pub status: RemovalStatus,
+    /// Why it failed. What was published still works then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<ResourceError>,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// By whom.
+    pub requested_by: String,
+}
+
+/// Whether a removal goes on. Once it is done there is nothing left that could say so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RemovalStatus {
+    /// The org is asked to remove what was made.
+    Removing,
+    /// The org refused, component by component or as a whole.
+    Failed,
 }
 
 /// One piece of metadata a publish made or failed to make.

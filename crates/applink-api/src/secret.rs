@@ -37,6 +37,28 @@ pub mod wire {
     }
 }
 
+/// The same for a secret that may be absent; give it `default` and `skip_serializing_if = "Option::is_none"` too.
+pub mod wire_option {
+    use secrecy::{ExposeSecret, SecretString};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    /// Writes the secret in the clear.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(secret: &Option<SecretString>, serializer: S) -> Result<S::Ok, S::Error> {
+        secret.as_ref().map(ExposeSecret::expose_secret).serialize(serializer)
+    }
+
+    /// Reads a string, or null, as a secret.
+    ///
+    /// # Errors
+    /// When the value is neither.
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<SecretString>, D::Error> {
+        Ok(Option::<String>::deserialize(deserializer)?.map(SecretString::from))
+    }
+}
+
 /// Enough of a secret to tell two apart by eye, not enough to use: the first eight hexadecimal digits of a
 /// keyless 64-bit FNV-1a hash. For dashboards and terminals.
 pub fn fingerprint(secret: &SecretString) -> Fingerprint {

@@ -15,6 +15,7 @@ use crate::audit::Recorder;
 use crate::config::Config;
 use crate::db::Store;
 use crate::invocations::keys::KeyRing;
+use crate::limits::Limiter;
 use crate::reconcilers::Nudges;
 use crate::tokens::flights::Flights;
 use crate::urls::Urls;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub flights: Flights,
     /// Public keys of connected orgs.
     pub keys: KeyRing,
+    /// Counts calls.
+    pub limiter: Limiter,
     /// Wakes reconcilers.
     pub nudges: Nudges,
     /// Tasks that outlive a request; waited for at the end.

@@ -18,6 +18,12 @@
 //! client_id = "3MVG9…"
 //! client_secrets = ["…"]       # tried in order while one is being rotated
 //!
+//! [limits]                     # 0 is no limit
+//! management = 4500            # calls an hour, per add-on
+//! run_time = 600               # token hand-outs and calls of the mesh a second, per add-on
+//! log_in = 120                 # steps of a log-in a minute, per network address
+//! forwarded_for = false        # behind a router that appends the caller's address
+//!
 //! [login_host_map]
 //! "https://login.salesforce.com" = "http://127.0.0.1:7701"
 //! ```
@@ -37,6 +43,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::db::DatabaseUrl;
+use crate::limits::LimitsConfig;
 use crate::platform::PlatformConfig;
 use crate::vault::{MasterKey, MasterKeys};
 
@@ -63,6 +70,8 @@ pub struct Config {
     /// The stand-in for the Heroku Platform API, where it is to be mounted. Nothing in the environment or the file
     /// asks for it: `applink dev` does.
     pub platform: Option<PlatformConfig>,
+    /// How often somebody may call.
+    pub limits: LimitsConfig,
     /// How long an access token is taken to live when nothing better is known.
     pub token_lifetime: Duration,
     /// Whether reconcilers run by themselves.
@@ -217,6 +226,7 @@ impl Config {
             org_hosts: OrgHosts::salesforce(),
             access: AccessConfig::default(),
             platform: None,
+            limits: LimitsConfig::default(),
             token_lifetime: DEFAULT_TOKEN_LIFETIME,
             reconciling: Reconciling::Running,
             clock: Clock::system(),

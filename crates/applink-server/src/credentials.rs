@@ -7,7 +7,8 @@
 //!                     └──────────────── DELETE ─────────────────────────────────────────────────────────┘
 //! ```
 //!
-//! `failed`, `dead` and `disconnected` rows are taken up again by a POST with their name (same id). The official
+//! `failed`, `dead` and `disconnected` rows are taken up again by a POST with their name (same id). A PATCH logs a
+//! `live` row in again in place: it stays live, with its old grant, until the new one is there. The official
 //! words differ by kind; they are chosen where a row becomes an answer, in `connections` and `authorizations`:
 //!
 //! | here | connection | authorization |
@@ -20,6 +21,7 @@
 //! DELETE, a callback and a reconciler never interleave. The secrets themselves are in [`crate::tokens`]'s grants.
 
 pub mod begin;
+pub mod change;
 pub mod disconnect;
 pub mod flow;
 pub mod reconcile;
@@ -55,6 +57,14 @@ impl Kind {
         match self {
             Self::Connection => "connection name",
             Self::Authorization => "developer name",
+        }
+    }
+
+    /// Its name's place in a request.
+    pub fn name_field(self) -> &'static str {
+        match self {
+            Self::Connection => "$.connection_name",
+            Self::Authorization => "$.developer_name",
         }
     }
 

@@ -68,6 +68,16 @@ env_vars! {
     ALLOW_TOKEN_MANAGEMENT = "APPLINK_ALLOW_TOKEN_MANAGEMENT",
         "`true` lets a bare add-on token change things, as the original does. It is in every dyno's environment, so leave this off.",
         default "false";
+    RATE_LIMIT = "APPLINK_RATE_LIMIT",
+        "Management calls an hour, per add-on and per operator key; 0 is no limit. Each process counts what it serves itself.",
+        default "4500";
+    RATE_LIMIT_RUN_TIME = "APPLINK_RATE_LIMIT_RUN_TIME",
+        "Token hand-outs and calls of the mesh a second, per add-on; 0 is no limit.", default "600";
+    RATE_LIMIT_LOG_IN = "APPLINK_RATE_LIMIT_LOG_IN",
+        "Steps of a log-in in the browser a minute, per network address; 0 is no limit.", default "120";
+    FORWARDED_FOR = "APPLINK_FORWARDED_FOR",
+        "`true` behind a router that appends the caller's address to `X-Forwarded-For`, as Heroku's does: then its last entry is that address.",
+        default "false";
     TOKEN_LIFETIME = "APPLINK_TOKEN_LIFETIME",
         "How long an org's access token is taken to live, in seconds (60 to 86400): the session timeout of the strictest org.",
         default "900";

@@ -81,6 +81,13 @@ impl ApiError {
         Self::new(StatusCode::BAD_GATEWAY, error_id::ORG_UNREACHABLE, message)
     }
 
+    /// 429: too many calls.
+    pub fn rate_limited(message: impl Into<String>, retry_after: Duration) -> Self {
+        let mut error = Self::new(StatusCode::TOO_MANY_REQUESTS, error_id::RATE_LIMITED, message);
+        error.retry_after = Some(retry_after);
+        error
+    }
+
     /// 503: worth trying again after a while.
     pub fn unavailable(message: impl Into<String>, retry_after: Duration) -> Self {
         let mut error = Self::new(StatusCode::SERVICE_UNAVAILABLE, error_id::UNAVAILABLE, message);
@@ -147,7 +154,8 @@ impl IntoResponse for ApiError {
         let mut response = (self.status, serde_json::to_string(&body).unwrap_or_default()).into_response();
         set(&mut response, CONTENT_TYPE, "application/json");
         if let Some(after) = self.retry_after {
-            set(&mut response, RETRY_AFTER, &after.as_secs().max(1).to_string());
+            // Rounded up: who comes back then is let in.
+            set(&mut response, RETRY_AFTER, &after.as_micros().div_ceil(1_000_000).max(1).to_string());
         }
         if let Some(cause) = cause {
             response.extensions_mut().insert(cause);

@@ -22,6 +22,7 @@
 //! | [`vault`], [`audit`] | secrets at rest; who did what |
 //! | [`db`] | SQLite and PostgreSQL |
 //! | [`egress`] | whom we may call |
+//! | [`limits`] | how often somebody may call |
 //! | [`web`], [`error`] | extractors, middleware, the one error |
 
 pub mod addons;
@@ -37,6 +38,7 @@ pub mod egress;
 pub mod env_vars;
 pub mod error;
 pub mod invocations;
+pub mod limits;
 pub mod oauth;
 pub mod platform;
 pub mod publications;

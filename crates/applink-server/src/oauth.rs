@@ -16,7 +16,11 @@
 //!    that names the fix. Tokens that do not become a grant are revoked.
 //!
 //! [`jwt`] does 6 and 7 with an assertion in place of the code, and writes no row at all when it is refused.
+//!
+//! [`again`] begins a log-in for a row that exists, in place: a live row stays live and its grant in use until step 7
+//! puts the new one in its place; when the log-in fails, nothing has changed.
 
+pub mod again;
 pub mod begin;
 pub mod callback;
 pub mod complete;
@@ -27,6 +31,11 @@ mod pages;
 pub mod secrets;
 pub mod start;
 pub mod store;
+
+/// The page a browser gets for an error.
+pub(crate) fn trouble(error: crate::error::ApiError) -> impl axum::response::IntoResponse {
+    pages::Trouble::of(error)
+}
 
 /// What we ask the org for: REST calls, who the user is, and living on without the person.
 pub const SCOPES: [&str; 3] = ["api", "id", "refresh_token"];

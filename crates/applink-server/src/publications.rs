@@ -15,6 +15,9 @@
 //!    registration's description; a match is adopted, not deployed again.
 //! 7. The request of step 1 has been waiting on the row and answers what became of it.
 //!
+//! [`remove`] takes a publication out of the org again: a deploy like the others, of deletions, in its turn among
+//! them; when it is done, the publication's row goes.
+//!
 //! Deploys roll back on error: a publish that fails leaves what was published before as it was.
 
 pub mod api;
@@ -25,6 +28,7 @@ pub mod package;
 pub mod places;
 pub mod publish;
 pub mod reconcile;
+pub mod remove;
 pub mod spec;
 pub mod store;
 
@@ -75,14 +79,25 @@ pub struct Live {
     pub components: Vec<Component>,
 }
 
-/// One attempt to publish.
+/// What a deploy is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeployKind {
+    /// To publish, or publish anew.
+    Publish,
+    /// To remove what was published.
+    Remove,
+}
+
+/// One attempt to publish, or to remove what was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deploy {
     /// Its uuid.
     pub id: Uuid,
     /// The tenant.
     pub addon: AddonId,
-    /// What it publishes.
+    /// What it is for.
+    pub kind: DeployKind,
+    /// What it publishes or removes.
     pub publication: PublicationId,
     /// The connection, whose deploys run one after the other.
     pub connection: Uuid,
@@ -107,6 +122,8 @@ pub struct Deploy {
     pub document: Vec<u8>,
     /// The components of the package, and where the document names them.
     pub origins: Vec<Origin>,
+    /// Client apps and permission sets of the org that the document relies on, whoever made them.
+    pub uses: Vec<String>,
     /// When it was asked for.
     pub requested_at: Timestamp,
     /// By whom.

@@ -6,12 +6,13 @@ use axum::routing::{delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
-use crate::web::{self, JSON_LIMIT, Json, access_log, request_id};
+use crate::web::{self, JSON_LIMIT, Json, access_log, limits, request_id};
 use crate::{addons, api_keys, authorizations, connections, invocations, oauth, platform, publications};
 
 /// The whole router.
 pub fn build(app: App) -> Router {
-    let routes = Router::new().merge(cli()).merge(app_sdk()).merge(mesh()).merge(browser()).merge(operator());
+    let routes =
+        Router::new().merge(cli()).merge(app_sdk()).merge(mesh()).merge(browser(&app)).merge(operator());
     let routes = if app.config.platform.is_some() {
         // A server on a developer's machine: all of it is guarded from the pages of other sites.
         let guard = axum::middleware::from_fn_with_state(app.clone(), platform::guard::layer);
@@ -23,6 +24,7 @@ pub fn build(app: App) -> Router {
         .merge(probes())
         .fallback(web::no_such_path)
         .method_not_allowed_fallback(web::no_such_method)
+        .layer(axum::middleware::from_fn(limits::layer))
         // Below the log, so that a panic is a logged 500.
         .layer(CatchPanicLayer::custom(web::after_panic))
         // Below the request id, which it logs.
@@ -41,13 +43,16 @@ fn cli() -> Router<App> {
             "/addons/{addon}/connections/{connection}",
             get(connection::show_connection)
                 .post(connection::connect)
+                .patch(connection::update_connection)
                 .delete(connection::disconnect_connection),
         )
         .route("/addons/{addon}/connections/salesforce/jwt", post(connection::connect_jwt))
         .route("/addons/{addon}/authorizations", get(authorization::list_authorizations))
         .route(
             "/addons/{addon}/authorizations/{authorization}",
-            post(authorization::authorize).delete(authorization::disconnect_authorization),
+            post(authorization::authorize)
+                .patch(authorization::update_authorization)
+                .delete(authorization::disconnect_authorization),
         )
         .route("/addons/{addon}/authorizations/salesforce/jwt", post(authorization::authorize_jwt))
         .layer(DefaultBodyLimit::max(JSON_LIMIT));
@@ -56,9 +61,10 @@ fn cli() -> Router<App> {
             "/addons/{addon}/connections/salesforce/{connection}/apps",
             post(publications::api::publish).layer(DefaultBodyLimit::max(publications::api::BODY_LIMIT)),
         )
+        .route("/addons/{addon}/connections/salesforce/{connection}/apps/{app}", get(publications::api::list))
         .route(
-            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}",
-            get(publications::api::list),
+            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}",
+            delete(publications::api::remove),
         );
     small.merge(publishing)
 }
@@ -82,12 +88,13 @@ fn mesh() -> Router<App> {
 }
 
 /// A person's browser on the way to an org and back.
-fn browser() -> Router<App> {
+fn browser(app: &App) -> Router<App> {
     Router::new()
         .route("/oauth/start/{link}", get(oauth::start::start))
         .route("/oauth/callback", get(oauth::callback::callback))
         .route("/oauth/confirm", post(oauth::confirm::confirm))
         .layer(DefaultBodyLimit::max(16 * 1024))
+        .route_layer(axum::middleware::from_fn_with_state(app.clone(), limits::log_ins))
 }
 
 /// Whoever runs this server.

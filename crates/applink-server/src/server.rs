@@ -22,6 +22,7 @@ use crate::config::{Config, Reconciling};
 use crate::db::{Database, OpenError, Store};
 use crate::error::chain;
 use crate::invocations::keys::KeyRing;
+use crate::limits::Limiter;
 use crate::reconcilers::{Nudges, runner};
 use crate::tokens::flights::Flights;
 use crate::urls::Urls;
@@ -146,6 +147,7 @@ async fn assemble(
         urls: Urls::new(public_url),
         flights: Flights::default(),
         keys: KeyRing::default(),
+        limiter: Limiter::default(),
         nudges: Nudges::default(),
         tasks: TaskTracker::new(),
         config,
@@ -170,7 +172,7 @@ fn warn_about_settings(app: &App) {
 
 async fn serve(listener: TcpListener, app: App, stop: CancellationToken) -> io::Result<()> {
     let service = MapRequest::new(router::build(app), web::collapse_slashes::<axum::body::Body>);
-    let make = axum::ServiceExt::<Request>::into_make_service(service);
+    let make = axum::ServiceExt::<Request>::into_make_service_with_connect_info::<SocketAddr>(service);
     axum::serve(listener, make).with_graceful_shutdown(stop.cancelled_owned()).await
 }
 

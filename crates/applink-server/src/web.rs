@@ -3,6 +3,7 @@
 
 pub mod access_log;
 pub mod auth;
+pub mod limits;
 pub mod page;
 pub mod request_id;
 
@@ -49,6 +50,19 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for ApiJson<T> {
         ensure_json(request.headers())?;
         let body = Bytes::from_request(request, state).await.map_err(unreadable)?;
         parse_json(&body).map(Self)
+    }
+}
+
+/// A JSON body that may be left out, whatever it says its type is: clients that POST nothing still send a type.
+#[derive(Clone, Copy, Debug)]
+pub struct OptionalJson<T>(pub T);
+
+impl<T: DeserializeOwned + Default, S: Send + Sync> FromRequest<S> for OptionalJson<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let body = Bytes::from_request(request, state).await.map_err(unreadable)?;
+        if body.is_empty() { Ok(Self(T::default())) } else { parse_json(&body).map(Self) }
     }
 }
 

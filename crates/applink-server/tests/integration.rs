@@ -26,6 +26,8 @@ mod input;
 mod invocations;
 #[path = "integration/jwt.rs"]
 mod jwt;
+#[path = "integration/limits.rs"]
+mod limits;
 #[path = "integration/logs.rs"]
 mod logs;
 #[path = "integration/operator.rs"]
@@ -45,6 +47,10 @@ mod publish_to_orgsim;
 #[cfg(test)]
 #[path = "integration/publishing_stack.rs"]
 mod publishing_stack;
+#[path = "integration/reconnect.rs"]
+mod reconnect;
+#[path = "integration/remove.rs"]
+mod remove;
 #[cfg(test)]
 #[path = "integration/scripted_org.rs"]
 mod scripted_org;

@@ -3,7 +3,9 @@
 use super::ClientError;
 use super::connections::WITH_ORG;
 use super::transport::{Call, Transport, one_segment};
-use crate::authorization::{Authorization, AuthorizeJwtRequest, AuthorizeRequest, RefreshRequest};
+use crate::authorization::{
+    Authorization, AuthorizeJwtRequest, AuthorizeRequest, RefreshRequest, UpdateAuthorization,
+};
 
 /// Stored users. From [`super::Client::authorizations`].
 #[derive(Clone, Copy)]
@@ -63,6 +65,20 @@ impl Authorizations<'_> {
     pub async fn add_jwt(&self, request: &AuthorizeJwtRequest) -> Result<Authorization, ClientError> {
         let url = self.transport.url(&["authorizations", "salesforce", "jwt"]);
         self.transport.fetch(Call::post(url, request)?.within(WITH_ORG)).await
+    }
+
+    /// Renames an authorization, logs in again without interrupting what runs, or rotates a JWT authorization's key.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; 409 when the new name is in use; 422 when the org refuses the new credentials.
+    pub async fn update(
+        &self,
+        name_or_id: &str,
+        change: &UpdateAuthorization,
+    ) -> Result<Authorization, ClientError> {
+        let name = one_segment("authorization", name_or_id)?;
+        let call = Call::patch(self.transport.url(&["authorizations", name]), change)?;
+        self.transport.fetch(call.within(WITH_ORG)).await
     }
 
     /// Forgets a user's credentials.

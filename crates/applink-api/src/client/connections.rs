@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::ClientError;
 use super::transport::{Call, Transport, one_segment};
-use crate::connection::{ConnectJwtRequest, ConnectRequest, Connection};
+use crate::connection::{ConnectJwtRequest, ConnectRequest, Connection, UpdateConnection};
 
 /// The service itself waits for an org here.
 pub(super) const WITH_ORG: Duration = Duration::from_secs(60);
@@ -51,6 +51,20 @@ impl Connections<'_> {
     pub async fn connect_jwt(&self, request: &ConnectJwtRequest) -> Result<Connection, ClientError> {
         let url = self.transport.url(&["connections", "salesforce", "jwt"]);
         self.transport.fetch(Call::post(url, request)?.within(WITH_ORG)).await
+    }
+
+    /// Renames a connection, logs in again without interrupting what runs, or rotates a JWT connection's key.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; 409 when the new name is in use; 422 when the org refuses the new credentials.
+    pub async fn update(
+        &self,
+        name_or_id: &str,
+        change: &UpdateConnection,
+    ) -> Result<Connection, ClientError> {
+        let name = one_segment("connection", name_or_id)?;
+        let call = Call::patch(self.transport.url(&["connections", name]), change)?;
+        self.transport.fetch(call.within(WITH_ORG)).await
     }
 
     /// Ends the trust. The answer, when there is one, is the connection as it is now.

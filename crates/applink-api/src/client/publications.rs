@@ -47,6 +47,24 @@ impl Publications<'_> {
         self.transport.fetch(Call::get(url)).await
     }
 
+    /// Starts to remove a published app from the org. It is gone when [`list`](Self::list) no longer has it; until
+    /// then its `removal` says how that goes.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::is_not_found`] when there is no such publication.
+    pub async fn remove(
+        &self,
+        connection: &str,
+        app: AppUuid,
+        client_name: &str,
+    ) -> Result<Publication, ClientError> {
+        let connection = one_segment("connection", connection)?;
+        let client = one_segment("publication", client_name)?;
+        let app = app.to_string();
+        let url = self.transport.url(&["connections", "salesforce", connection, "apps", &app, client]);
+        self.transport.fetch(Call::delete(url)).await
+    }
+
     /// Publishes the app named by [`super::ClientBuilder::app`] and waits until the org has taken it or not.
     ///
     /// It is repeated only when it certainly was not sent.

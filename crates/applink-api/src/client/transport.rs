@@ -120,6 +120,11 @@ impl<'a> Call<'a> {
         Ok(Self { method: Method::PUT, repeat: Repeat::Always, ..Self::post(url, body)? })
     }
 
+    /// A change may take the name away under which it was asked for, so it is not repeated blindly.
+    pub(super) fn patch(url: Url, body: &impl Serialize) -> Result<Self, ClientError> {
+        Ok(Self { method: Method::PATCH, ..Self::post(url, body)? })
+    }
+
     pub(super) fn post_package(url: Url, package: &'a Package) -> Self {
         let body = Body::Package(package);
         Self {

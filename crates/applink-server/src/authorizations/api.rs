@@ -1,7 +1,8 @@
 //! What the CLI and app code call: `/addons/{addon}/authorizations…`.
 
-use applink_api::authorization::{Authorization, AuthorizeJwtRequest, AuthorizeRequest, RefreshRequest};
-use axum::body::Bytes;
+use applink_api::authorization::{
+    Authorization, AuthorizeJwtRequest, AuthorizeRequest, RefreshRequest, UpdateAuthorization,
+};
 use axum::extract::State;
 use http::StatusCode;
 use uuid::Uuid;
@@ -11,12 +12,13 @@ use super::to_wire;
 use crate::app::App;
 use crate::connections::api::ensure_salesforce;
 use crate::credentials::begin::Asked;
+use crate::credentials::change::{Change, JwtWishes, Wishes};
 use crate::credentials::disconnect::disconnect;
 use crate::credentials::{Credential, Kind, store};
 use crate::error::ApiError;
 use crate::oauth::jwt::JwtCredentials;
 use crate::web::auth::{RequireApp, RequireManager, RequireReader};
-use crate::web::{ApiJson, ApiPath, Json, parse_json};
+use crate::web::{ApiJson, ApiPath, Json, OptionalJson};
 use crate::{oauth, tokens};
 
 /// `GET /addons/{addon}/authorizations`
@@ -52,9 +54,8 @@ pub async fn refresh_authorization(
     State(app): State<App>,
     caller: RequireApp,
     ApiPath((_addon, named)): ApiPath<(String, String)>,
-    body: Bytes,
+    OptionalJson(report): OptionalJson<RefreshRequest>,
 ) -> Result<Json<Authorization>, ApiError> {
-    let report: RefreshRequest = if body.is_empty() { RefreshRequest::default() } else { parse_json(&body)? };
     let addon = caller.attachment.addon.id;
     let found = store::find(app.store.reader(), addon, Kind::Authorization, &named).await?;
     let authorization = found.ok_or_else(ApiError::not_found)?;
@@ -94,6 +95,31 @@ pub async fn authorize_jwt(
     };
     let authorization = oauth::jwt::connect(&app, manager, asked, given).await?;
     Ok((StatusCode::ACCEPTED, Json(to_wire(&authorization, None))))
+}
+
+/// `PATCH /addons/{addon}/authorizations/{authorization}`: renames, or logs in again in place. 202 with the link a person opens,
+/// 200 when there is none to open.
+pub async fn update_authorization(
+    State(app): State<App>,
+    manager: RequireManager,
+    ApiPath((_addon, named)): ApiPath<(String, String)>,
+    ApiJson(request): ApiJson<UpdateAuthorization>,
+) -> Result<(StatusCode, Json<Authorization>), ApiError> {
+    let wishes = Wishes {
+        name: request.developer_name,
+        alias: request.alias,
+        reconnect: request.reconnect,
+        login_url: request.login_url,
+        jwt: JwtWishes {
+            client_id: request.client_id,
+            username: request.username,
+            private_key: request.jwt_private_key,
+        },
+    };
+    let change = Change::check(&app, Kind::Authorization, wishes)?;
+    let (row, link) = oauth::again::change(&app, manager, Kind::Authorization, &named, change).await?;
+    let status = if link.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(to_wire(&row, link))))
 }
 
 /// `DELETE /addons/{addon}/authorizations/{authorization}`: 200 with the record.

@@ -28,6 +28,17 @@ pub(super) struct ConfigFile {
     pub(super) token_lifetime: Option<u64>,
     #[serde(default)]
     pub(super) oauth: OAuthSection,
+    #[serde(default)]
+    pub(super) limits: LimitsSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct LimitsSection {
+    pub(super) management: Option<u32>,
+    pub(super) run_time: Option<u32>,
+    pub(super) log_in: Option<u32>,
+    pub(super) forwarded_for: Option<bool>,
 }
 
 #[derive(Debug, Default, Deserialize)]

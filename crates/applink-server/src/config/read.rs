@@ -9,13 +9,14 @@ use applink_salesforce::OrgHosts;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
-use super::file::{self, ClientSection, ConfigFile};
+use super::file::{self, ClientSection, ConfigFile, LimitsSection};
 use super::{
     AccessConfig, Config, ConfigError, ConfigProblem, Confirm, ConnectTimeout, DEFAULT_TOKEN_LIFETIME,
     LoginClient, MASTER_KEY_ADVICE, OAuthConfig, Reconciling,
 };
 use crate::db::DatabaseUrl;
 use crate::env_vars as var;
+use crate::limits::LimitsConfig;
 use crate::vault::{MasterKey, MasterKeys};
 
 /// A first operator key must be at least this long.
@@ -58,6 +59,7 @@ impl Reader<'_> {
         let org_hosts = self.org_hosts(&file);
         let oauth = self.oauth(&mut file, &org_hosts);
         let access = self.access(&mut file);
+        let limits = self.limits(&file.limits);
         let token_lifetime = self
             .seconds(var::TOKEN_LIFETIME, file.token_lifetime, 60..=86_400)
             .unwrap_or(DEFAULT_TOKEN_LIFETIME);
@@ -70,6 +72,7 @@ impl Reader<'_> {
             org_hosts,
             access,
             platform: None,
+            limits,
             token_lifetime,
             reconciling: Reconciling::Running,
             clock: Clock::system(),
@@ -233,6 +236,33 @@ impl Reader<'_> {
             sso_salt: self.secret(var::SSO_SALT).or(file.sso_salt.take()),
             allow_token_management: allow.unwrap_or(false),
         }
+    }
+
+    fn limits(&mut self, file: &LimitsSection) -> LimitsConfig {
+        let usual = LimitsConfig::default();
+        LimitsConfig {
+            management_per_hour: self
+                .parsed(var::RATE_LIMIT, "write a whole number, 0 for no limit")
+                .or(file.management)
+                .unwrap_or(usual.management_per_hour),
+            run_time_per_second: self
+                .parsed(var::RATE_LIMIT_RUN_TIME, "write a whole number, 0 for no limit")
+                .or(file.run_time)
+                .unwrap_or(usual.run_time_per_second),
+            log_in_per_minute: self
+                .parsed(var::RATE_LIMIT_LOG_IN, "write a whole number, 0 for no limit")
+                .or(file.log_in)
+                .unwrap_or(usual.log_in_per_minute),
+            forwarded_for: self
+                .parsed(var::FORWARDED_FOR, "write `true` or `false`")
+                .or(file.forwarded_for)
+                .unwrap_or(usual.forwarded_for),
+        }
+    }
+
+    fn parsed<T: std::str::FromStr>(&mut self, setting: &str, advice: &str) -> Option<T> {
+        let text = self.text(setting)?;
+        self.checked(setting, text.parse().map_err(|_| advice.to_owned()))
     }
 
     fn seconds(

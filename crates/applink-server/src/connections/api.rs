@@ -1,12 +1,13 @@
 //! What the CLI calls: `/addons/{addon}/connections…`.
 
-use applink_api::connection::{ConnectJwtRequest, ConnectRequest, Connection};
+use applink_api::connection::{ConnectJwtRequest, ConnectRequest, Connection, UpdateConnection};
 use axum::extract::State;
 use http::StatusCode;
 
 use super::to_wire;
 use crate::app::App;
 use crate::credentials::begin::Asked;
+use crate::credentials::change::{Change, JwtWishes, Wishes};
 use crate::credentials::disconnect::disconnect;
 use crate::credentials::{Kind, store};
 use crate::error::ApiError;
@@ -63,6 +64,31 @@ pub async fn connect_jwt(
     };
     let connection = oauth::jwt::connect(&app, manager, asked, given).await?;
     Ok((StatusCode::ACCEPTED, Json(to_wire(&connection, None))))
+}
+
+/// `PATCH /addons/{addon}/connections/{connection}`: renames, or logs in again in place. 202 with the link a person opens,
+/// 200 when there is none to open.
+pub async fn update_connection(
+    State(app): State<App>,
+    manager: RequireManager,
+    ApiPath((_addon, named)): ApiPath<(String, String)>,
+    ApiJson(request): ApiJson<UpdateConnection>,
+) -> Result<(StatusCode, Json<Connection>), ApiError> {
+    let wishes = Wishes {
+        name: request.connection_name,
+        alias: None,
+        reconnect: request.reconnect,
+        login_url: request.login_url,
+        jwt: JwtWishes {
+            client_id: request.client_id,
+            username: request.username,
+            private_key: request.jwt_private_key,
+        },
+    };
+    let change = Change::check(&app, Kind::Connection, wishes)?;
+    let (row, link) = oauth::again::change(&app, manager, Kind::Connection, &named, change).await?;
+    let status = if link.is_some() { StatusCode::ACCEPTED } else { StatusCode::OK };
+    Ok((status, Json(to_wire(&row, link))))
 }
 
 /// `DELETE /addons/{addon}/connections/{connection}`: 202; the grant is revoked at the org in the background.

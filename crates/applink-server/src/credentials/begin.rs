@@ -39,13 +39,9 @@ impl Asked {
         alias: Option<&str>,
         login_url: Option<&str>,
     ) -> Result<Self, ApiError> {
-        let field = match kind {
-            Kind::Connection => "$.connection_name",
-            Kind::Authorization => "$.developer_name",
-        };
         let sentence = |error: &dyn std::fmt::Display| format!("{error}.");
         let name = Name::parse(kind.name_word(), name)
-            .map_err(|error| ApiError::invalid_field(field, sentence(&error)))?;
+            .map_err(|error| ApiError::invalid_field(kind.name_field(), sentence(&error)))?;
         let alias = match (kind, alias) {
             (Kind::Connection, _) => None,
             (Kind::Authorization, None) => Some(Alias::default_for(&name)),

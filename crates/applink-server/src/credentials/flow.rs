@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use applink_api::error::{ResourceError, error_id};
+use applink_api::names::{Alias, DEFAULT_ALIAS, Name};
 use applink_api::time::Timestamp;
 
 use super::{Credential, Kind, OrgUser, State};
@@ -49,6 +50,31 @@ pub fn remembered(credential: &Credential) -> Option<OrgUser> {
         State::Dead { org, .. } => Some(org.clone()),
         State::Pending { was, .. } | State::Failed { was, .. } => was.clone(),
         State::Live(_) | State::Disconnecting(_) | State::Disconnected { .. } => None,
+    }
+}
+
+/// The org a log-in of this row must lead to: that of its grant, dead or alive.
+pub fn bound_to(credential: &Credential) -> Option<OrgUser> {
+    credential.live().cloned().or_else(|| remembered(credential))
+}
+
+/// Gives it other names. An alias that was made from the old name is made from the new one, and the command in its
+/// error names the new one.
+pub fn rename(credential: &mut Credential, name: Option<&Name>, alias: Option<&Alias>) {
+    if let Some(name) = name {
+        let command = |name: &str| format!("`applink {} {name}`", credential.kind.command());
+        let (old, new) = (command(&credential.name), command(name.as_str()));
+        let default_alias = format!("{DEFAULT_ALIAS}{}", credential.name);
+        if credential.alias.as_deref() == Some(&default_alias) {
+            credential.alias = Some(Alias::default_for(name).as_str().to_owned());
+        }
+        if let State::Dead { error, .. } | State::Failed { error, .. } = &mut credential.state {
+            error.message = error.message.replace(&old, &new);
+        }
+        name.as_str().clone_into(&mut credential.name);
+    }
+    if let Some(alias) = alias {
+        credential.alias = Some(alias.as_str().to_owned());
     }
 }
 
@@ -241,6 +267,20 @@ mod tests {
         assert_eq!(remembered(&row), Some(org()));
         complete(&mut row, org(), "a@b.c", NOW);
         assert_eq!(remembered(&row), None);
+    }
+
+    #[test]
+    fn another_name_takes_its_default_alias_and_its_advice_along() {
+        let mut row = credential(dead());
+        (row.kind, row.name, row.alias) = (Kind::Authorization, "old".into(), Some("applink:old".into()));
+        row.state =
+            State::Dead { org: org(), error: reauth_required(Kind::Authorization, "old", "It ended.") };
+        rename(&mut row, Some(&"new".parse().unwrap()), None);
+        assert_eq!((row.name.as_str(), row.alias.as_deref()), ("new", Some("applink:new")));
+        assert!(row.error().unwrap().message.contains("salesforce:authorizations:add new`"));
+        rename(&mut row, None, Some(&"mine".parse().unwrap()));
+        rename(&mut row, Some(&"newer".parse().unwrap()), None);
+        assert_eq!((row.name.as_str(), row.alias.as_deref()), ("newer", Some("mine")));
     }
 
     #[test]

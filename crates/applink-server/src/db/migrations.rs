@@ -8,6 +8,7 @@ mod m20261121_000001_foundation;
 mod m20261121_000002_publications;
 mod m20261122_000003_platform;
 mod m20261122_000004_added_columns;
+mod m20261126_000005_removals;
 
 use std::collections::HashSet;
 
@@ -28,6 +29,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261121_000002_publications::Migration),
             Box::new(m20261122_000003_platform::Migration),
             Box::new(m20261122_000004_added_columns::Migration),
+            Box::new(m20261126_000005_removals::Migration),
         ]
     }
 }

@@ -1,6 +1,7 @@
 //! Step 1: the pending row, the flow, and our own start link.
 
 use applink_api::connection::ConnectionMethod;
+use applink_salesforce::OrgOrigin;
 use applink_salesforce::oauth::PkceVerifier;
 use secrecy::SecretString;
 
@@ -26,13 +27,7 @@ pub async fn begin(
     manager: &RequireManager,
     asked: &Asked,
 ) -> Result<(Credential, String), ApiError> {
-    let client = app.config.oauth.client_for(asked.login.as_str()).ok_or_else(|| {
-        ApiError::validation(format!(
-            "No OAuth client is configured for {}: the operator sets APPLINK_OAUTH_CLIENT_ID and APPLINK_OAUTH_CLIENT_SECRET to those of an external client app, or you connect with JWT.",
-            asked.login
-        ))
-    })?;
-    let client_id = client.client_id.clone();
+    let client_id = client_id(app, &asked.login)?;
     // Before the transaction: sealing reads the data key, for which the pool may have no second connection.
     let link = Link::new(app, manager).await?;
     let mut tx = app.store.begin().await?;
@@ -44,7 +39,7 @@ pub async fn begin(
     let credential = asked.credential(app, manager, existing, ConnectionMethod::OAuth, state);
     write(&tx, &credential, is_new).await?;
     let start = app.urls.oauth_start(&link.text);
-    store::insert(&*tx, link.offer(app, asked, &credential, client_id)).await?;
+    store::insert(&*tx, link.offer(app, manager, &asked.login, &credential, client_id)).await?;
     let action = match credential.kind {
         credentials::Kind::Connection => "connection.requested",
         credentials::Kind::Authorization => "authorization.requested",
@@ -54,6 +49,16 @@ pub async fn begin(
     );
     tx.commit().await?;
     Ok((credential, start))
+}
+
+/// The consumer key of our client for a login host.
+pub(super) fn client_id(app: &App, login: &OrgOrigin) -> Result<String, ApiError> {
+    let client = app.config.oauth.client_for(login.as_str()).ok_or_else(|| {
+        ApiError::validation(format!(
+            "No OAuth client is configured for {login}: the operator sets APPLINK_OAUTH_CLIENT_ID and APPLINK_OAUTH_CLIENT_SECRET to those of an external client app, or you connect with JWT."
+        ))
+    })?;
+    Ok(client.client_id.clone())
 }
 
 /// Whatever the row stood for before is void.
@@ -67,15 +72,15 @@ async fn write(tx: &Tx, credential: &Credential, is_new: bool) -> Result<(), Api
 }
 
 /// A one-time link to be, and the flow behind it.
-struct Link {
-    text: String,
+pub(super) struct Link {
+    pub(super) text: String,
     flow: RowId,
     verifier: SealedToken,
     is_verified: bool,
 }
 
 impl Link {
-    async fn new(app: &App, manager: &RequireManager) -> Result<Self, ApiError> {
+    pub(super) async fn new(app: &App, manager: &RequireManager) -> Result<Self, ApiError> {
         let flow = RowId(app.entropy.uuid());
         let verifier = PkceVerifier::from_random(app.entropy.bytes());
         let place = Place { addon: manager.addon.id, table: store::TABLE, row: flow.0, column: "verifier" };
@@ -84,7 +89,14 @@ impl Link {
         Ok(Self { text: app.entropy.url_token(), flow, verifier, is_verified })
     }
 
-    fn offer(self, app: &App, asked: &Asked, credential: &Credential, client_id: String) -> store::Model {
+    pub(super) fn offer(
+        self,
+        app: &App,
+        manager: &RequireManager,
+        login: &OrgOrigin,
+        credential: &Credential,
+        client_id: String,
+    ) -> store::Model {
         let now = app.clock.now();
         store::Model {
             id: self.flow,
@@ -97,11 +109,11 @@ impl Link {
             confirm_hash: None,
             verifier: self.verifier,
             code: None,
-            login_origin: asked.login.as_str().to_owned(),
+            login_origin: login.as_str().to_owned(),
             client_id,
-            started_by: credential.last_modified_by.clone(),
+            started_by: manager.actor.name.clone(),
             started_by_verified: self.is_verified,
-            app_name: credential.app_name.clone(),
+            app_name: manager.app.as_ref().map(|app| app.name.clone()),
             created_at: now.as_micros(),
             expires_at: now.plus(app.config.oauth.timeout.0).as_micros(),
         }

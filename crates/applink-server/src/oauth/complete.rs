@@ -129,7 +129,9 @@ async fn write(
     let grant = seal(app, row, tokens, &org).await?;
     let mut tx = app.store.begin().await?;
     let mut credential = pending(&tx, row).await?.ok_or(Stop::Superseded)?;
-    ensure_same_org(flow::remembered(&credential).as_ref(), &org).map_err(Stop::Org)?;
+    ensure_same_org(flow::bound_to(&credential).as_ref(), &org).map_err(Stop::Org)?;
+    credential.method = ConnectionMethod::OAuth;
+    note_login(app, &mut credential, &row.login_origin);
     flow::complete(&mut credential, org, &row.started_by, app.clock.now());
     tokens::store::start_revoking(&*tx, credential.id).await?;
     tokens::store::insert(&*tx, grant).await?;
@@ -138,14 +140,24 @@ async fn write(
     Ok((tx, credential))
 }
 
-/// The row, when it still waits for this very flow, which is used up then. Under the add-on's lock.
+/// A log-in in place may have been asked for elsewhere than the last one.
+fn note_login(app: &App, credential: &mut Credential, origin: &str) {
+    let same = app.hosts.login(Some(&credential.login_url)).is_ok_and(|login| login.as_str() == origin);
+    if !same {
+        origin.clone_into(&mut credential.login_url);
+    }
+}
+
+/// The row, when it still waits for this very flow, which is used up then. Under the add-on's lock. A row that is
+/// logged in again in place is live, or died in the meantime.
 async fn pending(tx: &Tx, row: &store::Model) -> Result<Option<Credential>, StoreError> {
     addons::store::lock(&**tx, row.addon()).await?;
     if !store::settle(&**tx, row.id).await? {
         return Ok(None);
     }
     let found = credentials::store::find_by_id(&**tx, row.addon(), row.credential_id.0).await?;
-    Ok(found.filter(|found| matches!(found.state, State::Pending { .. })))
+    Ok(found
+        .filter(|found| matches!(found.state, State::Pending { .. } | State::Live(_) | State::Dead { .. })))
 }
 
 async fn seal(app: &App, row: &store::Model, tokens: &Tokens, org: &OrgUser) -> Result<NewGrant, VaultError> {
@@ -212,13 +224,19 @@ async fn fail_row(app: &App, row: &store::Model, error: ResourceError) -> Result
     let Some(mut credential) = pending(&tx, row).await? else {
         return Ok(Trouble::removed_meanwhile().into_response());
     };
-    let action = match credential.kind {
-        Kind::Connection => "connection.failed",
-        Kind::Authorization => "authorization.failed",
-    };
     let detail = format!("{}: {}", credential.name, error.message);
-    flow::fail(&mut credential, error.clone(), &row.started_by, app.clock.now());
-    credentials::store::save(&*tx, &credential).await?;
+    // What was logged in again in place is as it was.
+    let in_place = !matches!(credential.state, State::Pending { .. });
+    let action = match (credential.kind, in_place) {
+        (Kind::Connection, false) => "connection.failed",
+        (Kind::Authorization, false) => "authorization.failed",
+        (Kind::Connection, true) => "connection.reconnect_failed",
+        (Kind::Authorization, true) => "authorization.reconnect_failed",
+    };
+    if !in_place {
+        flow::fail(&mut credential, error.clone(), &row.started_by, app.clock.now());
+        credentials::store::save(&*tx, &credential).await?;
+    }
     tx.audit(Entry::new(&browser(row), action, row.addon(), credential.id).with_detail(detail));
     tx.commit().await?;
     Ok(Trouble::failed(error.message).into_response())

@@ -48,25 +48,25 @@ pub async fn connect(
     asked.existing(app.store.reader(), &manager).await?;
     let task = app.clone();
     let work = async move {
-        let (tokens, org) = tokens_and_user(&task, &asked, &given).await.map_err(refusal)?;
+        let (tokens, org) = tokens_and_user(&task, &asked.login, &given).await.map_err(refusal)?;
         settle(&task, &manager, &asked, given, tokens, org).await
     };
     app.finish(work).await.unwrap_or_else(|| Err(ApiError::internal("the log-in's task ended early")))
 }
 
-async fn tokens_and_user(
+pub(super) async fn tokens_and_user(
     app: &App,
-    asked: &Asked,
+    login: &OrgOrigin,
     given: &JwtCredentials,
 ) -> Result<(Tokens, OrgUser), ConnectError> {
     let request = AssertionRequest {
         client_id: given.client_id.clone(),
         username: given.username.clone(),
-        login: asked.login.clone(),
+        login: login.clone(),
     };
     let assertion = assert(app, request, given.private_key.clone()).await.map_err(ConnectError::Key)?;
     let tokens = app.oauth.jwt_bearer(&assertion).await.map_err(ConnectError::Tokens)?;
-    match identify(app, &asked.login, &tokens).await {
+    match identify(app, login, &tokens).await {
         Ok(org) => Ok((tokens, org)),
         Err(error) => {
             drop_tokens(app, &tokens).await;
@@ -76,7 +76,7 @@ async fn tokens_and_user(
 }
 
 /// 422 rather than 401: the official CLI takes a 401 for a bad Heroku API key.
-fn refusal(error: ConnectError) -> ApiError {
+pub(super) fn refusal(error: ConnectError) -> ApiError {
     if let ConnectError::Key(_) = &error {
         return ApiError::invalid_field("$.jwt_private_key", error.sentence()).caused_by(error);
     }
@@ -142,20 +142,20 @@ async fn write(
         tokens::store::start_revoking(&*tx, credential.id).await?;
         credentials::store::save(&*tx, &credential).await?;
     }
-    tokens::store::insert(&*tx, sealed.grant(app, &credential, asked, given, org)).await?;
+    tokens::store::insert(&*tx, sealed.grant(app, &credential, &asked.login, given, org)).await?;
     tx.audit(live_entry(&manager.actor, &credential));
     Ok((tx, credential))
 }
 
 /// The secrets of a grant to be.
-struct Sealed {
+pub(super) struct Sealed {
     id: RowId,
     access_token: SealedToken,
     private_key: SealedToken,
 }
 
 impl Sealed {
-    async fn new(
+    pub(super) async fn new(
         app: &App,
         addon: AddonId,
         given: &JwtCredentials,
@@ -170,11 +170,11 @@ impl Sealed {
         })
     }
 
-    fn grant(
+    pub(super) fn grant(
         self,
         app: &App,
         credential: &Credential,
-        asked: &Asked,
+        login: &OrgOrigin,
         given: &JwtCredentials,
         org: OrgUser,
     ) -> NewGrant {
@@ -184,7 +184,7 @@ impl Sealed {
             addon: credential.addon,
             credential: RowId(credential.id),
             method: ConnectionMethod::Jwt,
-            login_origin: asked.login.as_str().to_owned(),
+            login_origin: login.as_str().to_owned(),
             client_id: given.client_id.clone(),
             org,
             access_token: self.access_token,

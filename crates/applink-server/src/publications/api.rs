@@ -1,9 +1,11 @@
-//! `/addons/{addon}/connections/salesforce/{connection}/apps`: publish, and what is published.
+//! `/addons/{addon}/connections/salesforce/{connection}/apps`: publish, what is published, and its removal.
 
 use std::time::Duration;
 
 use applink_api::error::error_id;
-use applink_api::publication::{PART_APP_REQUEST, PART_METADATA, Publication as Wire, PublishRequest};
+use applink_api::publication::{
+    PART_APP_REQUEST, PART_METADATA, Publication as Wire, PublishRequest, Removal,
+};
 use axum::extract::State;
 use axum::extract::multipart::{Field, Multipart, MultipartError, MultipartRejection};
 use http::StatusCode;
@@ -11,7 +13,7 @@ use http::StatusCode;
 use super::flow::{DeployState, Failure};
 use super::package::MAX_ARCHIVE_BYTES;
 use super::publish::{self, Asked};
-use super::{Publication, store};
+use super::{Publication, remove, store};
 use crate::app::App;
 use crate::credentials::{self, Credential, Kind};
 use crate::error::ApiError;
@@ -49,7 +51,7 @@ pub async fn publish(
     let deploy = publish::wait(&app, deploy.addon, deploy.id, PATIENCE).await?;
     let publication = store::find(app.store.reader(), deploy.addon, deploy.publication).await?;
     let publication = publication.ok_or_else(ApiError::not_found)?;
-    let answer = Json(vec![wire(publication, &connection_name)]);
+    let answer = Json(vec![wire(publication, &connection_name, None)]);
     match deploy.state {
         DeployState::Published { .. } => Ok((StatusCode::CREATED, answer)),
         DeployState::Failed(failure) => Err(failed(failure)),
@@ -68,7 +70,27 @@ pub async fn list(
     let Some(org) = connection.org() else { return Ok(Json(Vec::new())) };
     let through = (connection.id, org.org_id.as_str());
     let found = store::list_of_app(app.store.reader(), reader.addon.id, through, app_uuid).await?;
-    Ok(Json(found.into_iter().map(|publication| wire(publication, &connection.name)).collect()))
+    let mut listed = Vec::new();
+    for publication in found {
+        let newest = store::newest(app.store.reader(), publication.addon, publication.id).await?;
+        let removal = newest.as_ref().and_then(remove::to_wire);
+        listed.push(wire(publication, &connection.name, removal));
+    }
+    Ok(Json(listed))
+}
+
+/// `DELETE …/apps/{app}/{client}`: 202; what publishing made is removed from the org in the background.
+pub async fn remove(
+    State(app): State<App>,
+    manager: RequireManager,
+    ApiPath((_, connection, app_uuid, client)): ApiPath<(String, String, String, String)>,
+) -> Result<(StatusCode, Json<Wire>), ApiError> {
+    let connection = find_connection(&app, &manager.addon, &connection).await?;
+    let app_uuid = app_uuid.parse().map_err(|_| ApiError::not_found())?;
+    let (publication, deploy) = remove::begin(&app, &manager, &connection, app_uuid, &client).await?;
+    app.nudges.publications.notify_one();
+    let removal = remove::to_wire(&deploy);
+    Ok((StatusCode::ACCEPTED, Json(wire(publication, &connection.name, removal))))
 }
 
 async fn find_connection(
@@ -85,7 +107,7 @@ fn which_app() -> ApiError {
     ApiError::validation(message)
 }
 
-fn wire(publication: Publication, connection_name: &str) -> Wire {
+fn wire(publication: Publication, connection_name: &str, removal: Option<Removal>) -> Wire {
     let (registration_id, components) = match publication.live {
         Some(live) => (live.registration_id, live.components),
         None => (String::new(), Vec::new()),
@@ -102,6 +124,7 @@ fn wire(publication: Publication, connection_name: &str) -> Wire {
         last_modified_at: publication.last_modified_at,
         last_modified_by: publication.last_modified_by,
         components,
+        removal,
     }
 }
 

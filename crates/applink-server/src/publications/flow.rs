@@ -139,7 +139,8 @@ impl Outcome {
         if !self.is_in_vain() || now.since(trying_since) <= PATIENCE {
             return self;
         }
-        let message = "The org did not finish within 30 minutes; look at Setup → Deployment Status, then publish again.";
+        let message =
+            "The org did not finish within 30 minutes; look at Setup → Deployment Status, then try again.";
         Self::Refused(Failure::new(error_id::DEPLOY_FAILED, message))
     }
 }

@@ -40,7 +40,7 @@ pub use self::authorization::{Choice, Plan, Wishes};
 use super::spec::{Code, Finding, Position, Spec};
 
 /// The newest API version this builder writes packages for.
-const NEWEST: ApiVersion = ApiVersion::new(66);
+pub(super) const NEWEST: ApiVersion = ApiVersion::new(66);
 /// `externalCredentialPrincipalAccesses` on permission sets exists since 59.0.
 const OLDEST: ApiVersion = ApiVersion::new(59);
 
@@ -130,6 +130,8 @@ pub struct Package {
     pub hash: String,
     /// `applink:<publication>:<hash>`.
     pub marker: String,
+    /// Client apps and permission sets the document relies on, made by this package or not.
+    pub uses: Vec<String>,
     /// Warnings.
     pub findings: Vec<Finding>,
 }
@@ -168,7 +170,12 @@ pub fn build(spec: &Spec, subject: &Subject, plan: &Plan, org: &OrgProfile) -> R
     if findings.iter().any(Finding::is_error) {
         return Err(findings);
     }
-    Ok(Package { version: org.release.min(NEWEST), components, hash, marker, findings })
+    Ok(Package { version: org.release.min(NEWEST), components, hash, marker, uses: uses(plan), findings })
+}
+
+fn uses(plan: &Plan) -> Vec<String> {
+    let apps = plan.external_client_apps().into_iter().chain(plan.connected_apps());
+    apps.chain(plan.permission_sets()).map(|choice| choice.name.clone()).collect()
 }
 
 fn check_release(release: ApiVersion, findings: &mut Vec<Finding>) {

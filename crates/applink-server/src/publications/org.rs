@@ -77,7 +77,11 @@ impl PublishingOrg {
         })
     }
 
-    async fn release(&self) -> Result<ApiVersion, OrgError> {
+    /// The org's release, by API version.
+    ///
+    /// # Errors
+    /// [`OrgError`].
+    pub async fn release(&self) -> Result<ApiVersion, OrgError> {
         self.org.newest_version().await
     }
 
@@ -141,6 +145,28 @@ impl PublishingOrg {
             Err(error) if is_unknown(&error) => or_none(self.org.query_all(soql).await),
             Err(error) => Err(error),
         }
+    }
+
+    /// Takes permission sets away from everybody who has them: an org deletes none that is assigned.
+    ///
+    /// # Errors
+    /// [`OrgError`].
+    pub async fn unassign(&self, permission_sets: &[String]) -> Result<usize, OrgError> {
+        if permission_sets.is_empty() {
+            return Ok(0);
+        }
+        let names = quoted(permission_sets);
+        let soql = format!("SELECT Id FROM PermissionSetAssignment WHERE PermissionSet.Name IN ({names})");
+        let assignments = or_none(self.org.query_all(&soql).await)?;
+        let ids: Vec<String> = assignments.iter().filter_map(|record| text(record, "Id")).collect();
+        for id in &ids {
+            match self.org.delete("PermissionSetAssignment", id).await {
+                // Somebody was faster.
+                Err(error) if error.has_code("ENTITY_IS_DELETED") || error.has_code("NOT_FOUND") => {}
+                other => other?,
+            }
+        }
+        Ok(ids.len())
     }
 
     /// Sends a package: everything or nothing.

@@ -18,7 +18,7 @@ use super::metadata::{self, OrgProfile, Package, Plan, Subject, Wishes, archive,
 use super::org::{self, PublishingOrg, Registration};
 use super::package::{self, PackageError, Upload};
 use super::spec::{self, Code, Finding, Format, Spec, SpecError};
-use super::{Deploy, Publication, places, store};
+use super::{Deploy, DeployKind, Publication, places, store};
 use crate::addons::{self, AttachedApp};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
@@ -130,6 +130,7 @@ async fn write(
     let deploy = Deploy {
         id: app.entropy.uuid(),
         addon: asked.addon,
+        kind: DeployKind::Publish,
         publication: publication.id,
         connection: asked.connection.id,
         number: store::next_number(&*tx, asked.addon, asked.connection.id).await?,
@@ -142,6 +143,7 @@ async fn write(
         format: upload.spec.format,
         document: upload.spec.bytes.clone(),
         origins: places::origins(package),
+        uses: package.uses.clone(),
         requested_at: now,
         requested_by: asked.actor.name.clone(),
         finished_at: None,
@@ -208,7 +210,14 @@ async fn publication_row(
 
 async fn same_deploy(tx: &Tx, publication: &Publication, hash: &str) -> Result<Option<Deploy>, ApiError> {
     let unfinished = store::unfinished(&**tx, publication.addon, publication.id).await?;
-    Ok(unfinished.filter(|deploy| deploy.hash == hash))
+    match unfinished {
+        // Its row goes with the removal, and this deploy would with it.
+        Some(deploy) if deploy.kind == DeployKind::Remove => Err(ApiError::conflict(format!(
+            "`{}` is being removed from the org at this moment; try again when it is gone.",
+            publication.client
+        ))),
+        other => Ok(other.filter(|deploy| deploy.hash == hash)),
+    }
 }
 
 /// Waits until a deploy is final, at most `patience`; the deploy as it is then.
@@ -228,7 +237,7 @@ pub async fn wait(app: &App, addon: AddonId, deploy: Uuid, patience: Duration) -
 }
 
 /// Due whatever the database's clock says, which need not agree with ours to the millisecond.
-const AT_ONCE: Timestamp = Timestamp::from_micros(0);
+pub(super) const AT_ONCE: Timestamp = Timestamp::from_micros(0);
 
 /// How often [`wait`] looks at the row.
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
@@ -250,11 +259,11 @@ fn app_url(app: &AttachedApp) -> Result<Url, ApiError> {
     })
 }
 
-fn connected(connection: &Credential) -> Result<&OrgUser, ApiError> {
+pub(super) fn connected(connection: &Credential) -> Result<&OrgUser, ApiError> {
     connection.live().ok_or_else(|| match connection.error() {
         Some(error) => ApiError::conflict(error.message.clone()),
         None => ApiError::conflict(format!(
-            "The connection `{name}` is not connected: run `salesforce:connect {name}` and publish again.",
+            "The connection `{name}` is not connected: run `salesforce:connect {name}` and try again.",
             name = connection.name
         )),
     })

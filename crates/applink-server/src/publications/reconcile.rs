@@ -20,8 +20,9 @@ use tokio::time::{Instant, timeout};
 
 use super::flow::{self, DeployState, Failure, Outcome, Step};
 use super::org::{self, PublishingOrg};
+use super::remove::{Prepared, Removal};
 use super::store::{self, Lease};
-use super::{Deploy, Live, Publication, metadata, places};
+use super::{Deploy, DeployKind, Live, Publication, metadata, places};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
 use crate::credentials::{self, Credential};
@@ -147,15 +148,14 @@ impl Target {
 
 fn other_org(publication: &Publication) -> Failure {
     let message = format!(
-        "The connection was connected to another org than {} before the app was published; publish again.",
+        "The connection was connected to another org than {} before that one was done; try again.",
         publication.org_id
     );
     Failure::new(error_id::CONFLICT, message)
 }
 
 fn not_connected() -> Failure {
-    let message =
-        "The connection was disconnected before the app was published; connect it and publish again.";
+    let message = "The connection was disconnected before the org was done; connect it and try again.";
     Failure::new(error_id::CONFLICT, message)
 }
 
@@ -173,7 +173,10 @@ async fn take(
             if !store_progress(app, deploy).await? {
                 return Ok(None);
             }
-            Ok(Some(send(app, deploy, target).await))
+            Ok(Some(match deploy.kind {
+                DeployKind::Publish => send(app, deploy, target, deploy.package.as_deref()).await,
+                DeployKind::Remove => send_removal(app, deploy, publication, target).await?,
+            }))
         }
         Step::Settle => Ok(Some(settle(app, deploy, publication, target).await)),
         Step::Poll { deploy_id } => Ok(Some(poll(app, deploy, publication, target, &deploy_id).await)),
@@ -188,8 +191,8 @@ async fn store_progress(app: &App, deploy: &Deploy) -> Result<bool, StoreError> 
 }
 
 /// The one call that must not be repeated blindly.
-async fn send(app: &App, deploy: &Deploy, target: &Target) -> Outcome {
-    let Some(package) = &deploy.package else {
+async fn send(app: &App, deploy: &Deploy, target: &Target, package: Option<&[u8]>) -> Outcome {
+    let Some(package) = package else {
         return Outcome::Refused(Failure::new(error_id::SERVER_ERROR, "The package is gone; publish again."));
     };
     match timeout(STEP, target.org.deploy(package)).await {
@@ -202,6 +205,26 @@ async fn send(app: &App, deploy: &Deploy, target: &Target) -> Outcome {
     }
 }
 
+/// Deletions are cut to what is in the org at this moment; sending them twice is the same as once.
+async fn send_removal(
+    app: &App,
+    deploy: &Deploy,
+    publication: &Publication,
+    target: &Target,
+) -> Result<Outcome, StoreError> {
+    let removal = Removal::of(app, publication).await?;
+    let asked = timeout(STEP, removal.prepare(publication, &target.org)).await;
+    Ok(match asked {
+        Err(_) => Outcome::NotSent,
+        Ok(Err(error)) => {
+            target.heed(app, &error).await;
+            unsent(deploy, &error)
+        }
+        Ok(Ok(Prepared::Nothing)) => Outcome::Done { registration_id: String::new(), components: Vec::new() },
+        Ok(Ok(Prepared::Package(package))) => send(app, deploy, target, Some(&package)).await,
+    })
+}
+
 /// What a failed send means.
 fn unsent(deploy: &Deploy, error: &OrgError) -> Outcome {
     use applink_salesforce::error::ErrorKind;
@@ -212,7 +235,11 @@ fn unsent(deploy: &Deploy, error: &OrgError) -> Outcome {
         (error, _) if org::was_not_sent(error) => Outcome::NotSent,
         (OrgError::Rejected { .. }, ErrorKind::Limit) => Outcome::NotSent,
         (OrgError::Rejected { .. } | OrgError::OverLimit { .. }, ErrorKind::Rejected) => {
-            Outcome::Refused(Failure::new(error_id::DEPLOY_FAILED, format!("Nothing was published: {error}")))
+            let nothing = match deploy.kind {
+                DeployKind::Publish => "published",
+                DeployKind::Remove => "removed",
+            };
+            Outcome::Refused(Failure::new(error_id::DEPLOY_FAILED, format!("Nothing was {nothing}: {error}")))
         }
         _ => Outcome::AnswerUnknown,
     }
@@ -226,7 +253,9 @@ async fn settle(app: &App, deploy: &Deploy, publication: &Publication, target: &
             "The stored client name can't be read.",
         ));
     };
-    let marker = metadata::marker(deploy.publication, &deploy.hash);
+    // Whether deletions arrived can't be read off the org, but they can be sent again.
+    let marker =
+        (deploy.kind == DeployKind::Publish).then(|| metadata::marker(deploy.publication, &deploy.hash));
     let asked = timeout(STEP, async {
         let registration = target.org.registration(&client).await?;
         let is_busy = target.org.is_deploying().await?;
@@ -238,7 +267,7 @@ async fn settle(app: &App, deploy: &Deploy, publication: &Publication, target: &
             target.heed(app, &error).await;
             Outcome::NoAnswer
         }
-        Ok(Ok((Some(found), _))) if found.description.contains(&marker) => {
+        Ok(Ok((Some(found), _))) if marker.is_some_and(|marker| found.description.contains(&marker)) => {
             Outcome::Done { registration_id: found.id, components: adopted(deploy) }
         }
         Ok(Ok((_, true))) => Outcome::Busy,
@@ -289,7 +318,7 @@ async fn poll(
 }
 
 fn vanished() -> Failure {
-    Failure::new(error_id::DEPLOY_FAILED, "The org no longer knows the deploy; publish again.")
+    Failure::new(error_id::DEPLOY_FAILED, "The org no longer knows the deploy; try again.")
 }
 
 /// The registration's id stands in the result; an org that leaves it out is asked for it, best effort.
@@ -309,17 +338,19 @@ async fn done(publication: &Publication, target: &Target, result: &DeployResult)
 fn refused(deploy: &Deploy, result: &DeployResult) -> Failure {
     let components = org::components(result);
     let problems = places::problems(deploy.format, &deploy.document, &deploy.origins, &components);
+    let refused = match deploy.kind {
+        DeployKind::Publish => "The org refused the package",
+        DeployKind::Remove => "The org removed nothing",
+    };
     let message = match (problems.as_slice(), &result.error, &result.status) {
         ([], _, DeployStatus::Canceled | DeployStatus::Canceling) => {
             "The deploy was canceled in the org.".to_owned()
         }
-        ([], Some(error), _) => format!("The org refused the package: {error}"),
-        ([], None, _) => {
-            "The org refused the package without saying why; see Setup → Deployment Status.".to_owned()
-        }
-        ([only], ..) => format!("The org refused the package: {}", located(deploy, only)),
+        ([], Some(error), _) => format!("{refused}: {error}"),
+        ([], None, _) => format!("{refused} without saying why; see Setup → Deployment Status."),
+        ([only], ..) => format!("{refused}: {}", located(deploy, only)),
         ([first, rest @ ..], ..) => {
-            format!("The org refused the package: {} (and {} more)", located(deploy, first), rest.len())
+            format!("{refused}: {} (and {} more)", located(deploy, first), rest.len())
         }
     };
     Failure { id: error_id::DEPLOY_FAILED.to_owned(), message, components, problems }
@@ -363,9 +394,12 @@ async fn record(
     if let Some(live) = &live {
         store::set_live(&*tx, deploy, live, now).await?;
     }
-    if let Some((action, detail)) = told(&deploy.state) {
+    if deploy.kind == DeployKind::Remove && matches!(deploy.state, DeployState::Published { .. }) {
+        store::delete(&*tx, deploy.addon, deploy.publication).await?;
+    }
+    if let Some((action, detail)) = told(deploy) {
         let entry = Entry::new(&Actor::system(), action, deploy.addon, deploy.publication.0);
-        tx.audit(entry.with_detail(format!("package {}: {detail}", deploy.hash)));
+        tx.audit(entry.with_detail(detail));
     }
     tx.commit().await?;
     Ok(if is_final { Progress::Final } else { Progress::GoOn })
@@ -373,7 +407,7 @@ async fn record(
 
 fn live(deploy: &Deploy, outcome: &Outcome) -> Option<Live> {
     match outcome {
-        Outcome::Done { registration_id, components } => Some(Live {
+        Outcome::Done { registration_id, components } if deploy.kind == DeployKind::Publish => Some(Live {
             registration_id: registration_id.clone(),
             hash: deploy.hash.clone(),
             components: components.clone(),
@@ -383,12 +417,23 @@ fn live(deploy: &Deploy, outcome: &Outcome) -> Option<Live> {
 }
 
 /// What the audit log says of a final state.
-fn told(state: &DeployState) -> Option<(&'static str, String)> {
-    match state {
-        DeployState::Published { components } => {
-            Some(("publication.published", format!("{} components", components.len())))
+fn told(deploy: &Deploy) -> Option<(&'static str, String)> {
+    let package = |detail: String| format!("package {}: {detail}", deploy.hash);
+    match (deploy.kind, &deploy.state) {
+        (DeployKind::Publish, DeployState::Published { components }) => {
+            Some(("publication.published", package(format!("{} components", components.len()))))
         }
-        DeployState::Failed(failure) => Some(("publication.failed", failure.message.clone())),
+        (DeployKind::Publish, DeployState::Failed(failure)) => {
+            Some(("publication.failed", package(failure.message.clone())))
+        }
+        (DeployKind::Remove, DeployState::Published { components }) => {
+            let names: Vec<String> =
+                components.iter().map(|component| format!("{} {}", component.kind, component.name)).collect();
+            Some(("publication.removed", format!("removed from the org: {}", names.join(", "))))
+        }
+        (DeployKind::Remove, DeployState::Failed(failure)) => {
+            Some(("publication.removal_failed", failure.message.clone()))
+        }
         _ => None,
     }
 }

@@ -159,6 +159,65 @@ pub async fn unfinished(
     row.map(Deploy::try_from).transpose()
 }
 
+/// Every deploy of a publication, the newest first.
+pub async fn deploys_of(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    publication: PublicationId,
+) -> Result<Vec<Deploy>, StoreError> {
+    let rows = deploys::Entity::find()
+        .filter(deploys::Column::AddonId.eq(RowId::from(addon)))
+        .filter(deploys::Column::PublicationId.eq(RowId::from(publication)))
+        .order_by_desc(deploys::Column::Number)
+        .all(connection)
+        .await?;
+    rows.into_iter().map(Deploy::try_from).collect()
+}
+
+/// The newest deploy of a publication.
+pub async fn newest(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    publication: PublicationId,
+) -> Result<Option<Deploy>, StoreError> {
+    let row = deploys::Entity::find()
+        .filter(deploys::Column::AddonId.eq(RowId::from(addon)))
+        .filter(deploys::Column::PublicationId.eq(RowId::from(publication)))
+        .order_by_desc(deploys::Column::Number)
+        .one(connection)
+        .await?;
+    row.map(Deploy::try_from).transpose()
+}
+
+/// The other publications in an org, of whatever add-on: what they rely on stays when one of them goes. For the
+/// reconciler only.
+pub async fn others_in_org(
+    connection: &impl ConnectionTrait,
+    org_id: &str,
+    except: PublicationId,
+) -> Result<Vec<Publication>, StoreError> {
+    let rows = publications::Entity::find()
+        .filter(publications::Column::OrgId.eq(org_id))
+        .filter(publications::Column::Id.ne(RowId::from(except)))
+        .all(connection)
+        .await?;
+    rows.into_iter().map(Publication::try_from).collect()
+}
+
+/// Removes a publication with all its deploys.
+pub async fn delete(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    id: PublicationId,
+) -> Result<(), StoreError> {
+    publications::Entity::delete_many()
+        .filter(publications::Column::Id.eq(RowId::from(id)))
+        .filter(publications::Column::AddonId.eq(RowId::from(addon)))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
 /// The turn of the next deploy of a connection. Callers hold the add-on's lock.
 pub async fn next_number(
     connection: &impl ConnectionTrait,

@@ -17,7 +17,7 @@ use applink_api::headers::{ADDON_SSO, APP_UUID};
 use applink_api::ids::{AddonId, AppUuid};
 use applink_api::operator::{API_KEY_PREFIX, Scope};
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::extract::{FromRequestParts, RawPathParams};
+use axum::extract::{FromRequestParts, MatchedPath, RawPathParams};
 use http::HeaderMap;
 use http::header::AUTHORIZATION;
 use http::request::Parts;
@@ -29,8 +29,10 @@ use crate::api_keys::{self, ApiKey};
 use crate::app::App;
 use crate::audit::{Actor, ActorKind};
 use crate::error::ApiError;
+use crate::limits::Who;
 use crate::platform;
 use crate::vault::hex;
+use crate::web::limits;
 use sso::SignedOn;
 
 /// An app with its add-on token.
@@ -112,6 +114,13 @@ async fn addon_in_path(parts: &mut Parts, app: &App) -> Option<AddonId> {
     params.iter().find(|(name, _)| *name == "addon").and_then(|(_, value)| value.parse().ok())
 }
 
+/// The route on which apps get their tokens.
+const HAND_OUT: &str = "/addons/{addon}/authorizations/{authorization}";
+
+fn is_hand_out(parts: &Parts) -> bool {
+    parts.extensions.get::<MatchedPath>().is_some_and(|path| path.as_str() == HAND_OUT)
+}
+
 /// The attachment's app must be the one the caller says it is.
 fn ensure_app(headers: &HeaderMap, attachment: &Attachment) -> Result<(), ApiError> {
     match app_uuid(headers)? {
@@ -154,6 +163,7 @@ impl FromRequestParts<App> for RequireApp {
             return Err(ApiError::not_found());
         }
         ensure_app(&parts.headers, &attachment)?;
+        limits::count(app, &parts.extensions, Who::RunTime(attachment.addon.id))?;
         let actor = app_actor(&attachment);
         Ok(Self { attachment, actor, for_management: parts.headers.contains_key(ADDON_SSO) })
     }
@@ -167,15 +177,21 @@ impl FromRequestParts<App> for RequireReader {
         match caller(app, &parts.headers).await? {
             Caller::Token(attachment) if addon == Some(attachment.addon.id) => {
                 ensure_app(&parts.headers, &attachment)?;
+                let for_management = parts.headers.contains_key(ADDON_SSO);
+                let id = attachment.addon.id;
+                let hands_out = !for_management && is_hand_out(parts);
+                let who = if hands_out { Who::RunTime(id) } else { Who::Management(id) };
+                limits::count(app, &parts.extensions, who)?;
                 Ok(Self {
                     addon: attachment.addon.clone(),
                     actor: app_actor(&attachment),
                     attachment: Some(attachment),
-                    for_management: parts.headers.contains_key(ADDON_SSO),
+                    for_management,
                 })
             }
             Caller::Key(key) if key.scope == Scope::Manage && key.addon.is_some() && key.addon == addon => {
                 let addon = addon_of(app, &key).await?;
+                limits::count(app, &parts.extensions, Who::Management(addon.id))?;
                 Ok(Self { addon, attachment: None, actor: key_actor(&key), for_management: true })
             }
             Caller::Token(_) | Caller::Key(_) => Err(ApiError::not_found()),
@@ -192,10 +208,12 @@ impl FromRequestParts<App> for RequireManager {
             Caller::Token(attachment) if addon == Some(attachment.addon.id) => {
                 ensure_app(&parts.headers, &attachment)?;
                 let actor = signed_on(app, &parts.headers, &attachment).await?;
+                limits::count(app, &parts.extensions, Who::Management(attachment.addon.id))?;
                 Ok(Self { addon: attachment.addon, app: Some(attachment.app), actor })
             }
             Caller::Key(key) if key.scope == Scope::Manage && key.addon.is_some() && key.addon == addon => {
                 let addon = addon_of(app, &key).await?;
+                limits::count(app, &parts.extensions, Who::Management(addon.id))?;
                 let through = through_app(app, &addon, &parts.headers).await?;
                 Ok(Self { addon, app: through, actor: key_actor(&key) })
             }
@@ -266,20 +284,24 @@ impl FromRequestParts<App> for RequireOperator {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, ApiError> {
-        let refused = || ApiError::unauthorized("Send `Authorization: Bearer` with an operator key.");
-        let secret = bearer(&parts.headers).ok_or_else(refused)?;
-        if let Some(configured) = &app.config.access.operator_key
-            && same(&hash_of(configured), &hash_of(&secret))
-        {
-            return Ok(Self { actor: Actor::new(ActorKind::Operator, "the configured operator key") });
-        }
-        let key = api_keys::store::find_live(app.store.reader(), &hash_of(&secret), app.clock.now()).await?;
-        match key {
-            Some(key) if key.scope == Scope::Operate => {
-                Ok(Self { actor: Actor::new(ActorKind::Operator, key.owner) })
-            }
-            _ => Err(refused()),
-        }
+        let actor = operator(app, &parts.headers).await?;
+        limits::count(app, &parts.extensions, Who::Operator(actor.name.clone()))?;
+        Ok(Self { actor })
+    }
+}
+
+async fn operator(app: &App, headers: &HeaderMap) -> Result<Actor, ApiError> {
+    let refused = || ApiError::unauthorized("Send `Authorization: Bearer` with an operator key.");
+    let secret = bearer(headers).ok_or_else(refused)?;
+    if let Some(configured) = &app.config.access.operator_key
+        && same(&hash_of(configured), &hash_of(&secret))
+    {
+        return Ok(Actor::new(ActorKind::Operator, "the configured operator key"));
+    }
+    let key = api_keys::store::find_live(app.store.reader(), &hash_of(&secret), app.clock.now()).await?;
+    match key {
+        Some(key) if key.scope == Scope::Operate => Ok(Actor::new(ActorKind::Operator, key.owner)),
+        _ => Err(refused()),
     }
 }
 

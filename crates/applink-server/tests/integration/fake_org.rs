@@ -47,6 +47,9 @@ pub(crate) struct Script {
     pub(crate) without_permission: bool,
     /// Whether token answers leave out the refresh token.
     pub(crate) without_refresh_token: bool,
+    /// Whether an assertion is answered with the session the last one got.
+    pub(crate) same_session: bool,
+    session: Option<Value>,
     /// Another host or org in the identity URL.
     pub(crate) identity: Option<String>,
     /// Another org.
@@ -285,7 +288,13 @@ fn bearer(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
     if claims["aud"] != json!(org.url()) {
         return refused("invalid_grant", "audience is invalid");
     }
-    Json(org.tokens(None)).into_response()
+    let again = {
+        let script = org.script();
+        if script.same_session { script.session.clone() } else { None }
+    };
+    let answer = again.unwrap_or_else(|| org.tokens(None));
+    org.script().session = Some(answer.clone());
+    Json(answer).into_response()
 }
 
 async fn revoke(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, String>>) -> Response {

@@ -94,6 +94,57 @@ async fn what_the_org_refuses_is_said_component_by_component() {
     assert!(!sim(&stack.org, "services").await.to_string().contains("computeDiscount"));
 }
 
+async fn assign(org: &RunningOrg, set: &str, username: &str) {
+    let client = reqwest::Client::builder().build().unwrap();
+    let request = client
+        .post(format!("{}/_sim/permission-sets/assign", org.url()))
+        .header("x-sim-key", org.sim_key().expose_secret())
+        .json(&serde_json::json!({"permission_set": set, "username": username}));
+    let answer = request.send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
+}
+
+#[tokio::test]
+async fn a_removal_takes_everything_out_that_publishing_made_even_what_is_assigned() {
+    let stack = connected().await;
+    assert_eq!(stack.publish(yaml(USER_PLUS), &named("Discounts")).await.status, 201);
+    let anew = yaml(&USER_PLUS.replace("Compute a", "Work out a"));
+    assert_eq!(stack.publish(anew, &named("Discounts")).await.status, 201);
+    for set in ["Discounts", "DiscountsPermissions"] {
+        assign(&stack.org, set, "sales@acme.example").await;
+    }
+    let asked = stack.remove("Discounts").await;
+    assert_eq!(asked.status, 202, "{}", asked.body);
+    let settled = stack.publications_settled(0).await;
+    assert_eq!(settled.body, serde_json::json!([]));
+    assert_eq!(sim(&stack.org, "services").await, serde_json::json!([]));
+    let sets = sim(&stack.org, "permission-sets").await.to_string();
+    assert!(!sets.contains("Discounts"), "{sets}");
+    // The name, the client app and the sets are free again: all nine components are made anew.
+    let again = stack.publish(yaml(USER_PLUS), &named("Discounts")).await;
+    assert_eq!(again.status, 201, "{}", again.body);
+    assert_eq!(again.body[0]["components"].as_array().unwrap().len(), 9);
+}
+
+#[tokio::test]
+async fn what_another_publication_relies_on_stays() {
+    let stack = connected().await;
+    assert_eq!(stack.publish(yaml(USER_PLUS), &named("Discounts")).await.status, 201);
+    assert_eq!(stack.publish(yaml(USER_PLUS), &named("Rebates")).await.status, 201);
+    assert_eq!(stack.remove("Discounts").await.status, 202);
+    stack.publications_settled(1).await;
+    let sets = sim(&stack.org, "permission-sets").await.to_string();
+    assert!(sets.contains("DiscountsPermissions") && sets.contains("Rebates"), "{sets}");
+    let removed = stack.audited().await;
+    let (_, detail) = removed.iter().find(|(action, _)| action == "publication.removed").unwrap();
+    assert!(
+        detail.contains("PermissionSet Discounts") && !detail.contains("DiscountsPermissions"),
+        "{detail}"
+    );
+    assert_eq!(stack.remove("Rebates").await.status, 202);
+    stack.publications_settled(0).await;
+}
+
 #[tokio::test]
 async fn a_service_another_control_plane_made_is_left_alone() {
     let (org, pair) = org_with_key().await;

@@ -77,6 +77,18 @@ impl Publishing {
             answer = self.publish(archive, request) => panic!("answered: {answer:?}"),
             () = org.package_arrived() => {}
         }
+        self.kill().await;
+    }
+
+    /// Asks for a removal, and kills the server when the org has the package.
+    pub(crate) async fn remove_and_kill(&mut self, client: &str) {
+        let answer = self.remove(client).await;
+        assert_eq!(answer.status, 202, "{}", answer.body);
+        self.org.package_arrived().await;
+        self.kill().await;
+    }
+
+    async fn kill(&mut self) {
         let (runtime, server) = self.server.take().expect("the server runs");
         let killed = tokio::task::spawn_blocking(move || {
             runtime.shutdown_timeout(std::time::Duration::from_secs(10));
@@ -194,6 +206,34 @@ impl<O> Publishing<O> {
     pub(crate) async fn publications(&self) -> Answer {
         let path = format!("/connections/salesforce/{CONNECTION}/apps/{}", self.app);
         self.send(self.client.get(self.url(&path))).await
+    }
+
+    /// Asks for a client's removal.
+    pub(crate) async fn remove(&self, client: &str) -> Answer {
+        let path = format!("/connections/salesforce/{CONNECTION}/apps/{}/{client}", self.app);
+        self.send(self.client.delete(self.url(&path))).await
+    }
+
+    /// Asks until this many are listed and none is under way: the reconciler works on its own time.
+    pub(crate) async fn publications_settled(&self, count: usize) -> Answer {
+        for _ in 0..400 {
+            let answer = self.publications().await;
+            let listed = answer.body.as_array().cloned().unwrap_or_default();
+            let is_settled = listed.iter().all(|one| one["removal"]["status"] != "removing");
+            if listed.len() == count && is_settled {
+                return answer;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+        }
+        panic!("not settled within 20 seconds: {}", self.publications().await.body);
+    }
+
+    /// What the audit log says happened, the newest first.
+    pub(crate) async fn audited(&self) -> Vec<(String, String)> {
+        let app = self.server.as_ref().expect("the server runs").1.app();
+        let rows = applink_server::audit::store::rows_of_addon(app.store.reader(), self.addon, 100);
+        let rows = rows.await.unwrap().into_iter();
+        rows.map(|row| (row.action, row.detail)).collect()
     }
 
     /// Asks until something is listed: the reconciler works on its own time.

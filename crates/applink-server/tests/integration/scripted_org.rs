@@ -240,6 +240,13 @@ impl ScriptedOrg {
 
     /// Puts the package's registration into the org.
     fn put_in(&self, package: &Sent) {
+        if package
+            .file("destructiveChangesPre.xml")
+            .is_some_and(|file| file.contains("ExternalServiceRegistration"))
+        {
+            self.script(|script| script.registration = None);
+            return;
+        }
         let (_, registration) =
             package.files.iter().find(|(path, _)| path.starts_with("externalServiceRegistrations/")).unwrap();
         let (_, rest) = registration.split_once("<description>").unwrap();

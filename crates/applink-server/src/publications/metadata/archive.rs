@@ -5,6 +5,8 @@ use std::io::{Cursor, Write};
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipWriter};
 
+use applink_salesforce::rest::ApiVersion;
+
 use super::xml::Element;
 use super::{File, Package};
 
@@ -15,15 +17,34 @@ pub struct ArchiveError(#[from] zip::result::ZipError);
 
 /// `package.xml`: every component, by type.
 pub(super) fn manifest(package: &Package) -> File {
+    let components = package.components.iter().map(|component| (component.kind, component.name.as_str()));
+    listing("package.xml", &components.collect::<Vec<_>>(), package.version)
+}
+
+/// A file that lists components, those of one type next to each other.
+fn listing(path: &str, components: &[(&'static str, &str)], version: ApiVersion) -> File {
     let mut types: Vec<Element> = Vec::new();
-    for same_kind in package.components.chunk_by(|a, b| a.kind == b.kind) {
+    for same_kind in components.chunk_by(|(a, _), (b, _)| a == b) {
         let mut elements: Vec<Element> =
-            same_kind.iter().map(|component| Element::text("members", &component.name)).collect();
-        elements.extend(same_kind.first().map(|component| Element::text("name", component.kind)));
+            same_kind.iter().map(|(_, name)| Element::text("members", *name)).collect();
+        elements.extend(same_kind.first().map(|(kind, _)| Element::text("name", *kind)));
         types.push(Element::of("types", elements));
     }
-    types.push(Element::text("version", package.version.to_string()));
-    File { path: "package.xml".to_owned(), content: Element::of("Package", types).to_document() }
+    types.push(Element::text("version", version.to_string()));
+    File { path: path.to_owned(), content: Element::of("Package", types).to_document() }
+}
+
+/// A package that only deletes: first what refers to others, then what is referred to, each in the order given.
+pub fn deletions(
+    before: &[(&'static str, &str)],
+    after: &[(&'static str, &str)],
+    version: ApiVersion,
+) -> Vec<File> {
+    vec![
+        listing("package.xml", &[], version),
+        listing("destructiveChangesPre.xml", before, version),
+        listing("destructiveChangesPost.xml", after, version),
+    ]
 }
 
 /// The files as a zip: fixed order, fixed times.

@@ -3,9 +3,9 @@
 use applink_api::time::Timestamp;
 use sea_orm::entity::prelude::*;
 
-use super::super::Deploy;
 use super::super::flow::{DeployState, Failure};
 use super::super::spec::Format;
+use super::super::{Deploy, DeployKind};
 use super::{StoredError, StoredOutcome, from_json, to_json};
 use crate::db::{RowId, StoreError};
 
@@ -38,6 +38,8 @@ pub struct Model {
     pub requested_at: i64,
     pub requested_by: String,
     pub finished_at: Option<i64>,
+    pub kind: String,
+    pub uses: String,
 }
 
 /// None: rows are joined by id only.
@@ -45,6 +47,13 @@ pub struct Model {
 pub enum Relation {}
 
 impl ActiveModelBehavior for ActiveModel {}
+
+pub(super) fn kind_word(kind: DeployKind) -> &'static str {
+    match kind {
+        DeployKind::Publish => "publish",
+        DeployKind::Remove => "remove",
+    }
+}
 
 fn state_word(state: &DeployState) -> &'static str {
     match state {
@@ -110,6 +119,8 @@ impl TryFrom<&Deploy> for Model {
             requested_at: deploy.requested_at.as_micros(),
             requested_by: deploy.requested_by.clone(),
             finished_at: deploy.finished_at.map(Timestamp::as_micros),
+            kind: kind_word(deploy.kind).to_owned(),
+            uses: to_json(&deploy.uses)?,
         })
     }
 }
@@ -157,7 +168,14 @@ impl TryFrom<Model> for Deploy {
             "json" => Format::Json,
             _ => return Err(row.impossible("document_format")),
         };
+        let kind = match row.kind.as_str() {
+            "publish" => DeployKind::Publish,
+            "remove" => DeployKind::Remove,
+            _ => return Err(row.impossible("kind")),
+        };
         Ok(Self {
+            kind,
+            uses: from_json(&row.uses, TABLE, "uses", row.id)?,
             state: row.state()?,
             origins: from_json(&row.origins, TABLE, "origins", row.id)?,
             id: row.id.0,
