@@ -2,6 +2,7 @@
 //!
 //! * [`ids`] and [`names`]: how add-ons, apps, orgs, connections and authorizations are named.
 //! * [`connection`], [`authorization`], [`publication`], [`invocation`]: the resources and their states.
+//! * [`trust`], [`mesh_report`]: what a mesh polls and what it reports.
 //! * [`context`]: the two headers in which an org tells the mesh and the app who is calling.
 //! * [`headers`]: every header name, and the set that only the mesh may set.
 //! * [`error`]: the one error body, with the keys both official client families read.
@@ -19,12 +20,14 @@ pub mod error;
 pub mod headers;
 pub mod ids;
 pub mod invocation;
+pub mod mesh_report;
 pub mod names;
 pub mod operator;
 pub mod org;
 pub mod publication;
 pub mod secret;
 pub mod time;
+pub mod trust;
 
 #[cfg(feature = "client")]
 pub mod client;

@@ -3,8 +3,8 @@
 //! A Salesforce call goes through four steps:
 //!
 //! 1. What the two context headers say about each other is checked before anybody is asked ([`bind`](crate::bind)).
-//! 2. A [`Verifier`] says what the org's signed token proves. Today that is the control plane
-//!    ([`control_plane`]); a verifier with the orgs' keys at hand fits the same seam.
+//! 2. A [`Verifier`] says what the org's signed token proves: the mesh itself with the trust bundle ([`local`],
+//!    [`token`]), or the control plane ([`control_plane`]).
 //! 3. The client context is bound to what was proven, and the org's address overwritten.
 //! 4. A token that carries an id is used up ([`replay`]).
 //!
@@ -17,17 +17,19 @@ use applink_api::context::RequestContext;
 use applink_api::ids::AppUuid;
 use applink_api::time::Timestamp;
 
-use crate::authenticate::replay::ReplayGuard;
+use crate::authenticate::replay::Replay;
 use crate::bind::{bind, ensure_consistent};
 use crate::classify::SalesforceCall;
 use crate::client_context::SentClientContext;
-use crate::respond::{MeshError, Refusal};
+use crate::respond::MeshError;
 
 pub(crate) mod cache;
 pub(crate) mod control_plane;
 pub(crate) mod data_action;
 pub(crate) mod flight;
+pub(crate) mod local;
 pub(crate) mod replay;
+pub(crate) mod token;
 
 /// What a token proved.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +59,7 @@ pub trait Verifier: Send + Sync {
 pub(crate) struct Authenticator {
     pub(crate) verifier: Box<dyn Verifier>,
     pub(crate) app: Option<AppUuid>,
-    pub(crate) replay: Option<ReplayGuard>,
+    pub(crate) replay: Replay,
 }
 
 impl Authenticator {
@@ -70,14 +72,8 @@ impl Authenticator {
         ensure_consistent(&call, request_id, self.app).map_err(MeshError::Refused)?;
         let verified = self.verifier.verify(&call.request_context, request_id).await?;
         let context = bind(call.client_context, &verified).map_err(MeshError::Refused)?;
-        self.use_up(&verified)?;
+        // Last, so that a call refused for another reason does not use its token up.
+        self.replay.use_up(&verified, request_id).await?;
         Ok((context, verified))
-    }
-
-    /// Last, so that a call refused for another reason does not use its token up.
-    fn use_up(&self, verified: &Verified) -> Result<(), MeshError> {
-        let (Some(replay), Some(token_id)) = (&self.replay, &verified.token_id) else { return Ok(()) };
-        let first = replay.use_once(&verified.org_id, token_id, verified.expires_at);
-        if first { Ok(()) } else { Err(MeshError::Refused(Refusal::Replayed)) }
     }
 }

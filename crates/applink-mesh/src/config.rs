@@ -20,6 +20,7 @@ mod allowed_hosts;
 mod arguments;
 mod environment;
 mod resolve;
+mod trust;
 mod yaml;
 
 pub use allowed_hosts::AllowedHosts;
@@ -27,6 +28,7 @@ pub use arguments::{Arguments, ArgumentsError, USAGE};
 pub(crate) use environment::SECRET;
 pub use environment::{EnvironmentError, VARIABLES};
 pub use resolve::{ConfigError, Sources, YAML_NAMES};
+pub use trust::{TrustSettings, VerifyRule};
 pub use yaml::YamlError;
 
 /// The public mesh's default.
@@ -55,6 +57,8 @@ pub struct MeshConfig {
     pub paths: PathRule,
     /// How the context's id must relate to the request's.
     pub request_id: RequestIdRule,
+    /// Who verifies the orgs' tokens.
+    pub trust: TrustSettings,
     /// Whether a token with an id may be used twice here.
     pub replay: ReplayRule,
     /// What counts as the control plane's yes.
@@ -92,6 +96,7 @@ impl MeshConfig {
             bypass: BypassRules { health: Some(health), ..BypassRules::default() },
             paths: PathRule::default(),
             request_id: RequestIdRule::default(),
+            trust: TrustSettings::default(),
             replay: ReplayRule::default(),
             verdicts: VerdictRule::default(),
             allowed_hosts: None,
@@ -202,6 +207,8 @@ pub enum ReplayRule {
     /// Not at this mesh, while the token lives.
     #[default]
     Local,
+    /// Not at any mesh of this add-on; the control plane is told about each token.
+    Shared,
     /// As often as it lives.
     Off,
 }

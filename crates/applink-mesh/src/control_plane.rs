@@ -1,4 +1,4 @@
-//! A small HTTP client for the two questions the mesh asks the control plane.
+//! A small HTTP client for what the mesh asks the control plane, and tells it.
 //!
 //! Bounded in every way: time to connect, time for the whole call, size of the answer. It follows no redirect and
 //! uses no proxy, because the add-on token and the org's token travel in these calls.
@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, USER_AGENT};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderValue, IF_NONE_MATCH, USER_AGENT};
 use http::uri::{PathAndQuery, Scheme, Uri};
 use http::{Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Full, Limited};
@@ -69,6 +69,14 @@ pub enum ControlPlaneConfigError {
     Tls(#[source] rustls::Error),
 }
 
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
 /// Cheap to clone; clones share their connections.
 #[derive(Clone)]
 pub(crate) struct ControlPlane {
@@ -99,9 +107,26 @@ impl ControlPlane {
         question: &Q,
     ) -> Result<(StatusCode, Bytes), ControlPlaneError> {
         let request = self.request(path, request_id, question)?;
-        tokio::time::timeout(WHOLE_CALL, self.exchange(request))
-            .await
-            .map_err(|_| ControlPlaneError::TimedOut)?
+        let answer = self.exchange(request, MAX_ANSWER).await?;
+        Ok((answer.status, answer.body))
+    }
+
+    /// Reads something, unless it is still what `etag` names.
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        etag: Option<&str>,
+        max_answer: usize,
+    ) -> Result<Answer, ControlPlaneError> {
+        let mut request = Request::get(self.target(path).map_err(|_| ControlPlaneError::Unwritable)?)
+            .header(AUTHORIZATION, self.authorization.clone())
+            .header(ACCEPT, "application/json")
+            .header(USER_AGENT, AGENT);
+        if let Some(etag) = etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        let request = request.body(Full::default()).map_err(|_| ControlPlaneError::Unwritable)?;
+        self.exchange(request, max_answer).await
     }
 
     fn request<Q: Serialize>(
@@ -123,10 +148,14 @@ impl ControlPlane {
     async fn exchange(
         &self,
         request: Request<Full<Bytes>>,
-    ) -> Result<(StatusCode, Bytes), ControlPlaneError> {
-        let answer = self.client.request(request).await;
-        let answer = answer.map_err(|error| ControlPlaneError::Unreachable(Arc::new(error)))?;
-        read(answer).await
+        max_answer: usize,
+    ) -> Result<Answer, ControlPlaneError> {
+        let whole = async {
+            let answer = self.client.request(request).await;
+            let answer = answer.map_err(|error| ControlPlaneError::Unreachable(Arc::new(error)))?;
+            read(answer, max_answer).await
+        };
+        tokio::time::timeout(WHOLE_CALL, whole).await.map_err(|_| ControlPlaneError::TimedOut)?
     }
 
     /// The base may have a path of its own (`/addons/<uuid>`).
@@ -138,10 +167,11 @@ impl ControlPlane {
     }
 }
 
-async fn read(answer: Response<Incoming>) -> Result<(StatusCode, Bytes), ControlPlaneError> {
+async fn read(answer: Response<Incoming>, max_answer: usize) -> Result<Answer, ControlPlaneError> {
     let (head, body) = answer.into_parts();
-    let body = Limited::new(body, MAX_ANSWER).collect().await;
-    Ok((head.status, body.map_err(|_| ControlPlaneError::Unreadable)?.to_bytes()))
+    let body = Limited::new(body, max_answer).collect().await;
+    let body = body.map_err(|_| ControlPlaneError::Unreadable)?.to_bytes();
+    Ok(Answer { status: head.status, headers: head.headers, body })
 }
 
 fn parse_base(api_url: &str) -> Result<Uri, ControlPlaneConfigError> {

@@ -21,7 +21,9 @@ pub mod receive;
 mod record;
 mod respond;
 mod sanitize;
+mod trust;
 
+pub use authenticate::token::TokenProblem;
 pub use authenticate::{Verdict, Verified, Verifier};
 pub use control_plane::ControlPlaneConfigError;
 pub use mesh::{Mesh, MeshStartError, RunningMesh};

@@ -11,12 +11,13 @@ use secrecy::{ExposeSecret as _, SecretString};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-use crate::authenticate::Authenticator;
 use crate::authenticate::control_plane::ControlPlaneVerifier;
 use crate::authenticate::data_action::DataActionVerifier;
-use crate::authenticate::replay::ReplayGuard;
+use crate::authenticate::local::LocalVerifier;
+use crate::authenticate::replay::{Replay, ReplayGuard};
+use crate::authenticate::{Authenticator, Verifier};
 use crate::child::{Child, ChildExit, ChildSignal, ChildStartError};
-use crate::config::{Limits, MeshConfig, ReplayRule, SECRET};
+use crate::config::{Limits, MeshConfig, ReplayRule, SECRET, VerifyRule};
 use crate::control_plane::{ControlPlane, ControlPlaneConfigError};
 use crate::decide::DecisionRules;
 use crate::forward::Forwarder;
@@ -25,6 +26,7 @@ use crate::pipeline::Pipeline;
 use crate::readiness::{Readiness, Stage, accepts_connections};
 use crate::record::{Counters, Recorder};
 use crate::sanitize::Sanitizer;
+use crate::trust::{Trust, poll};
 
 /// When the app has ended, requests in progress have lost their other half: they need only be answered.
 const DRAIN_WITHOUT_APP: Duration = Duration::from_millis(500);
@@ -79,7 +81,8 @@ pub struct RunningMesh {
     child: Option<Child>,
     stop: Option<oneshot::Sender<Duration>>,
     server: JoinHandle<()>,
-    probe: Option<JoinHandle<()>>,
+    /// What runs beside the traffic.
+    tasks: Vec<JoinHandle<()>>,
     limits: Limits,
 }
 
@@ -102,8 +105,10 @@ impl Mesh {
         // Listening last: a command that can't be run is never seen as a mesh that came and went.
         let (listener, address) = open(socket, config.listen.candidates().first().copied())?;
         let readiness = Readiness::new(if child.is_some() { Stage::Starting } else { Stage::Ready });
-        let probe = child.is_some().then(|| tokio::spawn(readiness.clone().watch_app(config.app.clone())));
-        let pipeline = Arc::new(pipeline(&config, control_plane, secret.as_ref(), &readiness)?);
+        let trust = Trust::new(config.clock.clone(), config.trust.max_staleness);
+        let pipeline =
+            Arc::new(pipeline(&config, control_plane.clone(), trust.clone(), secret.as_ref(), &readiness)?);
+        let tasks = tasks(&config, child.is_some(), &readiness, trust, control_plane);
         let (stop, stopped) = oneshot::channel();
         let server =
             tokio::spawn(listener::serve(listener, Arc::clone(&pipeline), config.limits.clone(), stopped));
@@ -114,7 +119,7 @@ impl Mesh {
             child,
             stop: Some(stop),
             server,
-            probe,
+            tasks,
             limits: config.limits,
         })
     }
@@ -160,14 +165,49 @@ async fn start_child(
     Ok(Some(Child::start(child, &extra)?))
 }
 
+/// Starts what runs beside the traffic.
+fn tasks(
+    config: &MeshConfig,
+    has_child: bool,
+    readiness: &Readiness,
+    trust: Trust,
+    control_plane: ControlPlane,
+) -> Vec<JoinHandle<()>> {
+    let mut tasks = Vec::new();
+    if has_child {
+        tasks.push(tokio::spawn(readiness.clone().watch_app(config.app.clone())));
+    }
+    if config.trust.verify == VerifyRule::Local && !config.bypass.all {
+        tasks.push(tokio::spawn(poll::run(trust, control_plane, config.trust.poll_every)));
+    }
+    tasks
+}
+
+fn verifier(config: &MeshConfig, control_plane: ControlPlane, trust: Trust) -> Box<dyn Verifier> {
+    let ask = ControlPlaneVerifier::new(control_plane, config.verdicts, config.clock.clone());
+    match config.trust.verify {
+        VerifyRule::Ask => Box::new(ask),
+        VerifyRule::Local => Box::new(LocalVerifier::new(trust, config.clock.clone(), ask)),
+    }
+}
+
+fn replay(config: &MeshConfig, control_plane: ControlPlane) -> Replay {
+    let guard = || Arc::new(ReplayGuard::new(config.clock.clone()));
+    match config.replay {
+        ReplayRule::Off => Replay::Off,
+        ReplayRule::Local => Replay::Local(guard()),
+        ReplayRule::Shared => Replay::Shared(guard(), Box::new(control_plane)),
+    }
+}
+
 fn pipeline(
     config: &MeshConfig,
     control_plane: ControlPlane,
+    trust: Trust,
     secret: Option<&SecretString>,
     readiness: &Readiness,
 ) -> Result<Pipeline, MeshStartError> {
     let keep_client_context = config.bypass.all && config.bypass.keep_client_context;
-    let verifier = ControlPlaneVerifier::new(control_plane.clone(), config.verdicts, config.clock.clone());
     Ok(Pipeline {
         rules: DecisionRules {
             bypass: config.bypass.clone(),
@@ -176,9 +216,9 @@ fn pipeline(
             allowed_hosts: config.allowed_hosts.clone(),
         },
         authenticator: Authenticator {
-            verifier: Box::new(verifier),
+            verifier: verifier(config, control_plane.clone(), trust),
             app: config.app_uuid,
-            replay: (config.replay == ReplayRule::Local).then(|| ReplayGuard::new(config.clock.clone())),
+            replay: replay(config, control_plane.clone()),
         },
         data_actions: DataActionVerifier::new(
             control_plane,
@@ -322,8 +362,6 @@ impl Drop for RunningMesh {
     fn drop(&mut self) {
         self.readiness.advance(Stage::Stopped);
         self.server.abort();
-        if let Some(probe) = &self.probe {
-            probe.abort();
-        }
+        self.tasks.iter().for_each(JoinHandle::abort);
     }
 }

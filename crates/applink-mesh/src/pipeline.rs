@@ -205,9 +205,8 @@ impl Pipeline {
     }
 
     pub(crate) fn counters(&self) -> Counters {
-        let replay = self.authenticator.replay.as_ref();
         Counters {
-            replay_evictions: replay.map_or(0, crate::authenticate::replay::ReplayGuard::evictions),
+            replay_evictions: self.authenticator.replay.evictions(),
             bypass_all: self.rules.bypass.all,
             ..self.recorder.counters()
         }

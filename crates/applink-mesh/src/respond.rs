@@ -13,6 +13,7 @@ use http::{Response, StatusCode};
 use http_body_util::combinators::UnsyncBoxBody;
 use http_body_util::{BodyExt as _, Full};
 
+use crate::authenticate::token::TokenProblem;
 use crate::path::PathError;
 
 /// Any error of a body on its way through.
@@ -97,6 +98,9 @@ pub enum Refusal {
     /// The control plane does not vouch for the token or signature.
     #[error("not vouched for")]
     NotVouchedFor,
+    /// The org's token does not count.
+    #[error("the org's token does not count: {0}")]
+    Token(TokenProblem),
     /// `x-client-context` belongs to another request.
     #[error("x-client-context of another request")]
     RequestId,

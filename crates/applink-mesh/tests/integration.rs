@@ -16,8 +16,11 @@ mod integration {
     mod logs;
     mod process;
     mod raw;
+    mod signer;
     mod smuggling;
     mod stack;
     mod streaming;
+    mod tokens;
+    mod trust;
     mod upgrades;
 }

@@ -9,7 +9,7 @@ use applink_api::ids::AddonId;
 use crate::app::App;
 use crate::credentials::{Credential, Kind, store};
 use crate::error::ApiError;
-pub use wire::to_wire;
+pub use wire::{status, to_wire};
 
 /// The live connection of this name, for publishing and whatever else needs the org.
 ///

@@ -5,7 +5,13 @@
 //! 2. The claimed org must have a live connection to this add-on, and this app must be published there.
 //! 3. The key comes from the *stored* instance URL of that connection and from nowhere else ([`keys`]).
 //! 4. Signature and claims are checked strictly ([`flow`]), and the answer says what was verified.
+//!
+//! A mesh that verifies by itself ([`crate::trust`]) asks only what it can't know, and reports what it saw
+//! ([`report`]).
 
 pub mod api;
 pub mod flow;
 pub mod keys;
+pub mod reconcile;
+pub mod report;
+pub mod store;

@@ -17,6 +17,7 @@
 //! | [`tokens`] | grants: handing out and refreshing, exactly once |
 //! | [`publications`] | apps in orgs |
 //! | [`invocations`] | is this call real? |
+//! | [`trust`] | what meshes verify calls with |
 //! | [`platform`] | a stand-in for the Heroku Platform API, for the stock CLI without Heroku |
 //! | [`reconcilers`] | what runs in the background |
 //! | [`vault`], [`audit`] | secrets at rest; who did what |
@@ -46,6 +47,7 @@ pub mod reconcilers;
 pub mod router;
 pub mod server;
 pub mod tokens;
+pub mod trust;
 pub mod urls;
 pub mod vault;
 pub mod web;

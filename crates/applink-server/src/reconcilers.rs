@@ -10,7 +10,7 @@ use tokio::sync::Notify;
 use crate::app::App;
 use crate::db::StoreError;
 use crate::vault::VaultError;
-use crate::{audit, credentials, oauth, platform, publications, tokens};
+use crate::{audit, credentials, invocations, oauth, platform, publications, tokens, trust};
 
 /// What one run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,8 @@ pub struct Nudges {
     pub platform: Notify,
     /// Deploys are due.
     pub publications: Notify,
+    /// Public keys of an org are wanted.
+    pub org_keys: Notify,
     /// Never used: housekeeping has time.
     pub housekeeping: Notify,
 }
@@ -92,7 +94,7 @@ impl Reconciler {
 }
 
 /// Every reconciler, by name.
-pub const ALL: [Reconciler; 6] = [
+pub const ALL: [Reconciler; 8] = [
     Reconciler {
         name: "audit anchors",
         period: Duration::from_secs(60),
@@ -116,6 +118,18 @@ pub const ALL: [Reconciler; 6] = [
         period: Duration::from_secs(5),
         nudge: |nudges| &nudges.grants,
         step: |app| Box::pin(tokens::reconcile::revoke_due(app)),
+    },
+    Reconciler {
+        name: "mesh reports",
+        period: Duration::from_secs(60),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(invocations::reconcile::forget_old(app)),
+    },
+    Reconciler {
+        name: "org keys",
+        period: Duration::from_secs(5),
+        nudge: |nudges| &nudges.org_keys,
+        step: |app| Box::pin(trust::reconcile::fetch_due(app)),
     },
     Reconciler {
         name: "platform add-ons",

@@ -7,7 +7,9 @@ use tower_http::catch_panic::CatchPanicLayer;
 
 use crate::app::App;
 use crate::web::{self, JSON_LIMIT, Json, access_log, limits, request_id};
-use crate::{addons, api_keys, authorizations, connections, invocations, oauth, platform, publications};
+use crate::{
+    addons, api_keys, authorizations, connections, invocations, oauth, platform, publications, trust,
+};
 
 /// The whole router.
 pub fn build(app: App) -> Router {
@@ -47,6 +49,7 @@ fn cli() -> Router<App> {
                 .delete(connection::disconnect_connection),
         )
         .route("/addons/{addon}/connections/salesforce/jwt", post(connection::connect_jwt))
+        .route("/addons/{addon}/connections/{connection}/token-policy", put(trust::api::set_token_policy))
         .route("/addons/{addon}/authorizations", get(authorization::list_authorizations))
         .route(
             "/addons/{addon}/authorizations/{authorization}",
@@ -81,10 +84,12 @@ fn app_sdk() -> Router<App> {
 
 /// The service mesh beside an app.
 fn mesh() -> Router<App> {
-    Router::new().route(
-        "/addons/{addon}/invocations/authentication",
-        post(invocations::api::authenticate_invocation).layer(DefaultBodyLimit::max(JSON_LIMIT)),
-    )
+    Router::new()
+        .route("/addons/{addon}/invocations/authentication", post(invocations::api::authenticate_invocation))
+        .route("/addons/{addon}/invocations/report", post(invocations::report::report_invocations))
+        .route("/addons/{addon}/invocations/tokens", post(invocations::report::use_token))
+        .route("/addons/{addon}/trust-bundle", get(trust::api::show_trust_bundle))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 
 /// A person's browser on the way to an org and back.

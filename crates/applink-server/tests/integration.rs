@@ -60,3 +60,5 @@ mod secrets;
 mod stack;
 #[path = "integration/startup.rs"]
 mod startup;
+#[path = "integration/trust.rs"]
+mod trust;

@@ -1,17 +1,28 @@
-//! Single use of tokens that carry an id (`jti`, RFC 7519 §4.1.7), within this process.
+//! Single use of tokens that carry an id (`jti`, RFC 7519 §4.1.7).
 //!
-//! It stops a captured call from being sent again to this mesh while the token lives. It does not stop a replay at
-//! another instance of the app, nor one after a restart.
+//! * `local`: a captured call can't be sent again to this mesh while the token lives. It does not stop a replay at
+//!   another instance of the app, nor one after a restart, nor one of a token that was forgotten early because more
+//!   than [`CAPACITY`] were alive (counted).
+//! * `shared`: the control plane is told about every token, so all instances know. One question per call.
 
 use std::collections::{HashSet, VecDeque};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use applink_api::clock::Clock;
+use applink_api::mesh_report::TokenUse;
 use applink_api::time::Timestamp;
+use http::StatusCode;
 use sha2::{Digest as _, Sha256};
 
-/// At about 64 bytes an entry this is 4 MiB: 200 calls a second with tokens of five minutes.
+use crate::authenticate::Verified;
+use crate::authenticate::control_plane::is_overload;
+use crate::control_plane::{ControlPlane, ControlPlaneError};
+use crate::respond::{MeshError, Refusal};
+
+const PATH: &str = "/invocations/tokens";
+
+/// Both collections together take at most 5.5 MiB with this many: 200 calls a second with tokens of five minutes.
 const CAPACITY: usize = 65_536;
 
 /// How long an id without a known expiry is remembered, and how much longer than its expiry any id is: verifiers
@@ -23,6 +34,58 @@ const LONGEST_LIFE: Duration = Duration::from_secs(300);
 
 /// 128 bits of a SHA-256: short, and not to be forced into a collision.
 type Key = [u8; 16];
+
+/// Whether tokens with an id are single-use, and among whom.
+pub(crate) enum Replay {
+    /// They are not.
+    Off,
+    /// At this mesh.
+    Local(Arc<ReplayGuard>),
+    /// At all meshes of the add-on.
+    Shared(Arc<ReplayGuard>, Box<ControlPlane>),
+}
+
+impl Replay {
+    /// Uses the token of a verified call up.
+    pub(crate) async fn use_up(&self, verified: &Verified, request_id: &str) -> Result<(), MeshError> {
+        let (Some(token_id), Some(guard)) = (&verified.token_id, self.guard()) else { return Ok(()) };
+        if !guard.use_once(&verified.org_id, token_id, verified.expires_at) {
+            return Err(MeshError::Refused(Refusal::Replayed));
+        }
+        match self {
+            Self::Shared(_, control_plane) => {
+                let expires_at = verified.expires_at.unwrap_or_else(|| guard.clock.now().plus(LONGEST_LIFE));
+                let (org_id, token_id) = (verified.org_id.clone(), token_id.clone());
+                tell(control_plane, &TokenUse { org_id, token_id, expires_at }, request_id).await
+            }
+            Self::Off | Self::Local(_) => Ok(()),
+        }
+    }
+
+    fn guard(&self) -> Option<&ReplayGuard> {
+        match self {
+            Self::Off => None,
+            Self::Local(guard) | Self::Shared(guard, _) => Some(guard),
+        }
+    }
+
+    /// See [`ReplayGuard::evictions`].
+    pub(crate) fn evictions(&self) -> u64 {
+        self.guard().map_or(0, ReplayGuard::evictions)
+    }
+}
+
+async fn tell(control_plane: &ControlPlane, token: &TokenUse, request_id: &str) -> Result<(), MeshError> {
+    let answer = control_plane.post(PATH, request_id, token).await;
+    match answer.map_err(|error| MeshError::ControlPlaneAway(Box::new(error)))?.0 {
+        StatusCode::NO_CONTENT => Ok(()),
+        StatusCode::CONFLICT => Err(MeshError::Refused(Refusal::Replayed)),
+        status if is_overload(status) => {
+            Err(MeshError::ControlPlaneAway(Box::new(ControlPlaneError::Overloaded(status))))
+        }
+        status => Err(MeshError::ControlPlaneAnswer(status)),
+    }
+}
 
 /// Remembers the ids of tokens that were used.
 #[derive(Debug)]

@@ -4,11 +4,11 @@ use applink_api::ids::AppUuid;
 use secrecy::SecretString;
 
 use crate::bypass::HealthAnswer;
-use crate::config::{ForwardedRule, HostRule, ReplayRule, RequestIdRule, VerdictRule};
+use crate::config::{ForwardedRule, HostRule, ReplayRule, RequestIdRule, VerdictRule, VerifyRule};
 use crate::path::PathRule;
 
 /// Every variable the mesh reads, with what it means.
-pub const VARIABLES: [(&str, &str); 21] = [
+pub const VARIABLES: [(&str, &str); 23] = [
     (API_URL, "the control plane's URL, up to and including the add-on (required)"),
     (TOKEN, "the add-on's token (required)"),
     (OLD_API_URL, "older spelling, read when neither of the first two is set"),
@@ -22,7 +22,15 @@ pub const VARIABLES: [(&str, &str); 21] = [
     (HEALTHCHECK, "answer (default): the mesh answers on the health route; forward: the app does"),
     (PATHS, "strict (default), or verbatim: verified calls may have %2f and // in their path"),
     (REQUEST_ID_RULE, "equal (default), or contains: the context's id may be a part of the request id"),
-    (REPLAY, "local (default), or off: tokens with an id may be used again"),
+    (
+        VERIFY,
+        "local (default): the mesh verifies with the orgs' keys; ask: the control plane does, call by call",
+    ),
+    (MAX_STALENESS, "seconds for which calls are verified without the control plane (default 300), then 503"),
+    (
+        REPLAY,
+        "local (default): tokens with an id are used once here; shared: at all meshes; off: again and again",
+    ),
     (VERDICTS, "verdict (default), or bare: any 200 of the control plane is a yes"),
     (HOST, "app (default): the app sees its own address as Host; preserve: the caller's"),
     (FORWARDED, "overwrite (default), or trust (default on Heroku): x-forwarded-* come from a router"),
@@ -46,6 +54,8 @@ pub(crate) const SECRET: &str = "APPLINK_MESH_SECRET";
 const HEALTHCHECK: &str = "APPLINK_MESH_HEALTHCHECK";
 const PATHS: &str = "APPLINK_MESH_PATHS";
 const REQUEST_ID_RULE: &str = "APPLINK_MESH_REQUEST_ID";
+const VERIFY: &str = "APPLINK_MESH_VERIFY";
+const MAX_STALENESS: &str = "APPLINK_MESH_MAX_STALENESS_SECONDS";
 const REPLAY: &str = "APPLINK_MESH_REPLAY";
 const VERDICTS: &str = "APPLINK_MESH_VERDICTS";
 const HOST: &str = "APPLINK_MESH_HOST";
@@ -99,6 +109,8 @@ pub(crate) struct EnvironmentSettings {
     pub(crate) health: HealthAnswer,
     pub(crate) paths: PathRule,
     pub(crate) request_id: RequestIdRule,
+    pub(crate) verify: VerifyRule,
+    pub(crate) max_staleness_seconds: Option<u64>,
     pub(crate) replay: ReplayRule,
     pub(crate) verdicts: VerdictRule,
     pub(crate) host: HostRule,
@@ -143,7 +155,9 @@ impl Environment<'_> {
                 ("equal", RequestIdRule::Equal),
                 ("contains", RequestIdRule::Contains),
             )?,
-            replay: self.choice(REPLAY, ("local", ReplayRule::Local), ("off", ReplayRule::Off))?,
+            verify: self.choice(VERIFY, ("local", VerifyRule::Local), ("ask", VerifyRule::Ask))?,
+            max_staleness_seconds: self.number(MAX_STALENESS)?,
+            replay: self.replay()?,
             verdicts: self.choice(
                 VERDICTS,
                 ("verdict", VerdictRule::RequireVerdict),
@@ -157,6 +171,16 @@ impl Environment<'_> {
             grace_seconds: self.number(GRACE)?,
             data_action_limit: self.number(DATA_ACTION_LIMIT)?,
         })
+    }
+
+    fn replay(&self) -> Result<ReplayRule, EnvironmentError> {
+        let rule = self.parsed(REPLAY, "local, shared or off", |text| match text {
+            "local" => Some(ReplayRule::Local),
+            "shared" => Some(ReplayRule::Shared),
+            "off" => Some(ReplayRule::Off),
+            _ => None,
+        })?;
+        Ok(rule.unwrap_or_default())
     }
 
     /// URL and token belong together: the one of one spelling is never sent to the other's host.
@@ -295,6 +319,8 @@ mod tests {
             APP_PORT,
             APP_ID,
             REPLAY,
+            VERIFY,
+            MAX_STALENESS,
             PATHS,
             HOST,
             VERDICTS,

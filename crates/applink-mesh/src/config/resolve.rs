@@ -14,7 +14,7 @@ use crate::config::environment::{Environment, EnvironmentError, EnvironmentSetti
 use crate::config::yaml::{YamlError, YamlFile};
 use crate::config::{
     AppAddress, AppAddressError, DEFAULT_APP_PORT, DEFAULT_HEALTH_PATH, DEFAULT_PORT, Limits, Listen,
-    MeshConfig,
+    MeshConfig, TrustSettings,
 };
 
 /// The names the file may have, the first that exists counts.
@@ -114,6 +114,7 @@ fn join(
         listen: Listen::Everywhere(port),
         app,
         limits: limits(&environment),
+        trust: trust(&environment),
         bypass,
         api_url: environment.api_url,
         token: environment.token,
@@ -140,6 +141,15 @@ fn bypass(environment: &EnvironmentSettings, file: YamlFile) -> BypassRules {
         keep_client_context: environment.bypass_all && environment.keep_client_context,
         routes: file.bypass_routes,
         health: enabled.then_some(HealthRoute { path, answer: environment.health }),
+    }
+}
+
+fn trust(environment: &EnvironmentSettings) -> TrustSettings {
+    let defaults = TrustSettings::default();
+    TrustSettings {
+        verify: environment.verify,
+        max_staleness: environment.max_staleness_seconds.map_or(defaults.max_staleness, Duration::from_secs),
+        ..defaults
     }
 }
 

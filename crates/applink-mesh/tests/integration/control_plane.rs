@@ -35,10 +35,33 @@ pub(crate) enum Says {
     Nothing,
 }
 
+/// The trust bundle, and how often it was asked for.
+#[derive(Debug, Default)]
+struct Polls {
+    bundle: Bundle,
+    full: usize,
+    unchanged: usize,
+}
+
+/// What a poll of the trust bundle is answered with.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Bundle {
+    /// 404, as a control plane that has none.
+    #[default]
+    None,
+    /// 200 or 304; its `version` is the ETag.
+    Is(Value),
+    /// This status.
+    Status(u16),
+    /// The connection breaks.
+    Away,
+}
+
 pub(crate) struct ControlPlane {
     pub(crate) address: SocketAddr,
     says: Arc<Mutex<Says>>,
     asked: Arc<Mutex<Vec<Asked>>>,
+    polls: Arc<Mutex<Polls>>,
     /// While this has no permits, questions wait for an answer.
     gate: Arc<Semaphore>,
     server: JoinHandle<()>,
@@ -56,14 +79,24 @@ impl ControlPlane {
         let address = listener.local_addr().unwrap();
         let says = Arc::new(Mutex::new(says));
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
+        let polls = Arc::<Mutex<Polls>>::default();
+        let polled = Arc::clone(&polls);
         let gate = Arc::new(Semaphore::new(Semaphore::MAX_PERMITS));
         let (said, kept, open) = (Arc::clone(&says), Arc::clone(&asked), Arc::clone(&gate));
         let server = tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
                 let (said, kept, open) = (Arc::clone(&said), Arc::clone(&kept), Arc::clone(&open));
+                let polled = Arc::clone(&polled);
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {
-                        answer(request, Arc::clone(&said), Arc::clone(&kept), Arc::clone(&open))
+                        let polled = Arc::clone(&polled);
+                        let (said, kept, open) = (Arc::clone(&said), Arc::clone(&kept), Arc::clone(&open));
+                        async move {
+                            if request.uri().path().ends_with("/trust-bundle") {
+                                return poll(&request, &mut polled.lock().unwrap());
+                            }
+                            answer(request, said, kept, open).await
+                        }
                     });
                     let stream = TokioIo::new(stream);
                     let _ =
@@ -71,7 +104,7 @@ impl ControlPlane {
                 });
             }
         });
-        Self { address, says, asked, gate, server }
+        Self { address, says, asked, polls, gate, server }
     }
 
     pub(crate) fn url(&self) -> String {
@@ -86,6 +119,17 @@ impl ControlPlane {
         self.asked.lock().unwrap().clone()
     }
 
+    /// The next poll, and those after it, are answered with this.
+    pub(crate) fn serve(&self, bundle: Bundle) {
+        self.polls.lock().unwrap().bundle = bundle;
+    }
+
+    /// Polls answered with a whole bundle, and with 304.
+    pub(crate) fn polls(&self) -> (usize, usize) {
+        let polls = self.polls.lock().unwrap();
+        (polls.full, polls.unchanged)
+    }
+
     pub(crate) fn hold_answers(&self) {
         self.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
@@ -93,6 +137,29 @@ impl ControlPlane {
     pub(crate) fn release_answers(&self) {
         self.gate.add_permits(1_000);
     }
+}
+
+fn poll(request: &Request<Incoming>, polls: &mut Polls) -> Result<Response<Full<Bytes>>, &'static str> {
+    assert_eq!(request.headers()["authorization"], "Bearer addon-token-canary");
+    let mut response = Response::new(Full::default());
+    match polls.bundle.clone() {
+        Bundle::None => *response.status_mut() = StatusCode::NOT_FOUND,
+        Bundle::Status(status) => *response.status_mut() = StatusCode::from_u16(status).unwrap(),
+        Bundle::Away => return Err("closed"),
+        Bundle::Is(bundle) => {
+            let etag = format!("\"{}\"", bundle["version"].as_str().unwrap());
+            response.headers_mut().insert("etag", etag.parse().unwrap());
+            if request.headers().get("if-none-match").is_some_and(|known| known.as_bytes() == etag.as_bytes())
+            {
+                polls.unchanged += 1;
+                *response.status_mut() = StatusCode::NOT_MODIFIED;
+            } else {
+                polls.full += 1;
+                *response.body_mut() = Full::from(bundle.to_string());
+            }
+        }
+    }
+    Ok(response)
 }
 
 async fn answer(

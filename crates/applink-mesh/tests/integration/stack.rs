@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use applink_api::clock::{Clock, MockClock};
 use applink_api::time::Timestamp;
-use applink_mesh::config::{AppAddress, MeshConfig};
+use applink_mesh::config::{AppAddress, MeshConfig, VerifyRule};
 use applink_mesh::{Mesh, RunningMesh};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -12,7 +12,7 @@ use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use crate::integration::app::App;
-use crate::integration::control_plane::{Asked, ControlPlane, Says};
+use crate::integration::control_plane::{Asked, Bundle, ControlPlane, Says};
 use crate::integration::raw::{Raw, send};
 
 pub(crate) const ORG: &str = "00DSB00000VAyPF2A1";
@@ -42,7 +42,13 @@ impl Stack {
 
     /// A mesh in front of `app`.
     pub(crate) async fn before(app: App, adjust: impl FnOnce(&mut MeshConfig)) -> Self {
+        Self::beside(app, Bundle::None, adjust).await
+    }
+
+    /// A mesh in front of `app`, whose control plane has this trust bundle.
+    pub(crate) async fn beside(app: App, bundle: Bundle, adjust: impl FnOnce(&mut MeshConfig)) -> Self {
         let control_plane = ControlPlane::start(Says::Yes(verdict())).await;
+        control_plane.serve(bundle);
         let (mut config, clock) = config(&control_plane.url(), app.address);
         adjust(&mut config);
         let mesh = Mesh::start(config).await.unwrap();
@@ -76,6 +82,8 @@ pub(crate) fn config(api_url: &str, app: SocketAddr) -> (MeshConfig, MockClock) 
     config.mesh_secret = Some(SecretString::from("mesh-secret"));
     config.app_uuid = Some(APP_UUID.parse().unwrap());
     config.clock = clock;
+    // What the trust bundle is for is tested with one; the rest is about what the control plane says.
+    config.trust.verify = VerifyRule::Ask;
     (config, hand)
 }
 

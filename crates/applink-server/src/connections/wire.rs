@@ -13,7 +13,7 @@ pub fn to_wire(credential: &Credential, redirect_uri: Option<String>) -> Connect
     Connection {
         id: credential.id.into(),
         addon_id: Some(credential.addon),
-        status: status(&credential.state),
+        status: status(credential),
         redirect_uri,
         org: Org {
             id: org.map(|org| org.org_id.clone()).unwrap_or_default(),
@@ -36,8 +36,9 @@ pub fn to_wire(credential: &Credential, redirect_uri: Option<String>) -> Connect
     }
 }
 
-fn status(state: &State) -> ConnectionStatus {
-    match state {
+/// The official word for where it stands.
+pub fn status(credential: &Credential) -> ConnectionStatus {
+    match &credential.state {
         State::Pending { .. } => ConnectionStatus::Connecting,
         State::Live(_) => ConnectionStatus::Connected,
         State::Failed { .. } => ConnectionStatus::Failed,

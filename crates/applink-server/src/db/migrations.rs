@@ -9,6 +9,7 @@ mod m20261121_000002_publications;
 mod m20261122_000003_platform;
 mod m20261122_000004_added_columns;
 mod m20261126_000005_removals;
+mod m20261126_000030_trust;
 
 use std::collections::HashSet;
 
@@ -30,6 +31,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000003_platform::Migration),
             Box::new(m20261122_000004_added_columns::Migration),
             Box::new(m20261126_000005_removals::Migration),
+            Box::new(m20261126_000030_trust::Migration),
         ]
     }
 }

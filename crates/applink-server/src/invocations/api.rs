@@ -9,6 +9,7 @@ use crate::app::App;
 use crate::credentials::{self, Credential, OrgUser};
 use crate::error::ApiError;
 use crate::publications;
+use crate::trust;
 use crate::web::auth::RequireApp;
 use crate::web::{ApiJson, Json};
 
@@ -39,8 +40,15 @@ pub async fn authenticate_invocation(
         ApiError::org_unreachable("The org's public keys can't be fetched at the moment.").caused_by(error)
     })?;
     let key = key.ok_or_else(|| not_counting(Refused::UnknownKey))?;
-    let expected =
-        Expected { org_id: &org_id, instance_url: &org.instance_url, app: called, now: app.clock.now() };
+    let policy =
+        trust::store::policy_of(app.store.reader(), caller.attachment.addon.id, connection.id).await?;
+    let expected = Expected {
+        org_id: &org_id,
+        instance_url: &org.instance_url,
+        app: called,
+        policy,
+        now: app.clock.now(),
+    };
     let verified = verify(&request.core_jwt_token, &key, expected).map_err(not_counting)?;
     Ok(Json(InvocationVerdict {
         org_id: org_id.to_string(),

@@ -6,12 +6,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use applink_api::time::Timestamp;
-use applink_salesforce::keys::signing_keys;
+use applink_salesforce::keys::{SigningPublicKey, signing_keys};
 use applink_salesforce::{OrgError, OrgOrigin};
 use jsonwebtoken::DecodingKey;
 
 use crate::app::App;
 use crate::error::chain;
+use crate::trust;
 
 /// How long keys are used without asking again.
 const KEPT: Duration = Duration::from_secs(3600);
@@ -62,7 +63,10 @@ impl KeyRing {
         if known.asked_at.is_none_or(|at| now.since(at) >= PAUSE) {
             known.asked_at = Some(now);
             match signing_keys(&app.egress, org).await {
-                Ok(keys) => known.replace(keys, now),
+                Ok(keys) => {
+                    remember(app, org, &keys).await;
+                    known.replace(keys, now);
+                }
                 Err(error) if known.keys.is_empty() => {
                     // Nothing is known yet: the next call may ask again at once.
                     known.asked_at = None;
@@ -85,8 +89,15 @@ impl KeyRing {
     }
 }
 
+/// So that meshes learn them with their next poll. This call goes on either way.
+async fn remember(app: &App, org: &OrgOrigin, keys: &[SigningPublicKey]) {
+    if let Err(error) = trust::reconcile::remember(app, org.as_str(), keys).await {
+        tracing::warn!(%org, error = %chain(&error), "an org's keys can't be kept for the meshes");
+    }
+}
+
 impl OrgKeys {
-    fn replace(&mut self, keys: Vec<applink_salesforce::keys::SigningPublicKey>, now: Timestamp) {
+    fn replace(&mut self, keys: Vec<SigningPublicKey>, now: Timestamp) {
         self.keys = keys
             .into_iter()
             .filter_map(|key| {

@@ -62,6 +62,8 @@ pub(crate) struct Script {
     pub(crate) revoked: Vec<String>,
     /// Forms of the token endpoint, without the secrets.
     pub(crate) assertions: Vec<Value>,
+    /// `/id/keys` answers 500.
+    pub(crate) keys_refused: bool,
     challenges: HashMap<String, (String, String)>,
     refresh_tokens: Vec<String>,
     serial: u32,
@@ -96,7 +98,7 @@ impl SigningPair {
         EncodingKey::from_rsa_pem(self.pem.as_bytes()).expect("the key reads")
     }
 
-    fn jwk(&self) -> Value {
+    pub(crate) fn jwk(&self) -> Value {
         let mut jwk = Jwk::from_encoding_key(&self.encoding_key(), Algorithm::RS256).expect("a JWK");
         jwk.common.key_id = Some(self.kid.clone());
         serde_json::to_value(jwk).expect("JSON")
@@ -341,7 +343,10 @@ async fn query(
         "PermissionsManageHerokuAppLink": may}]}))
 }
 
-async fn keys(State(org): State<FakeOrg>) -> Json<Value> {
+async fn keys(State(org): State<FakeOrg>) -> Response {
     org.served("keys");
-    Json(json!({"keys": [org.key().jwk()]}))
+    if org.script().keys_refused {
+        return StatusCode::INTERNAL_SERVER_ERROR.into_response();
+    }
+    Json(json!({"keys": [org.key().jwk()]})).into_response()
 }

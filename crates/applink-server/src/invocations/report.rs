@@ -1,0 +1,84 @@
+//! What meshes report, and tokens that may be used once among all meshes of an add-on.
+
+use applink_api::ids::RecordId;
+use applink_api::mesh_report::{MAX_COUNTS, MAX_RECORDS, MAX_TEXT, MeshReport, TokenUse};
+use aws_lc_rs::digest::{Context, SHA256};
+use axum::extract::State;
+use http::StatusCode;
+use std::time::Duration;
+use uuid::Uuid;
+
+use super::store;
+use crate::app::App;
+use crate::error::ApiError;
+use crate::vault::hex;
+use crate::web::ApiJson;
+use crate::web::auth::RequireApp;
+
+/// How much longer than its expiry a token is remembered: verifiers allow as much difference between clocks.
+const LEEWAY: Duration = Duration::from_secs(60);
+/// No token lives longer; a later expiry would only fill the table.
+const LONGEST_LIFE: Duration = Duration::from_secs(300);
+
+/// `POST /addons/{addon}/invocations/report`: 204. It is counted once, however often it is sent.
+pub async fn report_invocations(
+    State(app): State<App>,
+    caller: RequireApp,
+    ApiJson(report): ApiJson<MeshReport>,
+) -> Result<StatusCode, ApiError> {
+    let mesh: Uuid =
+        report.mesh.parse().map_err(|_| ApiError::validation("The field mesh is not a uuid."))?;
+    ensure_bounded(&report)?;
+    let of = (caller.attachment.addon.id, caller.attachment.app.id);
+    let tx = app.store.begin().await?;
+    if store::note_mesh(&*tx, of, mesh, &report, app.clock.now()).await? {
+        store::add_counts(&*tx, of, &report.counts).await?;
+        store::add_records(&*tx, of, &report.sample, || app.entropy.uuid()).await?;
+    }
+    tx.commit().await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+fn ensure_bounded(report: &MeshReport) -> Result<(), ApiError> {
+    let long = |text: &String| text.chars().count() > MAX_TEXT;
+    let texts = report.sample.iter().flat_map(|record| {
+        [&record.request_id, &record.org_id, &record.user_id, &record.operation, &record.verdict]
+    });
+    let verdicts = report.counts.iter().map(|count| &count.verdict);
+    let fits = report.sample.len() <= MAX_RECORDS
+        && report.counts.len() <= MAX_COUNTS
+        && !texts.chain(verdicts).chain([&report.version]).any(long);
+    if fits {
+        return Ok(());
+    }
+    Err(ApiError::validation(format!(
+        "A report has at most {MAX_RECORDS} records, {MAX_COUNTS} counts and texts of {MAX_TEXT} characters."
+    )))
+}
+
+/// `POST /addons/{addon}/invocations/tokens`: 204 the first time, 409 afterwards.
+pub async fn use_token(
+    State(app): State<App>,
+    caller: RequireApp,
+    ApiJson(token): ApiJson<TokenUse>,
+) -> Result<StatusCode, ApiError> {
+    let org_id: RecordId =
+        token.org_id.parse().map_err(|_| ApiError::validation("The field org_id is not an org's id."))?;
+    let addon = caller.attachment.addon.id;
+    let kept_until = token.expires_at.min(app.clock.now().plus(LONGEST_LIFE)).plus(LEEWAY);
+    let tx = app.store.begin().await?;
+    let first =
+        store::use_token(&*tx, addon, digest(&addon.to_string(), &org_id, &token.token_id), kept_until)
+            .await?;
+    tx.commit().await?;
+    if first { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::conflict("The token was used before.")) }
+}
+
+fn digest(addon: &str, org_id: &RecordId, token_id: &str) -> String {
+    let mut digest = Context::new(&SHA256);
+    for part in [addon, org_id.as_str(), token_id] {
+        digest.update(part.as_bytes());
+        digest.update(&[0]);
+    }
+    hex(digest.finish().as_ref())
+}
