@@ -11,6 +11,7 @@ mod platform;
 mod ports;
 mod stack;
 mod state_dir;
+pub(crate) mod tls;
 pub(crate) mod tour;
 mod visitor;
 
@@ -40,6 +41,8 @@ pub(crate) struct DevSettings {
     pub(crate) state_dir: PathBuf,
     /// Where to listen; 0 is any free port.
     pub(crate) ports: AskedPorts,
+    /// The way in for the stock Heroku CLI.
+    pub(crate) tls: Option<tls::Way>,
     /// The person's own app, instead of the sample.
     pub(crate) command: Vec<String>,
     /// Where the person is: the own app's folder.
@@ -76,6 +79,10 @@ async fn stay_up(
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
     state_dir.write("dev.env", stack.facts.env_file().as_bytes())?;
+    match stack.facts.heroku_env_file() {
+        Some(text) => state_dir.write(facts::HEROKU_ENV, text.as_bytes())?,
+        None => state_dir.remove(facts::HEROKU_ENV)?,
+    }
     announce(stack, settings.json, printer)?;
     let passed = tokio::select! {
         passed = take_tour(stack, settings, printer) => passed?,

@@ -6,6 +6,7 @@ mod dev {
     mod browser;
     mod leaks;
     mod ready;
+    mod tls;
     mod tour;
 
     /// The binary under test.

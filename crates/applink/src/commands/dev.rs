@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use crate::dev::tls::Way;
 use crate::dev::tour::Step;
 use crate::dev::{self, DevSettings};
 use crate::error::{CliError, ExitStatus};
@@ -38,6 +39,15 @@ pub(crate) struct Args {
     /// Port of the app; 0 picks a free one
     #[arg(long, value_name = "PORT", default_value_t = 3000)]
     app_port: u16,
+    /// Let the stock Heroku CLI in over TLS, as api.heroku.com, through a proxy for that name alone
+    #[arg(long)]
+    tls: bool,
+    /// Port of that proxy; 0 picks a free one [default: that of the last start, else a free one]
+    #[arg(long, value_name = "PORT", default_value_t = 0, hide_default_value = true, requires = "tls")]
+    proxy_port: u16,
+    /// The same without a proxy: TLS on port 443 of this machine
+    #[arg(long = "bind-443", conflicts_with_all = ["tls", "proxy_port"])]
+    bind_443: bool,
     /// Where state is kept
     #[arg(long, value_name = "DIR", default_value = ".applink")]
     state_dir: PathBuf,
@@ -60,6 +70,11 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
             sandbox: args.sandbox_port,
             mesh: args.mesh_port,
             app: args.app_port,
+        },
+        tls: match (args.tls, args.bind_443) {
+            (_, true) => Some(Way::Port443),
+            (true, false) => Some(Way::Proxy(args.proxy_port)),
+            (false, false) => None,
         },
         command: args.command,
         directory: settings.directory().to_owned(),

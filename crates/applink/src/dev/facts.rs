@@ -8,6 +8,11 @@ use applink_api::ids::{AddonId, AppUuid};
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
+use super::tls::TlsFacts;
+
+/// The environment of the stock Heroku CLI, below the state folder.
+pub(crate) const HEROKU_ENV: &str = "heroku.env";
+
 /// A sample user of the org.
 #[derive(Clone, Debug)]
 pub(crate) struct SampleUser {
@@ -36,6 +41,7 @@ pub(crate) struct Facts {
     pub(crate) sim_key: SecretString,
     pub(crate) users: Vec<SampleUser>,
     pub(crate) env_file: PathBuf,
+    pub(crate) tls: Option<TlsFacts>,
 }
 
 impl Facts {
@@ -67,6 +73,12 @@ impl Facts {
             "sim_key": self.sim_key.expose_secret(),
             "users": users,
             "env_file": self.env_file,
+            "tls": self.tls.as_ref().map(|tls| json!({
+                "url": tls.url,
+                "proxy_url": tls.proxy_url,
+                "ca_file": tls.ca_file,
+                "env_file": tls.env_file,
+            })),
         })
     }
 
@@ -92,10 +104,45 @@ impl Facts {
         let mut text =
             "# Written by `applink dev` at every start. Load it with: . .applink/dev.env\n".to_owned();
         for (name, value) in variables {
-            // Writing to a String does not fail.
-            let _ = writeln!(text, "export {name}='{}'", value.replace('\'', r"'\''"));
+            export(&mut text, name, value);
         }
         text
+    }
+
+    /// The environment of the stock Heroku CLI, with `--tls`. It is not the app's: its proxy leads nowhere but here.
+    pub(crate) fn heroku_env_file(&self) -> Option<String> {
+        let mut text = "# Written by `applink dev --tls` at every start. In a shell for the heroku CLI: . .applink/heroku.env\n"
+            .to_owned();
+        text.push_str(&self.heroku_lines()?);
+        Some(text)
+    }
+
+    fn heroku_lines(&self) -> Option<String> {
+        let tls = self.tls.as_ref()?;
+        let ca_file = tls.ca_file.display().to_string();
+        let mut text = String::new();
+        match &tls.proxy_url {
+            Some(proxy) => {
+                text.push_str("unset HEROKU_HOST\n");
+                // No host is excepted, not even loopback: that is where this leads.
+                for (name, value) in [("HTTPS_PROXY", proxy.as_str()), ("NO_PROXY", "")] {
+                    export(&mut text, name, value);
+                    export(&mut text, &name.to_ascii_lowercase(), value);
+                }
+            }
+            None => export(&mut text, "HEROKU_HOST", &tls.url),
+        }
+        let variables = [
+            ("NODE_EXTRA_CA_CERTS", ca_file.as_str()),
+            ("SSL_CERT_FILE", &ca_file),
+            ("HEROKU_API_KEY", self.platform_key.expose_secret()),
+        ];
+        // What would call home, which is not here.
+        let quiet = ["DISABLE_TELEMETRY", "HEROKU_SKIP_NEW_VERSION_CHECK", "HEROKU_DISABLE_AUTOUPDATE"];
+        for (name, value) in variables.into_iter().chain(quiet.map(|name| (name, "true"))) {
+            export(&mut text, name, value);
+        }
+        Some(text)
     }
 
     /// The words on the terminal.
@@ -111,6 +158,17 @@ impl Facts {
             self.app_url,
             self.env_file.display()
         );
+        if let (Some(tls), Some(lines)) = (&self.tls, self.heroku_lines()) {
+            let _ = writeln!(
+                text,
+                "\nthe heroku CLI over TLS, in a shell of its own (or: . {}):",
+                tls.env_file.display()
+            );
+            for line in lines.lines() {
+                let _ = writeln!(text, "    {line}");
+            }
+            text.push('\n');
+        }
         for user in &self.users {
             let _ = writeln!(
                 text,
@@ -122,4 +180,9 @@ impl Facts {
         }
         text
     }
+}
+
+fn export(text: &mut String, name: &str, value: &str) {
+    // Writing to a String does not fail.
+    let _ = writeln!(text, "export {name}='{}'", value.replace('\'', r"'\''"));
 }

@@ -9,12 +9,14 @@ use secrecy::SecretString;
 
 use super::stack::OWNER;
 use super::state_dir::{AddonState, PlatformState, State};
+use super::tls::HEROKU_HOSTS;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Asks for the stand-in. A sign-on is good for minutes, so what signs it lives as long as the process.
-pub(super) fn mount(config: &mut Config, entropy: &Entropy) {
-    config.platform = Some(PlatformConfig::default());
+/// Asks for the stand-in; with `--tls` it answers to Heroku's own names too. A sign-on is good for minutes, so what signs it lives as long as the process.
+pub(super) fn mount(config: &mut Config, entropy: &Entropy, tls: bool) {
+    let hosts: &[&str] = if tls { &HEROKU_HOSTS } else { &[] };
+    config.platform = Some(PlatformConfig { hosts: hosts.iter().map(ToString::to_string).collect() });
     config.access.sso_salt = Some(entropy.url_token().into());
 }
 

@@ -42,6 +42,9 @@ impl AskedPorts {
             // These two are told to others before anything listens there, so they can't stay 0.
             mesh: definite(again(self.mesh, last.mesh))?,
             app: definite(again(self.app, last.app))?,
+            // Chosen where they are opened.
+            tls: last.tls,
+            proxy: last.proxy,
         })
     }
 }
@@ -57,7 +60,7 @@ fn stay(part: &'static str, asked: Option<u16>, kept: u16, default: u16) -> Resu
 }
 
 /// Any free port is that of the last start, when it is free.
-fn again(asked: u16, last: u16) -> u16 {
+pub(super) fn again(asked: u16, last: u16) -> u16 {
     let free = |port: u16| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     if asked == 0 && last != 0 && free(last) { last } else { asked }
 }

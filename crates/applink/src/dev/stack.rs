@@ -3,7 +3,8 @@
 //! 1. two orgs, a production org and a sandbox, side by side;
 //! 2. the control plane, which is led to them instead of login.salesforce.com and test.salesforce.com;
 //! 3. an app and an add-on, on the first start;
-//! 4. the mesh, which starts the app as its child.
+//! 4. with `--tls`, the way in for the stock Heroku CLI;
+//! 5. the mesh, which starts the app as its child.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -28,10 +29,11 @@ use secrecy::{ExposeSecret as _, SecretString};
 use thiserror::Error;
 
 use super::DevSettings;
-use super::facts::{Facts, SampleUser};
+use super::facts::{Facts, HEROKU_ENV, SampleUser};
 use super::platform;
 use super::ports::PortError;
 use super::state_dir::{AddonState, Ports, State, StateDir, StateError};
+use super::tls::{Tls, TlsError};
 use super::tour::Failure;
 use super::visitor::{Decision, Person};
 use crate::error::ExitStatus;
@@ -62,6 +64,7 @@ pub(crate) struct Stack {
     sandbox: RunningOrg,
     server: RunningServer,
     mesh: RunningMesh,
+    tls: Option<Tls>,
     users: BTreeMap<String, SampleUser>,
 }
 
@@ -88,6 +91,8 @@ pub(crate) enum StackError {
     #[error("the stack's own add-on is not at the Platform API stand-in")]
     Introduce(#[source] Box<dyn std::error::Error + Send + Sync>),
     #[error(transparent)]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
     Port(#[from] PortError),
     #[error(transparent)]
     State(#[from] StateError),
@@ -106,6 +111,7 @@ impl StackError {
             }
             Self::Port(_) => Some("leave the flag out, or start over with --fresh".to_owned()),
             Self::State(error) => Some(error.hint().to_owned()),
+            Self::Tls(error) => error.hint().map(ToOwned::to_owned),
             Self::Provision(_) | Self::Introduce(_) => Some("start over with --fresh".to_owned()),
             Self::Start { .. } => None,
         }
@@ -131,7 +137,7 @@ impl Stack {
             start_org(OrgKind::Production, ports.org, &state, dir),
             start_org(OrgKind::Sandbox, ports.sandbox, &state, dir),
         )?;
-        let server = start_server(ports.control_plane, &state, dir, &org, &sandbox).await?;
+        let server = start_server(ports.control_plane, &state, dir, &org, &sandbox, settings).await?;
         let mesh_url = format!("http://127.0.0.1:{}", ports.mesh);
         let addon = provisioned(&server, &mut state, &mesh_url, settings).await?;
         let platform_key = platform::introduce(&server, &mut state, &addon).await;
@@ -142,6 +148,7 @@ impl Stack {
             sandbox: sandbox.addr().port(),
             ..ports
         };
+        let tls = open_tls(settings, server.addr(), &mut state, dir).await?;
         dir.save(&state)?;
         let api_url = format!("{}/addons/{}", server.url(), addon.addon_id);
         let mesh = start_mesh(settings, ports, &addon, &api_url).await?;
@@ -163,11 +170,12 @@ impl Stack {
             sim_key: state.sim_key,
             users: org.users().iter().map(sample_user).collect(),
             env_file: dir.join("dev.env"),
+            tls: tls.as_ref().map(|tls| tls.facts(dir.join(HEROKU_ENV))),
         };
         let sim = Sim::new(&facts.org_url, facts.sim_key.clone()).map_err(sim_error)?;
         let users = facts.users.iter().map(|user| (user.role.clone(), user.clone())).collect();
         let http = visitor_client().map_err(|source| start_error("tour")(source.into()))?;
-        Ok(Self { facts, sim, http, org, sandbox, server, mesh, users })
+        Ok(Self { facts, sim, http, org, sandbox, server, mesh, tls, users })
     }
 
     /// A client with the stack's API key, as the CLI has it.
@@ -216,6 +224,7 @@ impl Stack {
 
     /// Stops everything, the door first.
     pub(crate) async fn stop(self) {
+        drop(self.tls);
         self.mesh.stop().await;
         tokio::join!(self.server.stop(), self.org.stop(), self.sandbox.stop());
     }
@@ -288,14 +297,26 @@ async fn start_org(
     })
 }
 
+async fn open_tls(
+    settings: &DevSettings,
+    control_plane: SocketAddr,
+    state: &mut State,
+    dir: &StateDir,
+) -> Result<Option<Tls>, StackError> {
+    let Some(way) = settings.tls else { return Ok(None) };
+    Ok(Some(Tls::open(way, control_plane, &mut state.tls, &mut state.ports, dir).await?))
+}
+
 async fn start_server(
     port: u16,
     state: &State,
     dir: &StateDir,
     org: &RunningOrg,
     sandbox: &RunningOrg,
+    settings: &DevSettings,
 ) -> Result<RunningServer, StackError> {
-    let config = server_config(port, state, dir, org, sandbox).map_err(start_error("control plane"))?;
+    let mut config = server_config(port, state, dir, org, sandbox).map_err(start_error("control plane"))?;
+    platform::mount(&mut config, &Entropy::system(), settings.tls.is_some());
     Server::start(config).await.map_err(|error| {
         if error.is_port_taken() {
             StackError::PortTaken { part: "control plane", port, flag: "--port", source: error.into() }
@@ -317,7 +338,6 @@ fn server_config(
     let mut config = Config::local(database.parse()?, master_key);
     config.bind = loopback(port);
     config.access.operator_key = Some(state.operator_key.clone());
-    platform::mount(&mut config, &Entropy::system());
     for (login_host, org) in [(LOGIN, org), (TEST, sandbox)] {
         config.org_hosts = config.org_hosts.list(org.url())?.lead(login_host, org.url())?;
         let (client_id, secret) = org.oauth_client();

@@ -14,6 +14,8 @@ use thiserror::Error;
 use applink_api::ids::{AddonId, AppUuid};
 use applink_api::secret::wire;
 
+use super::tls::identity::Identity;
+
 /// The layout of `state.json` this build writes. A higher number comes from a newer build.
 const SCHEMA: u32 = 1;
 
@@ -36,6 +38,9 @@ pub(crate) struct State {
     /// The developer at the Platform API stand-in, once there is one.
     #[serde(default)]
     pub(crate) platform: Option<PlatformState>,
+    /// The certificate of `--tls`, once it was asked for.
+    #[serde(default)]
+    pub(crate) tls: Option<Identity>,
     /// The ports of the last start, taken again when a port is asked to be any free one.
     #[serde(default)]
     pub(crate) ports: Ports,
@@ -64,12 +69,15 @@ pub(crate) struct PlatformState {
 
 /// Where each part listens on loopback.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct Ports {
     pub(crate) control_plane: u16,
     pub(crate) org: u16,
     pub(crate) sandbox: u16,
     pub(crate) mesh: u16,
     pub(crate) app: u16,
+    pub(crate) tls: u16,
+    pub(crate) proxy: u16,
 }
 
 /// The state folder can't be used.
@@ -167,6 +175,17 @@ impl StateDir {
         self.write("state.json", &text)
     }
 
+    /// Removes a file of an earlier start that would be wrong now.
+    pub(crate) fn remove(&self, name: &str) -> Result<(), StateError> {
+        let path = self.join(name);
+        match fs::remove_file(&path) {
+            Err(source) if source.kind() != std::io::ErrorKind::NotFound => {
+                Err(StateError::Io { path, action: "removed", source })
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Writes a private file so that a reader sees the old or the new content, never half of it.
     pub(crate) fn write(&self, name: &str, content: &[u8]) -> Result<(), StateError> {
         let path = self.join(name);
@@ -197,6 +216,7 @@ impl State {
             operator_key,
             addon: None,
             platform: None,
+            tls: None,
             ports: Ports::default(),
         }
     }
