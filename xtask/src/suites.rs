@@ -61,6 +61,21 @@ pub(crate) fn all() -> Vec<Suite> {
             ]),
         },
         Suite {
+            name: "key-service",
+            about: "the master key wrapped by HashiCorp Vault's and OpenBao's API (feature `vault`)",
+            tools: &[],
+            runs: Runs::Cargo(&[
+                "test",
+                "--package",
+                "applink-server",
+                "--features",
+                "vault",
+                "--test",
+                "integration",
+                "transit",
+            ]),
+        },
+        Suite {
             name: "node-sdk",
             about: "the official Node SDK against a stack of our own",
             tools: &[Tool::NodeJs, Tool::Npm, Tool::OpenSsl, Tool::Curl],

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::{AddonId, AppUuid};
 use crate::secret::{SecretString, wire};
+use crate::time::Timestamp;
 
 /// Every API key starts with this, so that one in a log or a commit is recognised.
 pub const API_KEY_PREFIX: &str = "alk_";
@@ -99,6 +100,21 @@ pub struct CreateApiKey {
     pub addon: Option<AddonId>,
 }
 
+/// Body of `POST /operator/keys`, with an end.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct CreateExpiringApiKey {
+    /// See [`CreateApiKey::owner`].
+    pub owner: String,
+    /// See [`CreateApiKey::scope`].
+    pub scope: Scope,
+    /// See [`CreateApiKey::addon`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub addon: Option<AddonId>,
+    /// Days until it ends by itself, 1 to 3650; absent: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_days: Option<u16>,
+}
+
 /// A new API key. The only time the key is shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct CreatedApiKey {
@@ -107,4 +123,95 @@ pub struct CreatedApiKey {
     /// The key.
     #[serde(with = "wire")]
     pub key: SecretString,
+}
+
+/// Body of `POST /operator/audit/erase-name`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct EraseName {
+    /// The name as the audit log has it: an e-mail address.
+    pub name: String,
+}
+
+/// Answer to [`EraseName`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ErasedName {
+    /// Actors whose name is gone; what they did stays, under an opaque id.
+    pub erased: u64,
+}
+
+/// Which keys are rotated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RotationKind {
+    /// The master key, which seals data keys.
+    Master,
+    /// Every data key, which seal secrets.
+    Data,
+}
+
+/// Body of `POST /operator/vault/rotations`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StartRotation {
+    /// Which keys.
+    pub kind: RotationKind,
+}
+
+/// How the vault stands (`GET /operator/vault`).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultStatus {
+    /// The id of the master key that seals.
+    pub master_key_id: String,
+    /// Every master key that is known or needed.
+    pub master_keys: Vec<MasterKeyUse>,
+    /// Data keys in use: one per add-on and one of the server.
+    pub data_keys: u64,
+    /// Data keys that only open what they sealed.
+    pub former_data_keys: u64,
+    /// Processes that live.
+    pub processes: Vec<VaultProcess>,
+    /// The last rotations, newest first.
+    pub rotations: Vec<Rotation>,
+}
+
+/// A master key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MasterKeyUse {
+    /// Its id, which tells nothing of it.
+    pub id: String,
+    /// How many keys are sealed under it. One that seals none, and is not the one in use, may be removed.
+    pub seals: u64,
+}
+
+/// A process of the control plane.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct VaultProcess {
+    /// Its name.
+    pub name: String,
+    /// Ids of the master keys it has, the preferred one first.
+    pub master_key_ids: Vec<String>,
+}
+
+/// A rotation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rotation {
+    /// Its uuid.
+    pub id: uuid::Uuid,
+    /// Which keys.
+    pub kind: RotationKind,
+    /// `waiting`, `rewrapping`, `replacing`, `resealing` or `done`.
+    pub phase: String,
+    /// The master key it leads to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub master_key_id: Option<String>,
+    /// Keys or rows that were sealed anew so far.
+    pub done: u64,
+    /// Rows that can't be opened, and stay as they are.
+    pub damaged: u64,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// When.
+    pub requested_at: Timestamp,
+    /// When it was over.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
 }

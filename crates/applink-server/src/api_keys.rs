@@ -4,8 +4,11 @@
 pub mod api;
 pub mod store;
 
+use std::time::Duration;
+
 use applink_api::ids::AddonId;
-use applink_api::operator::{API_KEY_PREFIX, CreateApiKey, CreatedApiKey, Scope};
+use applink_api::operator::{API_KEY_PREFIX, CreateApiKey, CreateExpiringApiKey, CreatedApiKey, Scope};
+use applink_api::time::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
@@ -20,6 +23,10 @@ const SHOWN: usize = 10;
 /// Live keys per owner and scope: one in use, one to change over to.
 const LIVE_KEYS: u64 = 2;
 
+/// How long a key may live, in days.
+const DAYS: std::ops::RangeInclusive<u16> = 1..=3650;
+const DAY: Duration = Duration::from_secs(86_400);
+
 /// A key, without its secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ApiKey {
@@ -31,13 +38,43 @@ pub struct ApiKey {
     pub addon: Option<AddonId>,
     /// Whose it is.
     pub owner: String,
+    /// When it ends by itself.
+    pub expires_at: Option<Timestamp>,
+}
+
+/// Makes a key that never ends by itself. The only time it is shown.
+///
+/// # Errors
+/// As [`create_expiring`].
+pub async fn create(app: &App, actor: &Actor, request: CreateApiKey) -> Result<CreatedApiKey, ApiError> {
+    make(app, actor, request, None).await
 }
 
 /// Makes a key. The only time it is shown.
 ///
 /// # Errors
-/// 404 when there is no such add-on, 409 when the owner has two already, 422 when owner or add-on are missing.
-pub async fn create(app: &App, actor: &Actor, request: CreateApiKey) -> Result<CreatedApiKey, ApiError> {
+/// 404 when there is no such add-on, 409 when the owner has two already, 422 when owner or add-on are missing or the
+/// number of days is out of range.
+pub async fn create_expiring(
+    app: &App,
+    actor: &Actor,
+    request: CreateExpiringApiKey,
+) -> Result<CreatedApiKey, ApiError> {
+    let CreateExpiringApiKey { owner, scope, addon, expires_in_days } = request;
+    if expires_in_days.is_some_and(|days| !DAYS.contains(&days)) {
+        let message = format!("A key ends after {} to {} days, or never.", DAYS.start(), DAYS.end());
+        return Err(ApiError::invalid_field("$.expires_in_days", message));
+    }
+    let ends = expires_in_days.map(|days| app.clock.now().plus(DAY * u32::from(days)));
+    make(app, actor, CreateApiKey { owner, scope, addon }, ends).await
+}
+
+async fn make(
+    app: &App,
+    actor: &Actor,
+    request: CreateApiKey,
+    expires_at: Option<Timestamp>,
+) -> Result<CreatedApiKey, ApiError> {
     let CreateApiKey { owner, scope, addon } = request;
     if owner.trim().is_empty() || owner.chars().count() > 254 {
         return Err(ApiError::invalid_field(
@@ -57,12 +94,12 @@ pub async fn create(app: &App, actor: &Actor, request: CreateApiKey) -> Result<C
     {
         return Err(ApiError::not_found());
     }
-    if store::count_live(&*tx, &owner, scope, addon).await? >= LIVE_KEYS {
+    if store::count_live(&*tx, &owner, scope, addon, app.clock.now()).await? >= LIVE_KEYS {
         let message = format!("{owner} has {LIVE_KEYS} such keys already: revoke one first.");
         return Err(ApiError::conflict(message));
     }
     let shown = key.expose_secret().get(..SHOWN).unwrap_or_default().to_owned();
-    let row = ApiKey { id, scope, addon, owner };
+    let row = ApiKey { id, scope, addon, owner, expires_at };
     store::insert(&*tx, &row, shown, hash_of(&key), app.clock.now()).await?;
     let detail = format!("{} for {}", store::scope_word(scope), row.owner);
     tx.audit(Entry { actor: actor.clone(), action: "api_key.created", addon, subject: Some(id), detail });

@@ -12,14 +12,17 @@ use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
 
 use crate::audit::Recorder;
+use crate::authorizations::HandedOut;
 use crate::config::Config;
 use crate::db::Store;
 use crate::invocations::keys::KeyRing;
 use crate::limits::Limiter;
 use crate::reconcilers::Nudges;
+use crate::spool::Spool;
 use crate::tokens::flights::Flights;
 use crate::urls::Urls;
 use crate::vault::Vault;
+use crate::web::auth::Callers;
 
 /// Everything a request or a reconciler may touch.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ pub struct Parts {
     pub store: Store,
     /// Seals and opens.
     pub vault: Vault,
+    /// Keeps what the database can't take at the moment.
+    pub spool: Spool,
     /// Records what reads nothing but is to be known.
     pub recorder: Recorder,
     /// The time.
@@ -50,6 +55,10 @@ pub struct Parts {
     pub urls: Urls,
     /// Renewals under way.
     pub flights: Flights,
+    /// Keys and tokens that were looked up before.
+    pub callers: Callers,
+    /// Tokens that were handed out, for while the database is away.
+    pub handed_out: HandedOut,
     /// Public keys of connected orgs.
     pub keys: KeyRing,
     /// Counts calls.

@@ -13,6 +13,7 @@
 //! Actors are opaque ids; their names are in a table of their own that can be erased. Details never hold secrets.
 
 pub mod anchor;
+pub mod api;
 mod chain;
 pub mod recorder;
 pub mod store;
@@ -29,7 +30,7 @@ use uuid::Uuid;
 
 use crate::db::{RowId, StoreError};
 use crate::vault::MasterKeys;
-pub use chain::{ChainKey, ChainKeys};
+pub use chain::{CHAIN_PURPOSE, ChainKey, ChainKeys};
 pub use recorder::Recorder;
 
 /// Who acts.
@@ -72,6 +73,22 @@ impl ActorKind {
             Self::Operator => "operator",
             Self::Browser => "browser",
         }
+    }
+}
+
+impl ActorKind {
+    /// The reverse of [`ActorKind::as_str`]; what is unknown is a claim.
+    pub(crate) fn of(word: &str) -> Self {
+        let all = [
+            Self::System,
+            Self::App,
+            Self::ApiKey,
+            Self::Claimed,
+            Self::Person,
+            Self::Operator,
+            Self::Browser,
+        ];
+        all.into_iter().find(|kind| kind.as_str() == word).unwrap_or(Self::Claimed)
     }
 }
 
@@ -165,9 +182,14 @@ const REMEMBERED_ACTORS: usize = 4096;
 impl Journal {
     /// A journal that will open a segment with its first row.
     pub fn new(masters: &MasterKeys, process: String, clock: Clock, entropy: Entropy) -> Self {
+        Self::with_keys(ChainKeys::new(masters), process, clock, entropy)
+    }
+
+    /// The same with keys that were read.
+    pub fn with_keys(keys: ChainKeys, process: String, clock: Clock, entropy: Entropy) -> Self {
         let current = Segment::new(RowId(entropy.uuid()));
         let state = tokio::sync::Mutex::new(Segments { current, ended: Vec::new() });
-        Self { keys: ChainKeys::new(masters), process, clock, entropy, state }
+        Self { keys, process, clock, entropy, state }
     }
 
     /// The keys of the chains, for verifying.
@@ -185,14 +207,10 @@ impl Journal {
     ///
     /// While the commit is under way a new segment stands in the old one's place, and stays there unless the outcome
     /// is known: a caller that goes away during COMMIT, or a connection that breaks, may leave the rows durable.
-    pub(crate) async fn commit(
-        &self,
-        tx: DatabaseTransaction,
-        entries: Vec<Entry>,
-    ) -> Result<(), StoreError> {
+    pub(crate) async fn commit(&self, tx: DatabaseTransaction, entries: &[Entry]) -> Result<(), StoreError> {
         let mut state = self.state.lock().await;
         let mut segment = state.take(RowId(self.entropy.uuid()));
-        let (next, met) = match self.append_all(&tx, &segment, &entries).await {
+        let (next, met) = match self.append_all(&tx, &segment, entries).await {
             Ok(appended) => appended,
             Err(error) => {
                 // A number that is taken after all stays taken.
@@ -216,30 +234,30 @@ impl Journal {
     ) -> Result<(Position, HashMap<Actor, RowId>), StoreError> {
         let mut next = segment.position();
         let mut met = HashMap::new();
+        let at = self.clock.now().as_micros();
+        if !next.opened && !entries.is_empty() {
+            let master_key_id = self.keys.current().master_key_id();
+            store::open_segment(tx, next.segment, &self.process, master_key_id, at).await?;
+            next.opened = true;
+        }
+        let mut rows = Vec::with_capacity(entries.len());
         for entry in entries {
             let actor = match segment.actors.get(&entry.actor).or_else(|| met.get(&entry.actor)) {
                 Some(known) => *known,
-                None => self.actor_id(tx, &entry.actor).await?,
+                None => {
+                    let actor = self.actor_id(tx, &entry.actor).await?;
+                    met.insert(entry.actor.clone(), actor);
+                    actor
+                }
             };
-            met.insert(entry.actor.clone(), actor);
-            self.append(tx, &mut next, entry, actor).await?;
+            rows.push(self.row(&mut next, entry, actor, at));
         }
+        store::insert_rows(tx, rows).await?;
         Ok((next, met))
     }
 
-    async fn append(
-        &self,
-        tx: &DatabaseTransaction,
-        position: &mut Position,
-        entry: &Entry,
-        actor: RowId,
-    ) -> Result<(), StoreError> {
-        let key = self.keys.current();
-        let at = self.clock.now().as_micros();
-        if !position.opened {
-            store::open_segment(tx, position.segment, &self.process, key.master_key_id(), at).await?;
-            position.opened = true;
-        }
+    /// The next row of the chain.
+    fn row(&self, position: &mut Position, entry: &Entry, actor: RowId, at: i64) -> store::rows::Model {
         let mut row = store::rows::Model {
             segment: position.segment,
             seq: position.next,
@@ -252,10 +270,10 @@ impl Journal {
             prev_mac: position.last_mac.clone(),
             mac: String::new(),
         };
-        row.mac = key.row_mac(&row);
+        row.mac = self.keys.current().row_mac(&row);
         position.next += 1;
         position.last_mac.clone_from(&row.mac);
-        store::insert_row(tx, row).await
+        row
     }
 
     async fn actor_id(&self, tx: &DatabaseTransaction, actor: &Actor) -> Result<RowId, StoreError> {
@@ -264,6 +282,11 @@ impl Journal {
             Some(id) => Ok(id),
             None => store::insert_actor(tx, RowId(self.entropy.uuid()), actor, lookup).await,
         }
+    }
+
+    /// Asks the table for actors again: a name was erased.
+    pub(crate) async fn forget_actors(&self) {
+        self.state.lock().await.current.actors.clear();
     }
 
     /// The newest committed row of each of this process's segments that is still to be anchored, the one in use last.

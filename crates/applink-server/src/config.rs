@@ -33,6 +33,7 @@ mod read;
 
 use std::fmt;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use applink_api::clock::Clock;
@@ -42,10 +43,13 @@ use applink_salesforce::oauth::OAuthClient;
 use secrecy::SecretString;
 use url::Url;
 
+use crate::audit::recorder::Reads;
 use crate::db::DatabaseUrl;
 use crate::limits::LimitsConfig;
 use crate::platform::PlatformConfig;
-use crate::vault::{MasterKey, MasterKeys};
+use crate::spool::outage::OutageConfig;
+use crate::spool::{DEFAULT_LIMIT, SpoolConfig};
+use crate::vault::{KeySource, MasterKey, MasterKeys};
 
 /// How to make a master key; the sentence a start without one ends with.
 pub const MASTER_KEY_ADVICE: &str = "make one with `openssl rand -base64 32`, set it as APPLINK_MASTER_KEY (or put it in a file named by APPLINK_MASTER_KEY_FILE), and keep a copy elsewhere: without it the database can't be read";
@@ -61,6 +65,8 @@ pub struct Config {
     pub public_url: Option<Url>,
     /// What seals every secret.
     pub master_keys: MasterKeys,
+    /// Where further master keys come from while it runs.
+    pub key_source: KeySource,
     /// The browser round trip.
     pub oauth: OAuthConfig,
     /// Whom we may call as an org, and where log-ins are led.
@@ -74,6 +80,12 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How long an access token is taken to live when nothing better is known.
     pub token_lifetime: Duration,
+    /// What keeps audit rows and refresh answers while the database is away.
+    pub spool: SpoolConfig,
+    /// How reads are recorded in the audit log.
+    pub audit_reads: Reads,
+    /// How long hand-outs go on without the database.
+    pub outage: OutageConfig,
     /// Whether reconcilers run by themselves.
     pub reconciling: Reconciling,
     /// Where the time comes from.
@@ -217,22 +229,34 @@ impl Config {
     /// Settings for a server of one's own process (`applink dev`, tests): loopback on a free port, nobody asked to
     /// confirm, nothing connected to yet.
     pub fn local(database_url: DatabaseUrl, master_key: MasterKey) -> Self {
+        let folder = database_url.sqlite_path().map(spool_beside);
         Self {
             database_url,
             bind: SocketAddr::from(([127, 0, 0, 1], 0)),
             public_url: None,
             master_keys: MasterKeys::new(master_key, Vec::new()),
+            key_source: KeySource::Fixed,
             oauth: OAuthConfig { confirm: Confirm::Never, ..OAuthConfig::default() },
             org_hosts: OrgHosts::salesforce(),
             access: AccessConfig::default(),
             platform: None,
             limits: LimitsConfig::default(),
             token_lifetime: DEFAULT_TOKEN_LIFETIME,
+            spool: SpoolConfig { folder, limit: DEFAULT_LIMIT },
+            audit_reads: Reads::Each,
+            outage: OutageConfig::default(),
             reconciling: Reconciling::Running,
             clock: Clock::system(),
             entropy: Entropy::system(),
         }
     }
+}
+
+/// Beside a SQLite file.
+pub(crate) fn spool_beside(database: PathBuf) -> PathBuf {
+    let mut name = database.into_os_string();
+    name.push(".spool");
+    PathBuf::from(name)
 }
 
 /// The shortest session timeout an org can be set to is 15 minutes.

@@ -17,12 +17,15 @@ mod row_id;
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use applink_api::clock::Clock;
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    ConnAcquireErr, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
+use tokio::time::timeout;
 
 use crate::audit::{Entry, Journal};
 pub use connect::DatabaseUrl;
@@ -91,6 +94,9 @@ pub enum StoreError {
     /// The database refused or is away.
     #[error("the database refused a statement")]
     Db(#[source] DbErr),
+    /// Somebody else changed the row at the same time.
+    #[error("the row is being changed by somebody else")]
+    Busy,
     /// A column holds a value this version can't read.
     #[error("column {column} of row {row} in table {table} holds an impossible value")]
     Inconsistent {
@@ -110,23 +116,29 @@ impl From<DbErr> for StoreError {
 }
 
 impl StoreError {
-    /// Whether the database is away, as opposed to having refused.
+    /// Whether the database is away or takes no writes (its disk is full, it is read-only, it restarts), as opposed to
+    /// having refused this statement.
     pub fn is_unavailable(&self) -> bool {
         match self {
             Self::Db(DbErr::ConnectionAcquire(_) | DbErr::Conn(_)) => true,
             Self::Db(
                 DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
-            ) => {
-                matches!(
-                    error.as_ref(),
-                    sqlx::Error::Io(_)
-                        | sqlx::Error::PoolTimedOut
-                        | sqlx::Error::PoolClosed
-                        | sqlx::Error::WorkerCrashed
-                )
-            }
+            ) => match error.as_ref() {
+                sqlx::Error::Io(_)
+                | sqlx::Error::PoolTimedOut
+                | sqlx::Error::PoolClosed
+                | sqlx::Error::WorkerCrashed => true,
+                sqlx::Error::Database(error) => error.code().is_some_and(|code| means_away(&code)),
+                _ => false,
+            },
+            Self::Busy => true,
             _ => false,
         }
+    }
+
+    /// The database did not answer in time.
+    pub(crate) fn timed_out() -> Self {
+        Self::Db(DbErr::ConnectionAcquire(ConnAcquireErr::Timeout))
     }
 
     /// Whether a unique index refused the row.
@@ -134,6 +146,22 @@ impl StoreError {
         matches!(self, Self::Db(error) if matches!(error.sql_err(), Some(sea_orm::SqlErr::UniqueConstraintViolation(_))))
     }
 }
+
+/// SQLite's result codes are decimal, with details above the lowest byte; PostgreSQL's have five characters.
+fn means_away(code: &str) -> bool {
+    /// BUSY, READONLY, IOERR, FULL, CANTOPEN.
+    const SQLITE: [i64; 5] = [5, 8, 10, 13, 14];
+    /// Connection exceptions, no resources (a full disk, too many connections), the operator's interventions
+    /// (shutting down, starting up), system errors (I/O); and a read-only transaction.
+    const POSTGRES: [&str; 5] = ["08", "53", "57P", "58", "25006"];
+    if code.len() == 5 {
+        return POSTGRES.iter().any(|class| code.starts_with(class));
+    }
+    code.parse::<i64>().is_ok_and(|code| SQLITE.contains(&(code & 0xff)))
+}
+
+/// How long audit rows wait for a connection before the spool takes them.
+const PATIENCE: Duration = Duration::from_secs(4);
 
 /// The connections to the database. Cheap to clone.
 #[derive(Clone)]
@@ -173,6 +201,11 @@ impl Database {
         &self.reader
     }
 
+    /// For what runs in no transaction, such as VACUUM and PRAGMA.
+    pub fn writer(&self) -> &DatabaseConnection {
+        &self.writer
+    }
+
     /// Begins a write transaction. On SQLite it is immediate: it waits for the one writer here and never fails
     /// half-way because another one got there first.
     ///
@@ -193,6 +226,18 @@ impl Database {
         self.clock.now().as_micros() - Clock::system().now().as_micros()
     }
 
+    /// Frees what deleted rows took, so that nothing of them is left in the files.
+    ///
+    /// # Errors
+    /// [`DbErr`]; then what was deleted may still be there.
+    pub async fn vacuum(&self) -> Result<(), DbErr> {
+        self.writer.execute_unprepared("VACUUM").await?;
+        if self.engine == Engine::Sqlite {
+            self.writer.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
+        }
+        Ok(())
+    }
+
     /// Closes the connections after the last statement.
     pub async fn close(&self) {
         for connection in [&self.reader, &self.writer] {
@@ -208,12 +253,14 @@ impl Database {
 pub struct Store {
     database: Database,
     journal: Arc<Journal>,
+    /// Something was committed since somebody asked.
+    changed: Arc<AtomicBool>,
 }
 
 impl Store {
     /// Joins the two.
     pub fn new(database: Database, journal: Arc<Journal>) -> Self {
-        Self { database, journal }
+        Self { database, journal, changed: Arc::default() }
     }
 
     /// The connections.
@@ -240,7 +287,23 @@ impl Store {
             inner: self.database.begin().await?,
             journal: Arc::clone(&self.journal),
             entries: Vec::new(),
+            changed: Arc::clone(&self.changed),
         })
+    }
+
+    /// Whether this process committed a unit of work since this was asked last.
+    pub(crate) fn take_changed(&self) -> bool {
+        self.changed.load(Ordering::SeqCst) && self.changed.swap(false, Ordering::SeqCst)
+    }
+
+    /// Writes audit entries and nothing else.
+    ///
+    /// # Errors
+    /// [`StoreError`], as [`Tx::commit`].
+    pub(crate) async fn record(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        let begun = timeout(PATIENCE, self.database.begin()).await;
+        let tx = begun.map_err(|_| StoreError::timed_out())??;
+        self.journal.commit(tx, entries).await
     }
 }
 
@@ -249,6 +312,7 @@ pub struct Tx {
     inner: DatabaseTransaction,
     journal: Arc<Journal>,
     entries: Vec<Entry>,
+    changed: Arc<AtomicBool>,
 }
 
 impl Tx {
@@ -263,10 +327,13 @@ impl Tx {
     /// # Errors
     /// [`StoreError`]; then nothing is committed (or, when the connection broke during COMMIT, that is unknown).
     pub async fn commit(self) -> Result<(), StoreError> {
-        if self.entries.is_empty() {
-            return Ok(self.inner.commit().await?);
-        }
-        self.journal.commit(self.inner, self.entries).await
+        let committed = if self.entries.is_empty() {
+            self.inner.commit().await.map_err(StoreError::from)
+        } else {
+            self.journal.commit(self.inner, &self.entries).await
+        };
+        self.changed.store(true, Ordering::SeqCst);
+        committed
     }
 }
 

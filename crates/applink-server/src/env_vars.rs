@@ -47,9 +47,23 @@ env_vars! {
         "32 random bytes in base64 that seal every secret in the database: make them with `openssl rand -base64 32` and keep a copy elsewhere.",
         default "none: the server does not start without one", secret;
     MASTER_KEY_FILE = "APPLINK_MASTER_KEY_FILE",
-        "A file that holds the master key, instead of the variable.", default "none";
+        "A file that holds the master key, instead of the variable. With several lines, the first is the key to rotate to and the others still open what they sealed; it is read again while the server runs.",
+        default "none";
     PREVIOUS_MASTER_KEYS = "APPLINK_PREVIOUS_MASTER_KEYS",
         "Former master keys, separated by commas: they still open what they sealed.", default "none", secret;
+    VAULT_ADDR = "APPLINK_VAULT_ADDR",
+        "Address of a HashiCorp Vault or OpenBao whose transit engine wraps the master key, instead of a key of one's own (only in a build with the feature `vault`).",
+        default "none";
+    VAULT_TOKEN = "APPLINK_VAULT_TOKEN",
+        "A token for it that may `update` `<mount>/encrypt/<key>` and `<mount>/decrypt/<key>`.", default "none", secret;
+    VAULT_TOKEN_FILE = "APPLINK_VAULT_TOKEN_FILE",
+        "A file that holds the token, instead of the variable.", default "none";
+    VAULT_MOUNT = "APPLINK_VAULT_MOUNT",
+        "Where its transit engine is mounted.", default "transit";
+    VAULT_KEY = "APPLINK_VAULT_KEY",
+        "The name of its key.", default "applink";
+    VAULT_NAMESPACE = "APPLINK_VAULT_NAMESPACE",
+        "Its namespace, where it has them.", default "none";
     OAUTH_CLIENT_ID = "APPLINK_OAUTH_CLIENT_ID",
         "Consumer key of the external client app that connects orgs at login hosts without one of their own.", default "none";
     OAUTH_CLIENT_SECRET = "APPLINK_OAUTH_CLIENT_SECRET",
@@ -83,6 +97,16 @@ env_vars! {
         default "900";
     CONNECT_TIMEOUT = "APPLINK_CONNECT_TIMEOUT",
         "How long a person has to log in at the org, in seconds (60 to 3600).", default "600";
+    AUDIT_READS = "APPLINK_AUDIT_READS",
+        "How hand-outs are recorded in the audit log: `each`, or `per-minute` (one row per minute, app and authorization, with their number).",
+        default "each";
+    SPOOL_DIR = "APPLINK_SPOOL_DIR",
+        "A folder on a disk of this machine for what the database can't take while it is away: audit rows and refreshed tokens, sealed. `none` does without.",
+        default "beside the SQLite file, else applink-spool";
+    SPOOL_MAX_MB = "APPLINK_SPOOL_MAX_MB",
+        "How large the spool may grow, in MiB, before tokens are no longer handed out without the database.", default "64";
+    OUTAGE_MAX = "APPLINK_OUTAGE_MAX",
+        "How long tokens in memory are handed out while the database is away, in seconds (0 to 3600).", default "900";
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@
 //! | [`platform`] | a stand-in for the Heroku Platform API, for the stock CLI without Heroku |
 //! | [`reconcilers`] | what runs in the background |
 //! | [`vault`], [`audit`] | secrets at rest; who did what |
+//! | [`spool`] | what must not get lost while the database is away |
 //! | [`db`] | SQLite and PostgreSQL |
 //! | [`egress`] | whom we may call |
 //! | [`limits`] | how often somebody may call |
@@ -46,6 +47,7 @@ pub mod publications;
 pub mod reconcilers;
 pub mod router;
 pub mod server;
+pub mod spool;
 pub mod tokens;
 pub mod trust;
 pub mod urls;

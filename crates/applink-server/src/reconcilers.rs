@@ -9,8 +9,9 @@ use tokio::sync::Notify;
 
 use crate::app::App;
 use crate::db::StoreError;
+use crate::spool::SpoolError;
 use crate::vault::VaultError;
-use crate::{audit, credentials, invocations, oauth, platform, publications, tokens, trust};
+use crate::{audit, credentials, invocations, oauth, platform, publications, spool, tokens, trust, vault};
 
 /// What one run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,6 +30,9 @@ pub enum StepError {
     /// A secret can't be sealed.
     #[error("the vault failed")]
     Vault(#[source] VaultError),
+    /// The spool can't be read.
+    #[error("the spool failed")]
+    Spool(#[source] SpoolError),
 }
 
 impl From<StoreError> for StepError {
@@ -50,6 +54,8 @@ pub struct Nudges {
     pub publications: Notify,
     /// Public keys of an org are wanted.
     pub org_keys: Notify,
+    /// Keys are to be rotated.
+    pub vault: Notify,
     /// Never used: housekeeping has time.
     pub housekeeping: Notify,
 }
@@ -94,7 +100,7 @@ impl Reconciler {
 }
 
 /// Every reconciler, by name.
-pub const ALL: [Reconciler; 8] = [
+pub const ALL: &[Reconciler] = &[
     Reconciler {
         name: "audit anchors",
         period: Duration::from_secs(60),
@@ -143,9 +149,24 @@ pub const ALL: [Reconciler; 8] = [
         nudge: |nudges| &nudges.publications,
         step: |app| Box::pin(publications::reconcile::deploy_due(app)),
     },
+    Reconciler {
+        name: "spool",
+        period: Duration::from_secs(1),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(async move { Ok(spool::replay(app).await?) }),
+    },
+    Reconciler {
+        name: "vault",
+        period: Duration::from_secs(5),
+        nudge: |nudges| &nudges.vault,
+        step: |app| Box::pin(vault::reconcile::run(app)),
+    },
 ];
 
 async fn write_anchor(app: &App) -> Result<Status, StepError> {
+    if let Err(error) = app.recorder.settle_reads(Some(app.clock.now())).await {
+        tracing::error!(error = %crate::error::chain(&error), "reads could not be counted in the audit log");
+    }
     match audit::anchor::write(&app.store, app.clock.now()).await {
         Ok(anchor) => Ok(Status { done: u64::from(anchor.is_some()) }),
         // Another process took the number; this segment's turn comes in a minute.

@@ -8,7 +8,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::web::{self, JSON_LIMIT, Json, access_log, limits, request_id};
 use crate::{
-    addons, api_keys, authorizations, connections, invocations, oauth, platform, publications, trust,
+    addons, api_keys, audit, authorizations, connections, invocations, oauth, platform, publications, trust,
+    vault,
 };
 
 /// The whole router.
@@ -109,6 +110,9 @@ fn operator() -> Router<App> {
         .route("/operator/apps/{app}/url", put(addons::api::set_app_url))
         .route("/operator/addons", get(addons::api::list_addons).post(addons::api::create_addon))
         .route("/operator/addons/{addon}/attachments", post(addons::api::create_attachment))
+        .route("/operator/audit/erase-name", post(audit::api::erase_name))
+        .route("/operator/vault", get(vault::api::show_vault))
+        .route("/operator/vault/rotations", post(vault::api::start_rotation))
         .route("/operator/keys", post(api_keys::api::create_key))
         .route("/operator/keys/{key}", delete(api_keys::api::revoke_key))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))

@@ -17,16 +17,19 @@ use tower::util::MapRequest;
 use url::Url;
 
 use crate::app::{App, Parts};
-use crate::audit::{self, Journal, Recorder};
+use crate::audit::{self, CHAIN_PURPOSE, ChainKeys, Journal, Recorder};
+use crate::authorizations::HandedOut;
 use crate::config::{Config, Reconciling};
 use crate::db::{Database, OpenError, Store};
 use crate::error::chain;
 use crate::invocations::keys::KeyRing;
 use crate::limits::Limiter;
 use crate::reconcilers::{Nudges, runner};
+use crate::spool::{self, FILE_PURPOSE, Spool, SpoolError};
 use crate::tokens::flights::Flights;
 use crate::urls::Urls;
 use crate::vault::{Vault, VaultError};
+use crate::web::auth::Callers;
 use crate::{env_vars, router, web};
 
 /// How long requests and renewals may take to finish once the server is to stop: a token call's deadline and some.
@@ -63,6 +66,9 @@ pub enum ServerError {
     /// The master key is not the one this database was sealed with, or a data key is damaged.
     #[error(transparent)]
     Vault(#[from] VaultError),
+    /// The spool can't be used.
+    #[error(transparent)]
+    Spool(#[from] SpoolError),
     /// The HTTP client can't be built.
     #[error(transparent)]
     Egress(#[from] EgressError),
@@ -103,6 +109,10 @@ impl Server {
         let (stop, stop_recorder) = (CancellationToken::new(), CancellationToken::new());
         let (app, recorder) = assemble(config, addr, &stop_recorder).await?;
         warn_about_settings(&app);
+        if let Err(error) = spool::replay(&app).await {
+            // It is tried again every second, and before that nothing is refreshed.
+            tracing::error!(error = %chain(&error), "the spool can't be replayed");
+        }
         let background = TaskTracker::new();
         if app.config.reconciling == Reconciling::Running {
             runner::start(&app, &background, &stop);
@@ -131,21 +141,31 @@ async fn assemble(
         None => Url::parse(&format!("http://{addr}")).map_err(|_| ServerError::Url(addr))?,
     };
     let database = Database::open(&config.database_url, clock.clone()).await?;
-    let vault =
-        Vault::open(database.clone(), config.master_keys.clone(), clock.clone(), entropy.clone()).await?;
     let process = format!("{}-{}", std::process::id(), entropy.hex::<4>());
-    let journal = Journal::new(&config.master_keys, process, clock.clone(), entropy.clone());
+    let vault = open_vault(&config, &database, &process).await?;
+    let keys = ChainKeys::of(&vault.derived(CHAIN_PURPOSE).await?);
+    let journal = Journal::with_keys(keys, process, clock.clone(), entropy.clone());
     let store = Store::new(database, Arc::new(journal));
     let egress = OrgEgress::new(EgressSettings {
         user_agent: concat!("applink/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..EgressSettings::default()
     })?;
-    let (recorder, writing) = Recorder::start(store.clone(), stop_recorder.clone());
+    let spool = Spool::open(
+        &config.spool,
+        config.outage,
+        vault.derived(FILE_PURPOSE).await?,
+        clock.clone(),
+        entropy.clone(),
+    )?;
+    let (recorder, writing) = Recorder::start(store.clone(), spool.clone(), stop_recorder.clone());
+    let recorder = recorder.with_reads(config.audit_reads);
     let app = App::new(Parts {
         hosts: config.org_hosts.clone(),
         oauth: OAuth::new(egress.clone()),
         urls: Urls::new(public_url),
         flights: Flights::default(),
+        callers: Callers::default(),
+        handed_out: HandedOut::default(),
         keys: KeyRing::default(),
         limiter: Limiter::default(),
         nudges: Nudges::default(),
@@ -153,12 +173,21 @@ async fn assemble(
         config,
         store,
         vault,
+        spool,
         recorder,
         clock,
         entropy,
         egress,
     });
     Ok((app, writing))
+}
+
+/// With the master keys that were configured, or those a key service has.
+async fn open_vault(config: &Config, database: &Database, process: &str) -> Result<Vault, VaultError> {
+    let (source, clock, entropy) = (config.key_source.clone(), config.clock.clone(), config.entropy.clone());
+    let masters = source.first(database, &config.master_keys, &clock, &entropy).await;
+    let masters = masters.map_err(VaultError::Source)?;
+    Vault::open_from(database.clone(), masters, source, process, clock, entropy).await
 }
 
 fn warn_about_settings(app: &App) {
@@ -214,9 +243,15 @@ impl RunningServer {
                 tracing::warn!("background work was still under way and is cut off");
             }
         }
+        if let Err(error) = app.recorder.settle_reads(None).await {
+            tracing::error!(error = %chain(&error), "the last reads could not be counted in the audit log");
+        }
         stop_recorder.cancel();
         if recorder.await.is_err() {
             tracing::error!("the audit writer ended early");
+        }
+        if let Err(error) = app.vault.say_goodbye().await {
+            tracing::warn!(error = %chain(&error), "a rotation may wait half a minute for this process");
         }
         if let Err(error) = audit::anchor::close(&app.store, app.clock.now()).await {
             tracing::error!(error = %chain(&error), "the audit segment could not be closed");

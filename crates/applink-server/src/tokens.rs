@@ -91,6 +91,17 @@ pub enum TokenError {
     Renewal(#[source] Arc<TokenError>),
 }
 
+impl TokenError {
+    /// Whether the database is away.
+    pub(crate) fn is_unavailable(&self) -> bool {
+        match self {
+            Self::Store(error) | Self::Vault(VaultError::Store(error)) => error.is_unavailable(),
+            Self::Renewal(error) => error.is_unavailable(),
+            _ => false,
+        }
+    }
+}
+
 impl From<StoreError> for TokenError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
@@ -156,7 +167,19 @@ fn of_renewal(error: &Arc<TokenError>) -> ApiError {
 /// # Errors
 /// [`TokenError`].
 pub async fn fresh_access_token(app: &App, credential: &Credential) -> Result<FreshToken, TokenError> {
-    hand_out(app, credential, None).await
+    hand_out(app, credential, None, None).await
+}
+
+/// The same for somebody who has just read the live grant.
+///
+/// # Errors
+/// [`TokenError`].
+pub(crate) async fn fresh_access_token_of(
+    app: &App,
+    credential: &Credential,
+    grant: Option<store::Model>,
+) -> Result<FreshToken, TokenError> {
+    hand_out(app, credential, None, grant).await
 }
 
 /// A token newer than the version `rejected`, which the org refused.
@@ -168,7 +191,7 @@ pub async fn replace_rejected(
     credential: &Credential,
     rejected: i64,
 ) -> Result<FreshToken, TokenError> {
-    hand_out(app, credential, Some(rejected)).await
+    hand_out(app, credential, Some(rejected), None).await
 }
 
 /// A token other than the one a client reports as refused by the org, by its
@@ -189,7 +212,7 @@ pub async fn replace_reported(
         None => true,
         Some(reported) => fingerprint(&open(app, &grant).await?.access_token).to_string() == reported,
     };
-    hand_out(app, credential, rejected.then_some(grant.token_version)).await
+    hand_out(app, credential, rejected.then_some(grant.token_version), None).await
 }
 
 /// Steps 1 to 3, until there is something to hand out.
@@ -197,12 +220,15 @@ async fn hand_out(
     app: &App,
     credential: &Credential,
     rejected: Option<i64>,
+    mut first: Option<store::Model>,
 ) -> Result<FreshToken, TokenError> {
     let patience = Instant::now() + PATIENCE;
     loop {
-        let Some(grant) = store::live(app.store.reader(), credential.addon, credential.id).await? else {
-            return Err(not_live(app, credential).await);
+        let read = match first.take() {
+            Some(grant) => Some(grant),
+            None => store::live(app.store.reader(), credential.addon, credential.id).await?,
         };
+        let Some(grant) = read else { return Err(not_live(app, credential).await) };
         let now = app.clock.now();
         match step(&grant.lease()?, Event::Wanted { now, rejected }).1 {
             Effect::HandOut => return open(app, &grant).await,

@@ -35,6 +35,10 @@ mod operator;
 #[cfg(test)]
 #[path = "integration/orgsim.rs"]
 mod orgsim;
+#[path = "integration/outages.rs"]
+mod outages;
+#[path = "integration/own_postgres.rs"]
+mod own_postgres;
 #[path = "integration/platform.rs"]
 mod platform;
 #[path = "integration/processes.rs"]
@@ -51,6 +55,8 @@ mod publishing_stack;
 mod reconnect;
 #[path = "integration/remove.rs"]
 mod remove;
+#[path = "integration/rotation.rs"]
+mod rotation;
 #[cfg(test)]
 #[path = "integration/scripted_org.rs"]
 mod scripted_org;
@@ -60,5 +66,8 @@ mod secrets;
 mod stack;
 #[path = "integration/startup.rs"]
 mod startup;
+#[cfg(feature = "vault")]
+#[path = "integration/transit.rs"]
+mod transit;
 #[path = "integration/trust.rs"]
 mod trust;

@@ -94,6 +94,18 @@ pub(crate) enum Command {
     /// Make an API key
     #[command(name = "admin:keys:create")]
     AdminKeysCreate(admin::keys::CreateArgs),
+    /// Erase a person's name from the audit log
+    #[command(name = "admin:audit:erase-name")]
+    AdminAuditEraseName(admin::audit::EraseArgs),
+    /// Show which keys seal what, and how far a rotation is
+    #[command(name = "admin:vault:status", alias = "admin:vault")]
+    AdminVaultStatus(admin::vault::VaultArgs),
+    /// Change over to the new master key while serving
+    #[command(name = "admin:vault:rotate-master")]
+    AdminVaultRotateMaster(admin::vault::VaultArgs),
+    /// Replace every data key and seal every secret anew
+    #[command(name = "admin:vault:rotate-data")]
+    AdminVaultRotateData(admin::vault::VaultArgs),
     /// Run the bundled sample app, as `dev` does behind the mesh
     #[command(hide = true)]
     Sample(sample::Args),

@@ -23,6 +23,8 @@ use error::ExitStatus;
 use printer::Printer;
 
 fn main() -> ExitCode {
+    // A core file would hold tokens in the clear.
+    let _ = nix::sys::resource::setrlimit(nix::sys::resource::Resource::RLIMIT_CORE, 0, 0);
     let printer = Printer::new();
     let status = match cli::parse(std::env::args_os().skip(1).collect()) {
         Ok(command) => commands::run(command, printer).unwrap_or_else(|error| {

@@ -3,7 +3,8 @@
 use super::ClientError;
 use super::transport::{Call, Transport, one_segment};
 use crate::operator::{
-    App, CreateAddon, CreateApiKey, CreateApp, CreateAttachment, CreatedApiKey, ProvisionedAddon, SetAppUrl,
+    App, CreateAddon, CreateApiKey, CreateApp, CreateAttachment, CreateExpiringApiKey, CreatedApiKey,
+    EraseName, ErasedName, ProvisionedAddon, RotationKind, SetAppUrl, StartRotation, VaultStatus,
 };
 
 /// Apps, add-ons and API keys. From [`super::Client::operator`].
@@ -13,6 +14,41 @@ pub struct Operator<'a> {
 }
 
 impl Operator<'_> {
+    /// Makes an API key that ends by itself.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn create_expiring_key(
+        &self,
+        request: &CreateExpiringApiKey,
+    ) -> Result<CreatedApiKey, ClientError> {
+        self.post(&["operator", "keys"], request).await
+    }
+
+    /// Erases a person's name from the audit log; the log stays whole.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn erase_name(&self, name: &str) -> Result<ErasedName, ClientError> {
+        self.post(&["operator", "audit", "erase-name"], &EraseName { name: name.to_owned() }).await
+    }
+
+    /// How the vault stands: keys, processes, rotations.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn vault(&self) -> Result<VaultStatus, ClientError> {
+        self.transport.fetch(Call::get(self.transport.root_url(&["operator", "vault"]))).await
+    }
+
+    /// Begins a rotation of keys.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; 409 when one is under way, or there is no other master key to rotate to.
+    pub async fn rotate_keys(&self, kind: RotationKind) -> Result<VaultStatus, ClientError> {
+        self.post(&["operator", "vault", "rotations"], &StartRotation { kind }).await
+    }
+
     /// Every app the control plane knows.
     ///
     /// # Errors

@@ -1,6 +1,6 @@
 //! What operators call: `/operator/keys`.
 
-use applink_api::operator::{CreateApiKey, CreatedApiKey};
+use applink_api::operator::{CreateExpiringApiKey, CreatedApiKey};
 use axum::extract::State;
 use http::StatusCode;
 
@@ -13,9 +13,9 @@ use crate::web::{ApiJson, ApiPath, Json};
 pub async fn create_key(
     State(app): State<App>,
     operator: RequireOperator,
-    ApiJson(request): ApiJson<CreateApiKey>,
+    ApiJson(request): ApiJson<CreateExpiringApiKey>,
 ) -> Result<(StatusCode, Json<CreatedApiKey>), ApiError> {
-    let created = super::create(&app, &operator.actor, request).await?;
+    let created = super::create_expiring(&app, &operator.actor, request).await?;
     Ok((StatusCode::CREATED, Json(created)))
 }
 

@@ -56,7 +56,7 @@ pub async fn insert(
         scope: scope_word(key.scope).to_owned(),
         owner: key.owner.clone(),
         created_at: now.as_micros(),
-        expires_at: None,
+        expires_at: key.expires_at.map(Timestamp::as_micros),
         revoked_at: None,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
@@ -69,13 +69,15 @@ pub async fn find_live(
     key_hash: &str,
     now: Timestamp,
 ) -> Result<Option<ApiKey>, StoreError> {
-    let unexpired =
-        Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now.as_micros()));
     let query = Entity::find()
         .filter(Column::KeyHash.eq(key_hash))
         .filter(Column::RevokedAt.is_null())
-        .filter(unexpired);
+        .filter(unexpired(now));
     query.one(connection).await?.map(ApiKey::try_from).transpose()
+}
+
+fn unexpired(now: Timestamp) -> Condition {
+    Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now.as_micros()))
 }
 
 /// Live keys of one owner with one scope.
@@ -84,6 +86,7 @@ pub async fn count_live(
     owner: &str,
     scope: Scope,
     addon: Option<AddonId>,
+    now: Timestamp,
 ) -> Result<u64, StoreError> {
     let of_addon = match addon {
         Some(addon) => Column::AddonId.eq(RowId::from(addon)),
@@ -93,6 +96,7 @@ pub async fn count_live(
         .filter(Column::Owner.eq(owner))
         .filter(Column::Scope.eq(scope_word(scope)))
         .filter(of_addon)
+        .filter(unexpired(now))
         .filter(Column::RevokedAt.is_null());
     Ok(query.count(connection).await?)
 }
@@ -130,6 +134,12 @@ impl TryFrom<Model> for ApiKey {
                 });
             }
         };
-        Ok(Self { id: row.id.0, scope, addon: row.addon_id.map(AddonId::from), owner: row.owner })
+        Ok(Self {
+            id: row.id.0,
+            scope,
+            addon: row.addon_id.map(AddonId::from),
+            owner: row.owner,
+            expires_at: row.expires_at.map(Timestamp::from_micros),
+        })
     }
 }

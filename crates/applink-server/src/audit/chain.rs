@@ -4,13 +4,14 @@ use std::collections::HashMap;
 use std::fmt;
 
 use aws_lc_rs::hmac;
+use zeroize::Zeroizing;
 
 use super::Actor;
 use super::store::{anchors, rows};
-use crate::vault::{MasterKey, MasterKeys};
+use crate::vault::{DerivedKeys, MasterKeys};
 
 /// What an audit key is derived for.
-const PURPOSE: &[u8] = b"applink audit chain v1";
+pub const CHAIN_PURPOSE: &str = "applink audit chain v1";
 
 /// The key of one chain, derived from one master key.
 #[derive(Clone)]
@@ -33,11 +34,18 @@ pub struct ChainKeys {
 }
 
 impl ChainKeys {
-    /// Derives them.
+    /// Of the master keys alone; see [`ChainKeys::of`] for those of former ones too.
     pub fn new(masters: &MasterKeys) -> Self {
-        let derived = masters.ids().into_iter().filter_map(|id| masters.get(&id).map(ChainKey::of));
-        let all = derived.map(|key| (key.master_key_id.clone(), key)).collect();
-        Self { current: ChainKey::of(masters.current()), all }
+        Self::of(&masters.derive_all(CHAIN_PURPOSE))
+    }
+
+    /// Of keys derived for [`CHAIN_PURPOSE`].
+    pub fn of(derived: &DerivedKeys) -> Self {
+        let all: HashMap<String, ChainKey> =
+            derived.all.iter().map(|(id, key)| (id.clone(), ChainKey::of(id, key))).collect();
+        // Without any key nothing starts; what this would sign, nothing verifies.
+        let none = || ChainKey::of("", &Zeroizing::new([0; 32]));
+        Self { current: all.get(&derived.current).cloned().unwrap_or_else(none), all }
     }
 
     /// The key of new rows.
@@ -57,10 +65,9 @@ impl ChainKeys {
 }
 
 impl ChainKey {
-    fn of(master: &MasterKey) -> Self {
-        let derived = master.derive(PURPOSE);
+    fn of(master_key_id: &str, derived: &Zeroizing<[u8; 32]>) -> Self {
         let key = hmac::Key::new(hmac::HMAC_SHA256, derived.as_slice());
-        Self { master_key_id: master.id().to_owned(), key }
+        Self { master_key_id: master_key_id.to_owned(), key }
     }
 
     /// The master key it comes from.

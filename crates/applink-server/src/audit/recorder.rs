@@ -1,14 +1,21 @@
-//! Groups entries that need no other change into one commit, and tells each caller when its own is durable.
+//! Groups entries that need no other change into one commit, and tells each caller when its own is durable. While the
+//! database takes no writes, the [spool](crate::spool) does, for a while.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use applink_api::ids::AddonId;
+use applink_api::time::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use uuid::Uuid;
 
-use super::Entry;
+use super::{Actor, Entry};
 use crate::db::{Store, StoreError};
+use crate::spool::{Spool, SpoolError};
 
 /// An entry waits at most this long for company.
 pub const MAX_WAIT: Duration = Duration::from_millis(2);
@@ -20,29 +27,118 @@ const QUEUE: usize = 1024;
 /// The entry was not recorded, so what it is about must not happen.
 #[derive(Debug, thiserror::Error)]
 #[error("the audit entry could not be written")]
-pub struct NotRecorded(#[source] Option<std::sync::Arc<StoreError>>);
+pub struct NotRecorded(#[source] Option<Arc<NotWritten>>);
 
-impl NotRecorded {
-    /// Whether the database is away.
-    pub fn is_unavailable(&self) -> bool {
-        self.0.as_ref().is_none_or(|error| error.is_unavailable())
-    }
+/// Neither database nor spool took a group.
+#[derive(Debug, thiserror::Error)]
+enum NotWritten {
+    #[error("the database refused it")]
+    Store(#[source] StoreError),
+    #[error("the database is away and the spool takes nothing")]
+    Spool(#[source] SpoolError),
 }
 
 type Waiting = (Entry, oneshot::Sender<Result<(), NotRecorded>>);
+
+/// How reads are recorded.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reads {
+    /// One row for each.
+    #[default]
+    Each,
+    /// One row per minute, actor and thing, written before the first of them is answered; how many followed is written
+    /// with the next, or when the minute is over.
+    PerMinute,
+}
 
 /// Where callers hand in entries. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Recorder {
     queue: mpsc::Sender<Waiting>,
+    reads: Reads,
+    counts: Arc<Mutex<HashMap<Read, Count>>>,
+    spool: Spool,
+}
+
+/// Reads that share a row.
+type Read = (Actor, &'static str, Option<AddonId>, Option<Uuid>);
+
+/// Reads of one minute after the one that has a row.
+#[derive(Clone, Debug)]
+struct Count {
+    minute: i64,
+    followed: u64,
+    entry: Entry,
 }
 
 impl Recorder {
     /// Starts the writer. When told to stop, it writes everything handed in and ends.
-    pub fn start(store: Store, stop: CancellationToken) -> (Self, JoinHandle<()>) {
+    pub fn start(store: Store, spool: Spool, stop: CancellationToken) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let writing = tokio::spawn(write_groups(store, waiting, stop));
-        (Self { queue }, writing)
+        let writing = tokio::spawn(write_groups(store, spool.clone(), waiting, stop));
+        (Self { queue, reads: Reads::Each, counts: Arc::default(), spool }, writing)
+    }
+
+    /// The same, recording reads so.
+    #[must_use]
+    pub fn with_reads(self, reads: Reads) -> Self {
+        Self { reads, ..self }
+    }
+
+    /// Records that something was read, as configured.
+    ///
+    /// # Errors
+    /// [`NotRecorded`]: then it must not be handed out.
+    pub async fn record_read(&self, entry: Entry, now: Timestamp) -> Result<(), NotRecorded> {
+        if self.reads == Reads::Each {
+            return self.record(entry).await;
+        }
+        let minute = now.as_seconds().div_euclid(60);
+        match self.count(&entry, minute) {
+            None if self.spool.outage().is_too_long(now) => {
+                Err(NotRecorded(Some(Arc::new(NotWritten::Spool(SpoolError::TooLong)))))
+            }
+            None => Ok(()),
+            Some(before) => {
+                let told = before.map_or(entry.clone(), |before| followed(entry.clone(), before));
+                self.record(told).await?;
+                self.counts().insert(key(&entry), Count { minute, followed: 0, entry });
+                Ok(())
+            }
+        }
+    }
+
+    /// None when the minute has its row; else how many followed the last row, when any did.
+    fn count(&self, entry: &Entry, minute: i64) -> Option<Option<u64>> {
+        let mut counts = self.counts();
+        match counts.get_mut(&key(entry)) {
+            Some(count) if count.minute == minute => {
+                count.followed += 1;
+                None
+            }
+            Some(count) => Some(Some(count.followed).filter(|followed| *followed > 0)),
+            None => Some(None),
+        }
+    }
+
+    /// Writes how many reads followed a row in minutes that are over; at the end, in all.
+    ///
+    /// # Errors
+    /// [`NotRecorded`]: they are written with the next ones.
+    pub async fn settle_reads(&self, now: Option<Timestamp>) -> Result<u64, NotRecorded> {
+        let minute = now.map_or(i64::MAX, |now| now.as_seconds().div_euclid(60));
+        let over: Vec<Count> =
+            self.counts().extract_if(|_, count| count.minute < minute).map(|(_, count)| count).collect();
+        let mut written = 0;
+        for Count { followed: count, entry, .. } in over.into_iter().filter(|count| count.followed > 0) {
+            self.record(followed(entry, count)).await?;
+            written += 1;
+        }
+        Ok(written)
+    }
+
+    fn counts(&self) -> MutexGuard<'_, HashMap<Read, Count>> {
+        self.counts.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Records an entry; returns once it is committed.
@@ -56,11 +152,27 @@ impl Recorder {
     }
 }
 
-async fn write_groups(store: Store, mut waiting: mpsc::Receiver<Waiting>, stop: CancellationToken) {
+fn key(entry: &Entry) -> Read {
+    (entry.actor.clone(), entry.action, entry.addon, entry.subject)
+}
+
+fn followed(entry: Entry, count: u64) -> Entry {
+    let detail = format!("{} (and {count} more since the row before)", entry.detail);
+    entry.with_detail(detail)
+}
+
+async fn write_groups(
+    store: Store,
+    spool: Spool,
+    mut waiting: mpsc::Receiver<Waiting>,
+    stop: CancellationToken,
+) {
+    let mut expected = 1;
     while let Some(first) = next(&mut waiting, &stop).await {
-        let group = gather(first, &mut waiting).await;
+        let group = gather(first, &mut waiting, expected).await;
+        expected = group.len();
         let (entries, callers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let outcome = write(&store, entries).await.map_err(std::sync::Arc::new);
+        let outcome = write(&store, &spool, entries).await.map_err(Arc::new);
         for caller in callers {
             // A caller that went away needs no answer.
             let _ = caller.send(outcome.clone().map_err(|error| NotRecorded(Some(error))));
@@ -79,22 +191,38 @@ async fn next(waiting: &mut mpsc::Receiver<Waiting>, stop: &CancellationToken) -
     }
 }
 
-async fn gather(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+/// Everything that waits already, and for a moment as much more as came the last time: a caller that is alone does not
+/// wait for company, and many together share a commit.
+async fn gather(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>, expected: usize) -> Vec<Waiting> {
     let mut group = vec![first];
     let deadline = Instant::now() + MAX_WAIT;
     while group.len() < MAX_GROUP {
-        match tokio::time::timeout_at(deadline, waiting.recv()).await {
-            Ok(Some(next)) => group.push(next),
-            Ok(None) | Err(_) => break,
+        let next = match waiting.try_recv() {
+            Ok(next) => Some(next),
+            Err(_) if group.len() >= expected => None,
+            Err(_) => tokio::time::timeout_at(deadline, waiting.recv()).await.ok().flatten(),
+        };
+        match next {
+            Some(next) => group.push(next),
+            None => break,
         }
     }
     group
 }
 
-async fn write(store: &Store, entries: Vec<Entry>) -> Result<(), StoreError> {
-    let mut tx = store.begin().await?;
-    for entry in entries {
-        tx.audit(entry);
+/// While rows wait in the spool the database isn't asked: the replay finds out when it is back, and keeps the order.
+async fn write(store: &Store, spool: &Spool, entries: Vec<Entry>) -> Result<(), NotWritten> {
+    if !spool.outage().is_on() || spool.is_empty() {
+        match store.record(&entries).await {
+            Err(error) if error.is_unavailable() => spool.failed(&error),
+            Err(error) => return Err(NotWritten::Store(error)),
+            Ok(()) => {
+                spool.outage().ended();
+                return Ok(());
+            }
+        }
     }
-    tx.commit().await
+    let spool = spool.clone();
+    let kept = tokio::task::spawn_blocking(move || spool.keep_entries(&entries)).await;
+    kept.unwrap_or(Err(SpoolError::None)).map_err(NotWritten::Spool)
 }

@@ -1,7 +1,9 @@
 //! The tables of the ledger.
 
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _};
+use sea_orm::{
+    ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, Statement, Value,
+};
 use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
 
 use super::Actor;
@@ -166,10 +168,54 @@ pub async fn close_segment(connection: &impl ConnectionTrait, id: RowId, at: i64
     Ok(())
 }
 
-/// Appends a row.
-pub async fn insert_row(connection: &impl ConnectionTrait, row: rows::Model) -> Result<(), StoreError> {
-    rows::Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
+/// Rows per statement, largest first. Only so many, so that the database knows each statement already.
+const AT_ONCE: [usize; 6] = [64, 16, 8, 4, 2, 1];
+
+/// Appends rows.
+pub async fn insert_rows(
+    connection: &impl ConnectionTrait,
+    rows: Vec<rows::Model>,
+) -> Result<(), StoreError> {
+    let mut rows = rows.into_iter();
+    while let Some(count) = AT_ONCE.into_iter().find(|count| *count <= rows.len()) {
+        let values: Vec<Value> = rows.by_ref().take(count).flat_map(values_of).collect();
+        let statement =
+            Statement::from_sql_and_values(connection.get_database_backend(), insert_sql(count), values);
+        connection.execute_raw(statement).await?;
+    }
     Ok(())
+}
+
+fn values_of(row: rows::Model) -> [Value; 10] {
+    [
+        row.segment.into(),
+        row.seq.into(),
+        row.at.into(),
+        row.actor.into(),
+        row.action.into(),
+        row.addon_id.into(),
+        row.subject.into(),
+        row.detail.into(),
+        row.prev_mac.into(),
+        row.mac.into(),
+    ]
+}
+
+fn insert_sql(count: usize) -> String {
+    let mut sql = "INSERT INTO audit_rows (segment, seq, at, actor, action, addon_id, subject, detail, \
+                   prev_mac, mac) VALUES "
+        .to_owned();
+    for row in 0..count {
+        let separator = if row == 0 { "(" } else { ", (" };
+        sql.push_str(separator);
+        for column in 1..=10 {
+            let separator = if column == 1 { "$" } else { ", $" };
+            sql.push_str(separator);
+            sql.push_str(&(row * 10 + column).to_string());
+        }
+        sql.push(')');
+    }
+    sql
 }
 
 /// The opaque id of an actor that was seen before.

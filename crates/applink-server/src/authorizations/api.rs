@@ -5,9 +5,8 @@ use applink_api::authorization::{
 };
 use axum::extract::State;
 use http::StatusCode;
-use uuid::Uuid;
 
-use super::hand_out::{not_live, with_token};
+use super::hand_out::{Answer, hand_out, not_live, with_token};
 use super::to_wire;
 use crate::app::App;
 use crate::connections::api::ensure_salesforce;
@@ -36,16 +35,15 @@ pub async fn show_authorization(
     reader: RequireReader,
     ApiPath((_addon, named)): ApiPath<(String, String)>,
 ) -> Result<Json<Authorization>, ApiError> {
-    let authorization = find(&app, &reader, &named).await?;
-    let by_uuid = Uuid::parse_str(&named).is_ok();
-    if reader.for_management || (by_uuid && authorization.live().is_none()) {
-        return Ok(Json(to_wire(&authorization, None)));
+    if reader.for_management {
+        return Ok(Json(to_wire(&find(&app, &reader, &named).await?, None)));
     }
-    if authorization.live().is_none() {
-        return Err(not_live(&authorization));
+    match hand_out(&app, reader.addon.id, &named).await? {
+        Answer::Token(authorization, token) => {
+            with_token(&app, &reader.actor, &authorization, token).await.map(Json)
+        }
+        Answer::Record(authorization) => Ok(Json(to_wire(&authorization, None))),
     }
-    let token = tokens::fresh_access_token(&app, &authorization).await?;
-    with_token(&app, &reader.actor, &authorization, token).await.map(Json)
 }
 
 /// `POST /addons/{addon}/authorizations/{authorization}/refresh`: after the org refused the token, another.

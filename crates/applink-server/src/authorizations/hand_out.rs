@@ -4,17 +4,89 @@
 //! sentence for them. The same path serves the CLI's polls; those ask by uuid, or bring `x-addon-sso` or an API key,
 //! and get the record as it is.
 
+use std::time::Duration;
+
 use applink_api::authorization::Authorization;
 use applink_api::error::error_id;
+use applink_api::ids::AddonId;
 use applink_api::org::UserAuth;
 use http::StatusCode;
+use tokio::time::timeout;
+use uuid::Uuid;
 
-use super::to_wire;
+use super::{store, to_wire};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
 use crate::credentials::{Credential, State};
+use crate::db::StoreError;
 use crate::error::ApiError;
-use crate::tokens::FreshToken;
+use crate::tokens::{self, FreshToken, TokenError};
+
+/// A database that does not answer a read within this is away.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// What app code gets.
+pub(super) enum Answer {
+    /// A live token.
+    Token(Credential, FreshToken),
+    /// A poll by uuid of what is not live.
+    Record(Credential),
+}
+
+/// A live token of what `named` names. While the database is away, the one that was handed out before.
+pub(super) async fn hand_out(app: &App, addon: AddonId, named: &str) -> Result<Answer, ApiError> {
+    if app.handed_out.leaves_database_alone(app)
+        && let Some(answer) = from_memory(app, addon, named)
+    {
+        return Ok(answer);
+    }
+    match read(app, addon, named).await {
+        Err(TokenOrStore::Token(error)) if error.is_unavailable() => {
+            from_memory(app, addon, named).ok_or_else(|| error.into())
+        }
+        Err(TokenOrStore::Store(error)) if error.is_unavailable() => {
+            app.spool.failed(&error);
+            app.handed_out.read_failed();
+            from_memory(app, addon, named).ok_or_else(|| error.into())
+        }
+        Err(TokenOrStore::Token(error)) => Err(error.into()),
+        Err(TokenOrStore::Store(error)) => Err(error.into()),
+        Err(TokenOrStore::Refused(error)) => Err(error),
+        Ok(answer) => {
+            if let Answer::Token(credential, token) = &answer {
+                app.handed_out.remember(named, credential, token);
+            }
+            Ok(answer)
+        }
+    }
+}
+
+fn from_memory(app: &App, addon: AddonId, named: &str) -> Option<Answer> {
+    let found = app.handed_out.find(addon, named, app.clock.now())?;
+    Some(Answer::Token(found.credential.clone(), found.token.clone()))
+}
+
+enum TokenOrStore {
+    Token(TokenError),
+    Store(StoreError),
+    Refused(ApiError),
+}
+
+async fn read(app: &App, addon: AddonId, named: &str) -> Result<Answer, TokenOrStore> {
+    let found = timeout(PATIENCE, store::find_with_grant(app.store.reader(), addon, named)).await;
+    let found = found.unwrap_or_else(|_| Err(StoreError::timed_out())).map_err(TokenOrStore::Store)?;
+    let (credential, grant) = found.ok_or_else(|| TokenOrStore::Refused(ApiError::not_found()))?;
+    if credential.live().is_none() {
+        let by_uuid = Uuid::parse_str(named).is_ok();
+        return if by_uuid {
+            Ok(Answer::Record(credential))
+        } else {
+            Err(TokenOrStore::Refused(not_live(&credential)))
+        };
+    }
+    let token = tokens::fresh_access_token_of(app, &credential, grant).await.map_err(TokenOrStore::Token)?;
+    Ok(Answer::Token(credential, token))
+}
 
 /// Puts a live token into the record, once the audit log knows about it.
 pub(super) async fn with_token(
@@ -25,7 +97,7 @@ pub(super) async fn with_token(
 ) -> Result<Authorization, ApiError> {
     let entry = Entry::new(actor, "authorization.handed_out", credential.addon, credential.id)
         .with_detail(&credential.name);
-    app.recorder.record(entry).await.map_err(|error| {
+    app.recorder.record_read(entry, app.clock.now()).await.map_err(|error| {
         let message = "The audit log can't be written, so no token is handed out; try again in a moment.";
         ApiError::unavailable(message, std::time::Duration::from_secs(5)).caused_by(error)
     })?;

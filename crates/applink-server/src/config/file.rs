@@ -26,6 +26,10 @@ pub(super) struct ConfigFile {
     pub(super) operator_key: Option<SecretString>,
     pub(super) allow_token_management: Option<bool>,
     pub(super) token_lifetime: Option<u64>,
+    pub(super) audit_reads: Option<String>,
+    pub(super) spool_dir: Option<String>,
+    pub(super) spool_max_mb: Option<u32>,
+    pub(super) outage_max: Option<u64>,
     #[serde(default)]
     pub(super) oauth: OAuthSection,
     #[serde(default)]

@@ -1,6 +1,8 @@
 //! Variables over file over defaults, every problem kept.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use applink_api::clock::Clock;
@@ -12,12 +14,15 @@ use url::{Host, Url};
 use super::file::{self, ClientSection, ConfigFile, LimitsSection};
 use super::{
     AccessConfig, Config, ConfigError, ConfigProblem, Confirm, ConnectTimeout, DEFAULT_TOKEN_LIFETIME,
-    LoginClient, MASTER_KEY_ADVICE, OAuthConfig, Reconciling,
+    LoginClient, MASTER_KEY_ADVICE, OAuthConfig, Reconciling, spool_beside,
 };
+use crate::audit::recorder::Reads;
 use crate::db::DatabaseUrl;
 use crate::env_vars as var;
 use crate::limits::LimitsConfig;
-use crate::vault::{MasterKey, MasterKeys};
+use crate::spool::outage::OutageConfig;
+use crate::spool::{DEFAULT_LIMIT, SpoolConfig};
+use crate::vault::{KeySource, MasterKey, MasterKeys, Transit};
 
 /// A first operator key must be at least this long.
 const OPERATOR_KEY_LENGTH: usize = 32;
@@ -55,7 +60,7 @@ impl Reader<'_> {
         let database_url = self.database_url(file.database_url.take());
         let bind = self.bind(file.bind.take());
         let public_url = self.public_url(file.public_url.take(), bind);
-        let master_keys = self.master_keys(file.master_key.take(), file.master_key_file.take());
+        let keys = self.master_keys(file.master_key.take(), file.master_key_file.take());
         let org_hosts = self.org_hosts(&file);
         let oauth = self.oauth(&mut file, &org_hosts);
         let access = self.access(&mut file);
@@ -63,21 +68,60 @@ impl Reader<'_> {
         let token_lifetime = self
             .seconds(var::TOKEN_LIFETIME, file.token_lifetime, 60..=86_400)
             .unwrap_or(DEFAULT_TOKEN_LIFETIME);
+        let spool = self.spool(&mut file, database_url.as_ref());
+        let audit_reads = self.audit_reads(file.audit_reads.take());
+        let outage = self.seconds(var::OUTAGE_MAX, file.outage_max, 0..=3600);
+        let (master_keys, key_source) = keys?;
         Some(Config {
             database_url: database_url?,
             bind: bind?,
             public_url,
-            master_keys: master_keys?,
+            master_keys,
+            key_source,
             oauth,
             org_hosts,
             access,
             platform: None,
             limits,
             token_lifetime,
+            spool,
+            audit_reads,
+            outage: OutageConfig { max: outage.unwrap_or(OutageConfig::default().max) },
             reconciling: Reconciling::Running,
             clock: Clock::system(),
             entropy: Entropy::system(),
         })
+    }
+
+    fn audit_reads(&mut self, file: Option<String>) -> Reads {
+        match self.text(var::AUDIT_READS).or(file).as_deref() {
+            None | Some("each") => Reads::Each,
+            Some("per-minute") => Reads::PerMinute,
+            Some(_) => {
+                self.problem(var::AUDIT_READS, "write `each` or `per-minute`");
+                Reads::Each
+            }
+        }
+    }
+
+    fn spool(&mut self, file: &mut ConfigFile, database: Option<&DatabaseUrl>) -> SpoolConfig {
+        let folder = match self.text(var::SPOOL_DIR).or(file.spool_dir.take()) {
+            Some(none) if none == "none" => None,
+            Some(folder) => Some(PathBuf::from(folder)),
+            None => match database.and_then(DatabaseUrl::sqlite_path) {
+                Some(path) => Some(spool_beside(path)),
+                None => Some(PathBuf::from("applink-spool")),
+            },
+        };
+        let limit = match self.text(var::SPOOL_MAX_MB) {
+            None => Ok(file.spool_max_mb),
+            Some(text) => text.parse().map(Some).map_err(|_| "write a whole number of megabytes".to_owned()),
+        };
+        let limit = self.checked(var::SPOOL_MAX_MB, limit).flatten();
+        SpoolConfig {
+            folder,
+            limit: limit.map_or(DEFAULT_LIMIT, |megabytes: u32| u64::from(megabytes) << 20),
+        }
     }
 
     fn database_url(&mut self, file: Option<SecretString>) -> Option<DatabaseUrl> {
@@ -113,20 +157,59 @@ impl Reader<'_> {
         }
     }
 
-    fn master_keys(&mut self, file: Option<SecretString>, path: Option<String>) -> Option<MasterKeys> {
-        let from_path = self.text(var::MASTER_KEY_FILE).or(path).map(|path| self.master_key_file(&path));
-        let text = match (self.secret(var::MASTER_KEY).or(file), from_path) {
-            (Some(text), _) => text,
-            (None, Some(text)) => text?,
+    fn master_keys(
+        &mut self,
+        file: Option<SecretString>,
+        path: Option<String>,
+    ) -> Option<(MasterKeys, KeySource)> {
+        if let Some(transit) = self.transit() {
+            return Some((MasterKeys::none(), KeySource::Transit(Arc::new(transit?))));
+        }
+        let path = self.text(var::MASTER_KEY_FILE).or(path);
+        let (text, setting, source) = match (self.secret(var::MASTER_KEY).or(file), path) {
+            (Some(text), _) => (text, var::MASTER_KEY, KeySource::Fixed),
+            (None, Some(path)) => {
+                let text = self.master_key_file(&path)?;
+                (text, var::MASTER_KEY_FILE, KeySource::File(PathBuf::from(path)))
+            }
             (None, None) => {
                 self.problem(var::MASTER_KEY, format!("a master key is needed: {MASTER_KEY_ADVICE}"));
                 return None;
             }
         };
-        let current =
-            self.checked(var::MASTER_KEY, MasterKey::parse(&text).map_err(|error| error.to_string()));
-        let older = self.previous_master_keys();
-        Some(MasterKeys::new(current?, older))
+        let keys = self.checked(setting, MasterKeys::parse(&text).map_err(|error| error.to_string()));
+        let others = self.previous_master_keys();
+        let mut keys = keys?;
+        keys.add(others);
+        Some((keys, source))
+    }
+
+    /// A key service, when its address is given; then nothing else gives master keys.
+    fn transit(&mut self) -> Option<Option<Transit>> {
+        let address = self.text(var::VAULT_ADDR)?;
+        let parsed = Url::parse(&address).ok().filter(|url| matches!(url.scheme(), "http" | "https"));
+        let parsed = parsed.ok_or_else(|| "write a URL such as https://vault.example:8200".to_owned());
+        let address = self.checked(var::VAULT_ADDR, parsed);
+        let token = match (self.secret(var::VAULT_TOKEN), self.text(var::VAULT_TOKEN_FILE)) {
+            (Some(token), _) => Some(token),
+            (None, Some(path)) => {
+                let read =
+                    std::fs::read_to_string(&path).map_err(|error| format!("{path} can't be read: {error}"));
+                let token = self.checked(var::VAULT_TOKEN_FILE, read);
+                token.map(|text| SecretString::from(text.trim()))
+            }
+            (None, None) => {
+                self.problem(
+                    var::VAULT_TOKEN,
+                    "a token is needed that may encrypt and decrypt with the transit key",
+                );
+                None
+            }
+        };
+        let text = |name, default: &str| self.text(name).unwrap_or_else(|| default.to_owned());
+        let (mount, key) = (text(var::VAULT_MOUNT, "transit"), text(var::VAULT_KEY, "applink"));
+        let namespace = self.text(var::VAULT_NAMESPACE);
+        Some(address.zip(token).map(|(address, token)| Transit { address, token, mount, key, namespace }))
     }
 
     fn master_key_file(&mut self, path: &str) -> Option<SecretString> {

@@ -45,6 +45,15 @@ impl DatabaseUrl {
         Self(SecretString::from(format!("sqlite://{}", path.display())))
     }
 
+    /// The file, when it is SQLite.
+    pub fn sqlite_path(&self) -> Option<PathBuf> {
+        if !self.is_sqlite() {
+            return None;
+        }
+        let options = SqliteConnectOptions::from_str(self.0.expose_secret()).ok()?;
+        Some(options.get_filename().to_owned()).filter(|path| !path.as_os_str().is_empty())
+    }
+
     fn is_sqlite(&self) -> bool {
         self.0.expose_secret().starts_with("sqlite:")
     }

@@ -9,6 +9,9 @@ mod m20261121_000002_publications;
 mod m20261122_000003_platform;
 mod m20261122_000004_added_columns;
 mod m20261126_000005_removals;
+mod m20261126_000020_spool;
+mod m20261126_000021_vault;
+mod m20261126_000022_epochs;
 mod m20261126_000030_trust;
 
 use std::collections::HashSet;
@@ -32,6 +35,9 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_added_columns::Migration),
             Box::new(m20261126_000005_removals::Migration),
             Box::new(m20261126_000030_trust::Migration),
+            Box::new(m20261126_000020_spool::Migration),
+            Box::new(m20261126_000021_vault::Migration),
+            Box::new(m20261126_000022_epochs::Migration),
         ]
     }
 }

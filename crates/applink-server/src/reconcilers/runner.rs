@@ -13,7 +13,7 @@ use crate::error::chain;
 /// Starts one task per reconciler.
 pub fn start(app: &App, tasks: &TaskTracker, stop: &CancellationToken) {
     for reconciler in ALL {
-        tasks.spawn(run(app.clone(), reconciler, stop.clone()));
+        tasks.spawn(run(app.clone(), *reconciler, stop.clone()));
     }
 }
 

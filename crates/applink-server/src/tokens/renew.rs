@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::lease::{Effect, Event, LEASE, LEAST_LEFT, LeaseState, step};
 use super::store::{self, Model, RenewedTokens};
-use super::{TokenError, paused};
+use super::{FreshToken, TokenError, paused};
 use crate::addons;
 use crate::app::App;
 use crate::audit::{Actor, Entry};
@@ -20,6 +20,8 @@ use crate::db::claim::Claim;
 use crate::db::{StoreError, Tx};
 use crate::oauth::complete::drop_tokens;
 use crate::oauth::secrets;
+use crate::spool;
+use crate::vault::VaultError;
 
 /// How often a commit of fresh tokens is tried while the lease lasts.
 const COMMIT_TRIES: u32 = 4;
@@ -40,6 +42,7 @@ enum Answer {
 /// # Errors
 /// [`TokenError`]; the row says what may be tried next.
 pub(super) async fn renew(app: &App, seen: &Model, rejected: Option<i64>) -> Result<(), TokenError> {
+    spool::before_refresh(app).await?;
     let rejected = rejected == Some(seen.token_version);
     let Some(held) = claim(app, seen, rejected).await? else { return Ok(()) };
     match held.effect {
@@ -207,7 +210,14 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
         rotated: tokens.refresh_token.is_some(),
     };
     let (state, _) = step(&held.state, event);
-    let renewed = sealed(app, &held.grant, &tokens).await?;
+    let renewed = match sealed(app, &held.grant, &tokens).await {
+        Err(TokenError::Vault(VaultError::Store(error))) if error.is_unavailable() => {
+            let instance_url = followed_instance(app, &held.grant, &tokens);
+            keep_in_spool(app, &held.grant, &state, tokens, instance_url);
+            return Err(error.into());
+        }
+        sealed => sealed?,
+    };
     let mut tries = 0;
     loop {
         tries += 1;
@@ -218,6 +228,10 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
                 drop_tokens(app, &tokens).await;
                 return Ok(());
             }
+            Err(error) if error.is_unavailable() => {
+                keep_in_spool(app, &held.grant, &state, tokens, renewed.instance_url);
+                return Err(error.into());
+            }
             Err(error) if tries < COMMIT_TRIES && held.since.elapsed() < LEASE => {
                 tracing::warn!(grant = %held.grant.id, error = %crate::error::chain(&error), "new tokens could not be committed; trying again");
                 tokio::time::sleep(COMMIT_PAUSE).await;
@@ -225,6 +239,31 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+/// The database takes the new tokens not now: the spool has them, so that they may be handed out.
+fn keep_in_spool(app: &App, grant: &Model, state: &LeaseState, tokens: Tokens, instance_url: String) {
+    if let Ok(instance) = app.hosts.instance(&instance_url) {
+        let token = FreshToken {
+            access_token: tokens.access_token.clone(),
+            instance,
+            org_id: grant.org_id.clone(),
+            version: state.version,
+            expires_at: state.expires_at,
+        };
+        app.handed_out.renewed(grant.credential_id.0, &token);
+    }
+    app.spool.keep_answer(spool::RefreshAnswer {
+        grant: grant.id.0,
+        addon: grant.addon(),
+        credential: grant.credential_id.0,
+        replaced: grant.token_version,
+        at: state.issued_at,
+        expires_at: state.expires_at,
+        access_token: tokens.access_token,
+        refresh_token: tokens.refresh_token.map(spool::Kept),
+        instance_url,
+    });
 }
 
 async fn sealed(app: &App, grant: &Model, tokens: &Tokens) -> Result<RenewedTokens, TokenError> {
@@ -248,7 +287,8 @@ fn followed_instance(app: &App, grant: &Model, tokens: &Tokens) -> String {
     }
 }
 
-async fn commit(
+/// Also for tokens out of the spool.
+pub(crate) async fn commit(
     app: &App,
     grant: &Model,
     state: &LeaseState,

@@ -233,6 +233,16 @@ pub async fn live(
     Ok(query.one(connection).await?)
 }
 
+/// A grant by its id, whatever its state.
+pub async fn find(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    id: Uuid,
+) -> Result<Option<Model>, StoreError> {
+    let query = Entity::find_by_id(RowId(id)).filter(Column::AddonId.eq(RowId::from(addon)));
+    Ok(query.one(connection).await?)
+}
+
 /// Whether a credential has any grant left.
 pub async fn any_left(connection: &impl ConnectionTrait, credential: RowId) -> Result<bool, StoreError> {
     let query = Entity::find().select_only().column(Column::Id).filter(Column::CredentialId.eq(credential));

@@ -1,5 +1,6 @@
 //! The master key and what is derived from it.
 
+use std::collections::HashMap;
 use std::fmt;
 
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
@@ -93,42 +94,101 @@ impl fmt::Debug for MasterKey {
     }
 }
 
-/// The key in use, and older ones that still open what they sealed.
+/// The master keys of a process. Which of them seals is written in the database, so that processes agree.
 #[derive(Clone, Debug)]
-pub struct MasterKeys {
-    current: MasterKey,
-    older: Vec<MasterKey>,
-}
+pub struct MasterKeys(Vec<MasterKey>);
 
 impl MasterKeys {
-    /// `current` seals; `older` only open.
-    pub fn new(current: MasterKey, older: Vec<MasterKey>) -> Self {
-        Self { current, older }
+    /// `preferred` is the one a rotation leads to; `others` open what they sealed.
+    pub fn new(preferred: MasterKey, others: Vec<MasterKey>) -> Self {
+        let mut keys = Self(vec![preferred]);
+        keys.add(others);
+        keys
     }
 
-    /// The one that seals.
-    pub fn current(&self) -> &MasterKey {
-        &self.current
+    /// None: for a server that gets them from a key service.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
+    /// Reads one key per line, the preferred one first.
+    ///
+    /// # Errors
+    /// [`MasterKeyError`].
+    pub fn parse(text: &SecretString) -> Result<Self, MasterKeyError> {
+        let lines = text.expose_secret().lines().map(str::trim).filter(|line| !line.is_empty());
+        let keys: Vec<MasterKey> =
+            lines.map(|line| MasterKey::parse(&line.into())).collect::<Result<_, _>>()?;
+        let mut keys = keys.into_iter();
+        let preferred = keys.next().ok_or(MasterKeyError::Length(0))?;
+        Ok(Self::new(preferred, keys.collect()))
+    }
+
+    /// Adds keys that are not there yet, behind those that are.
+    pub fn add(&mut self, others: Vec<MasterKey>) {
+        for other in others {
+            if self.get(&other.id).is_none() {
+                self.0.push(other);
+            }
+        }
+    }
+
+    /// The one a rotation leads to, and the one a new database begins with.
+    pub fn preferred(&self) -> Option<&MasterKey> {
+        self.0.first()
     }
 
     /// Any of them, by id.
     pub fn get(&self, id: &str) -> Option<&MasterKey> {
-        std::iter::once(&self.current).chain(&self.older).find(|key| key.id == id)
+        self.0.iter().find(|key| key.id == id)
     }
 
-    /// Ids of all of them, the current one first.
+    /// All of them, the preferred one first.
+    pub fn all(&self) -> &[MasterKey] {
+        &self.0
+    }
+
+    /// Ids of all of them, the preferred one first.
     pub fn ids(&self) -> Vec<String> {
-        std::iter::once(&self.current).chain(&self.older).map(|key| key.id.clone()).collect()
+        self.0.iter().map(|key| key.id.clone()).collect()
+    }
+
+    /// What each of them gives for one purpose.
+    pub fn derive_all(&self, purpose: &str) -> DerivedKeys {
+        let current = self.preferred().map(|key| key.id.clone()).unwrap_or_default();
+        let derived = self.0.iter().map(|key| (key.id.clone(), key.derive(purpose.as_bytes())));
+        DerivedKeys { current, all: derived.collect() }
     }
 }
 
-pub(super) fn cipher(bytes: &[u8; 32]) -> Option<LessSafeKey> {
+/// Keys for one purpose, by the master key they were derived from.
+#[derive(Clone)]
+pub struct DerivedKeys {
+    /// The one for new things.
+    pub(crate) current: String,
+    pub(crate) all: HashMap<String, Zeroizing<[u8; 32]>>,
+}
+
+impl fmt::Debug for DerivedKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.all.keys()).finish()
+    }
+}
+
+pub(crate) fn cipher(bytes: &[u8; 32]) -> Option<LessSafeKey> {
     UnboundKey::new(&AES_256_GCM, bytes).ok().map(LessSafeKey::new)
 }
 
 /// Lower-case hexadecimal.
 pub(crate) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    const DIGITS: [char; 16] =
+        ['0', '1', '2', '3', '4', '5', '6', '7', '8', '9', 'a', 'b', 'c', 'd', 'e', 'f'];
+    let digit = |nibble: u8| DIGITS.get(usize::from(nibble)).copied().unwrap_or_default();
+    let mut text = String::with_capacity(bytes.len() * 2);
+    for byte in bytes {
+        text.extend([digit(byte >> 4), digit(byte & 15)]);
+    }
+    text
 }
 
 #[cfg(test)]

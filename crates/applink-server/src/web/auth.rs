@@ -11,7 +11,10 @@
 //! The add-on token sits in every dyno, so by itself it changes nothing. Credentials that are missing, wrong or
 //! void get the same 401; right ones towards another add-on get the same 404 as an add-on that does not exist.
 
+mod callers;
 pub(crate) mod sso;
+
+use std::sync::Arc;
 
 use applink_api::headers::{ADDON_SSO, APP_UUID};
 use applink_api::ids::{AddonId, AppUuid};
@@ -28,11 +31,14 @@ use crate::addons::{self, Addon, AttachedApp, Attachment};
 use crate::api_keys::{self, ApiKey};
 use crate::app::App;
 use crate::audit::{Actor, ActorKind};
+use crate::db::StoreError;
 use crate::error::ApiError;
 use crate::limits::Who;
 use crate::platform;
 use crate::vault::hex;
 use crate::web::limits;
+pub use callers::Callers;
+use callers::Known;
 use sso::SignedOn;
 
 /// An app with its add-on token.
@@ -87,6 +93,15 @@ enum Caller {
     Key(ApiKey),
 }
 
+impl From<Known> for Caller {
+    fn from(known: Known) -> Self {
+        match known {
+            Known::Token(attachment) => Self::Token(Attachment::clone(&attachment)),
+            Known::Key(key) => Self::Key(ApiKey::clone(&key)),
+        }
+    }
+}
+
 const WHO: &str =
     "Send `Authorization: Bearer` with the add-on's token (its config var ends in _TOKEN) or an API key.";
 
@@ -94,12 +109,23 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
     let refused = || ApiError::unauthorized(WHO);
     let secret = bearer(headers).ok_or_else(refused)?;
     let hash = hash_of(&secret);
-    if secret.expose_secret().starts_with(API_KEY_PREFIX) {
-        let key = api_keys::store::find_live(app.store.reader(), &hash, app.clock.now()).await?;
-        return key.map(Caller::Key).ok_or_else(refused);
+    let generation = app.callers.check(app).await?;
+    if let Some(known) = app.callers.find(&hash, app.clock.now()) {
+        return Ok(known.into());
     }
-    let attachment = addons::store::attachment_by_token(app.store.reader(), &hash).await?;
-    attachment.map(Caller::Token).ok_or_else(refused)
+    let found = look_up(app, &secret, &hash).await?.ok_or_else(refused)?;
+    app.callers.remember(hash, found.clone(), generation);
+    Ok(found.into())
+}
+
+async fn look_up(app: &App, secret: &SecretString, hash: &str) -> Result<Option<Known>, StoreError> {
+    let reader = app.store.reader();
+    if secret.expose_secret().starts_with(API_KEY_PREFIX) {
+        let key = api_keys::store::find_live(reader, hash, app.clock.now()).await?;
+        return Ok(key.map(|key| Known::Key(Arc::new(key))));
+    }
+    let attachment = addons::store::attachment_by_token(reader, hash).await?;
+    Ok(attachment.map(|attachment| Known::Token(Arc::new(attachment))))
 }
 
 pub(crate) fn bearer(headers: &HeaderMap) -> Option<SecretString> {

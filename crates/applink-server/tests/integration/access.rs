@@ -175,3 +175,52 @@ async fn an_api_key_hands_out_no_tokens_and_reaches_no_run_time_route() {
         .await
         .expect_error(401, "unauthorized");
 }
+
+#[tokio::test]
+async fn a_key_that_is_revoked_here_is_void_at_once_and_in_another_process_within_a_second() {
+    let stack = Stack::start().await;
+    let body = json!({"owner": "ci@acme.example", "scope": "manage", "addon": stack.tenant.addon});
+    let made = stack.operator(Method::POST, "/operator/keys", Some(&body)).await.expect(201).json();
+    let bearer = format!("Bearer {}", made["key"].as_str().unwrap());
+    let path = stack.path("/connections");
+    let headers = [("authorization", bearer.as_str())];
+    let second = if stack.backend.is_sqlite {
+        None
+    } else {
+        let (clock, _hand) = applink_api::clock::Clock::mock(stack.clock.now());
+        let mut config = Stack::config(&stack.backend, &stack.org, clock);
+        config.entropy = crate::stack::seeded(55);
+        Some(applink_server::Server::start(config).await.unwrap())
+    };
+    let client = reqwest::Client::builder().no_proxy().build().unwrap();
+    let elsewhere = async |url: &str| {
+        let request = client.get(format!("{url}{path}")).header("authorization", &bearer);
+        request.send().await.unwrap().status().as_u16()
+    };
+    for _ in 0..3 {
+        stack.send(Method::GET, &path, &headers, None).await.expect(200);
+        if let Some(second) = &second {
+            assert_eq!(elsewhere(second.url()).await, 200);
+        }
+    }
+    let revoke = format!("/operator/keys/{}", made["id"].as_str().unwrap());
+    stack.operator(Method::DELETE, &revoke, None).await.expect(204);
+    stack.send(Method::GET, &path, &headers, None).await.expect(401);
+    if let Some(second) = second {
+        let started = std::time::Duration::from_millis(1500);
+        let void = async { while elsewhere(second.url()).await != 401 {} };
+        tokio::time::timeout(started, void).await.expect("void within about a second");
+        second.stop().await;
+    }
+}
+
+#[tokio::test]
+async fn a_token_of_an_attachment_that_went_is_void_at_once() {
+    let stack = Stack::start().await;
+    stack.app(Method::GET, "/connections", None).await.expect(200);
+    let app = stack.server.app();
+    let tx = app.store.begin().await.unwrap();
+    applink_server::addons::store::delete_addon(&*tx, stack.tenant.addon).await.unwrap();
+    tx.commit().await.unwrap();
+    stack.app(Method::GET, "/connections", None).await.expect(401);
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use applink_server::audit::recorder::Reads;
 use applink_server::audit::verify;
 use reqwest::Method;
 use serde_json::json;
@@ -250,4 +251,31 @@ async fn tokens_that_come_after_the_disconnect_are_revoked_too() {
     let revoked = stack.org.script().revoked.clone();
     assert_eq!(revoked.len(), 2, "the old refresh token and the new one: {revoked:?}");
     assert!(revoked.iter().all(|token| token.starts_with("canary-refresh")) && revoked[0] != revoked[1]);
+}
+
+#[tokio::test]
+async fn hand_outs_may_be_recorded_per_minute_with_their_number() {
+    let stack = Stack::with(|config| config.audit_reads = Reads::PerMinute).await;
+    stack.authorize("worker").await;
+    let details = async || {
+        let app = stack.server.app();
+        let rows = applink_server::audit::store::rows_of_addon(app.store.reader(), stack.tenant.addon, 100);
+        let mut found = rows.await.unwrap();
+        found.retain(|row| row.action == "authorization.handed_out");
+        found.into_iter().map(|row| row.detail).collect::<Vec<_>>()
+    };
+    for _ in 0..5 {
+        stack.token_of("worker").await;
+    }
+    assert_eq!(details().await, ["worker"], "the first of the minute, before it was answered");
+    stack.advance(60);
+    stack.token_of("worker").await;
+    let told = details().await;
+    assert_eq!(told.len(), 2);
+    assert!(told.contains(&"worker (and 4 more since the row before)".to_owned()), "{told:?}");
+    stack.token_of("worker").await;
+    stack.advance(60);
+    stack.reconcile("audit anchors").await;
+    let told = details().await;
+    assert!(told.contains(&"worker (and 1 more since the row before)".to_owned()), "{told:?}");
 }

@@ -1,9 +1,10 @@
 //! `/operator`: apps, add-ons, attachments and keys.
 
 use reqwest::Method;
+use sea_orm::EntityTrait as _;
 use serde_json::json;
 
-use crate::stack::Stack;
+use crate::stack::{OWNER, Stack};
 
 #[tokio::test]
 async fn an_add_on_is_set_up_and_works_at_once() {
@@ -97,4 +98,46 @@ async fn bad_set_up_is_refused_with_the_field() {
         .operator(Method::PUT, "/operator/apps/my-app/url", Some(&json!({"url": "http://127.0.0.1:8070"})))
         .await;
     assert_eq!(set.expect(200).json()["url"], json!("http://127.0.0.1:8070"));
+}
+
+#[tokio::test]
+async fn a_key_that_ends_by_itself_is_void_then_and_makes_room_for_another() {
+    let stack = Stack::start().await;
+    let body = json!({"owner": "ci@acme.example", "scope": "manage", "addon": stack.tenant.addon,
+        "expires_in_days": 30});
+    let key = stack.operator(Method::POST, "/operator/keys", Some(&body)).await.expect(201).json();
+    stack.operator(Method::POST, "/operator/keys", Some(&body)).await.expect(201);
+    stack.operator(Method::POST, "/operator/keys", Some(&body)).await.expect_error(409, "conflict");
+    let bearer = format!("Bearer {}", key["key"].as_str().unwrap());
+    let (headers, path) = ([("authorization", bearer.as_str())], stack.path("/connections"));
+    stack.advance(30 * 86_400 - 1);
+    stack.send(Method::GET, &path, &headers, None).await.expect(200);
+    stack.advance(1);
+    stack.send(Method::GET, &path, &headers, None).await.expect_error(401, "unauthorized");
+    stack.operator(Method::POST, "/operator/keys", Some(&body)).await.expect(201);
+    let body = json!({"owner": "x", "scope": "operate", "expires_in_days": 0});
+    let refused = stack.operator(Method::POST, "/operator/keys", Some(&body)).await.expect(422).json();
+    assert_eq!(refused["problems"][0]["place"], json!("$.expires_in_days"));
+}
+
+#[tokio::test]
+async fn a_name_is_erased_from_the_audit_log_and_the_log_stays_whole() {
+    let stack = Stack::start().await;
+    stack.begin_connection("one").await;
+    let names = async || {
+        let all = applink_server::audit::store::actors::Entity::find()
+            .all(stack.server.app().store.reader())
+            .await
+            .unwrap();
+        all.into_iter().filter_map(|actor| actor.name).collect::<Vec<_>>()
+    };
+    assert!(names().await.contains(&OWNER.to_owned()), "{:?}", names().await);
+    let body = json!({"name": OWNER});
+    let erased = stack.operator(Method::POST, "/operator/audit/erase-name", Some(&body)).await.expect(200);
+    assert_eq!(erased.json()["erased"], json!(1));
+    assert!(!names().await.contains(&OWNER.to_owned()));
+    let app = stack.server.app();
+    let report =
+        applink_server::audit::verify::verify(app.store.reader(), app.store.journal().keys(), None).await;
+    assert_eq!(report.unwrap().findings, []);
 }

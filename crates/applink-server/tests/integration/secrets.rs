@@ -1,24 +1,67 @@
 //! Secrets planted everywhere are found nowhere: not in logs at trace level, not in the database or its WAL, not in
 //! answers that should not hold them.
 
+use applink_server::audit::Actor;
 use applink_server::config::Confirm;
+use applink_server::platform::{PlatformConfig, people};
+use base64::Engine as _;
 use reqwest::Method;
-use serde_json::json;
+use sea_orm::EntityTrait as _;
+use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 
 use crate::fake_org::{CONSUMER_KEY, CONSUMER_SECRET, Reply, SigningPair, USERNAME};
 use crate::logs;
-use crate::stack::{OPERATOR_KEY, Stack};
+use crate::platform::SALT;
+use crate::stack::{MASTER_KEY, OPERATOR_KEY, Stack};
+
+/// Users whose grants are stored, each with secrets of its own.
+const USERS: usize = 8;
+
+/// What people who manage see of everything, none of which may hold a secret.
+async fn look_at_everything(stack: &Stack) -> String {
+    let mut seen = String::new();
+    for path in ["/connections", "/authorizations", "/connections/prod", "/authorizations/worker"] {
+        seen.push_str(&stack.manager(Method::GET, path, None).await.text);
+    }
+    for path in ["/operator/apps", "/operator/addons", "/operator/vault", "/metrics", "/health"] {
+        seen.push_str(&stack.operator(Method::GET, path, None).await.text);
+    }
+    seen
+}
+
+/// Requests with secrets where none belong: paths, queries, headers, bodies that can't be read. Returns what was answered.
+async fn misplace(stack: &Stack, secrets: &[String]) -> String {
+    let mut answered = String::new();
+    for secret in secrets.iter().filter(|secret| !secret.contains([' ', '\n', '%', '/', '"'])) {
+        for path in [format!("/addons/{secret}"), format!("/oauth/callback?state={secret}&code={secret}")] {
+            answered.push_str(&stack.send(Method::GET, &path, &[], None).await.text);
+        }
+        let bearer = format!("Bearer {secret}x");
+        let headers = [("authorization", bearer.as_str()), ("x-addon-sso", secret.as_str())];
+        answered.push_str(&stack.send(Method::GET, "/operator/apps", &headers, None).await.text);
+        let path = format!("/authorizations/{secret}");
+        answered.push_str(&stack.app(Method::GET, &path, None).await.text);
+        let body = json!({"developer_name": {"deep": secret}, "jwt_private_key": [secret]});
+        answered
+            .push_str(&stack.manager(Method::POST, "/authorizations/salesforce/jwt", Some(&body)).await.text);
+    }
+    answered
+}
 
 /// Everything a stack does with secrets. Returns them all.
 async fn use_every_secret(stack: &Stack) -> Vec<String> {
+    for user in 0..USERS {
+        let begun = stack.begin_authorization(&format!("user{user}")).await;
+        let link = begun["redirect_uri"].as_str().unwrap().to_owned();
+        let (callback, cookie) = stack.log_in(&link).await;
+        confirm(stack, &callback, &cookie).await;
+        stack.token_of(&format!("user{user}")).await;
+    }
     let begun = stack.begin_connection("prod").await;
     let link = begun["redirect_uri"].as_str().unwrap().to_owned();
     let (callback, cookie) = stack.log_in(&link).await;
-    let page = stack.browse(&callback, Some(&cookie)).await.expect(200);
-    let ticket =
-        page.text.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
-    let confirm = format!("{}/oauth/confirm", stack.server.url());
-    stack.submit(&confirm, Some(&cookie), &[("ticket", &ticket), ("decision", "connect")]).await.expect(200);
+    let ticket = confirm(stack, &callback, &cookie).await;
 
     let key = SigningPair::generate("k");
     let body = json!({"client_id": CONSUMER_KEY, "developer_name": "worker", "username": USERNAME,
@@ -44,16 +87,76 @@ async fn use_every_secret(stack: &Stack) -> Vec<String> {
     let one_time = link.rsplit('/').next().unwrap().to_owned();
     secrets.extend([pem_line, state, cookie, one_time, ticket]);
     secrets.extend([stack.tenant.token.clone(), stack.tenant.api_key.clone()]);
-    secrets.extend([CONSUMER_SECRET.to_owned(), OPERATOR_KEY.to_owned()]);
+    secrets.extend([CONSUMER_SECRET.to_owned(), OPERATOR_KEY.to_owned(), SALT.to_owned()]);
+    secrets.push(base64::engine::general_purpose::STANDARD.encode(MASTER_KEY));
+    secrets.extend(platform_secrets(stack).await);
+    secrets.sort_unstable();
+    secrets.dedup();
     secrets
+}
+
+/// The person at the browser says yes. Returns the ticket of the form.
+async fn confirm(stack: &Stack, callback: &str, cookie: &str) -> String {
+    let page = stack.browse(callback, Some(cookie)).await.expect(200);
+    let ticket =
+        page.text.split("name=\"ticket\" value=\"").nth(1).unwrap().split('"').next().unwrap().to_owned();
+    let confirm = format!("{}/oauth/confirm", stack.server.url());
+    stack.submit(&confirm, Some(cookie), &[("ticket", &ticket), ("decision", "connect")]).await.expect(200);
+    ticket
+}
+
+/// The stand-in for the Platform API: a person's key, a config var, a token it keeps, a single sign-on.
+async fn platform_secrets(stack: &Stack) -> Vec<String> {
+    let app = stack.server.app();
+    let name = format!("platform-{}", app.entropy.hex::<4>());
+    let person = people::ensure(app, &Actor::system(), &format!("{name}@acme.example")).await.unwrap();
+    let key = people::create_key(app, &Actor::system(), &person).await.unwrap();
+    let key = key.key.expose_secret().to_owned();
+    let bearer = format!("Bearer {key}");
+    let headers = [("authorization", bearer.as_str())];
+    let call = async |method, path: &str, body: Value| {
+        let body = (!body.is_null()).then_some(body);
+        stack.send(method, path, &headers, body.as_ref()).await.json()
+    };
+    call(Method::POST, "/apps", json!({"name": name})).await;
+    let vars = json!({"DATABASE_PASSWORD": format!("canary-config-var-{name}")});
+    call(Method::PATCH, &format!("/apps/{name}/config-vars"), vars).await;
+    let plan = json!({"plan": {"name": "heroku-applink"}});
+    let addon = call(Method::POST, &format!("/apps/{name}/addons"), plan).await;
+    stack.reconcile("platform add-ons").await;
+    let vars = call(Method::GET, &format!("/apps/{name}/config-vars"), Value::Null).await;
+    let sso = format!("/apps/{name}/addons/{}/sso", addon["id"].as_str().unwrap());
+    let sso = call(Method::GET, &sso, Value::Null).await;
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    vec![
+        key,
+        format!("canary-config-var-{name}"),
+        text(&vars["HEROKU_APPLINK_TOKEN"]),
+        text(&sso["params"]["token"]),
+        text(&sso["params"]["applink_person_mac"]),
+    ]
 }
 
 #[tokio::test]
 async fn no_secret_is_in_the_logs_or_in_the_database() {
     logs::record();
-    let stack = Stack::with(|config| config.oauth.confirm = Confirm::Always).await;
+    let mut settings = String::new();
+    let stack = Stack::with(|config| {
+        config.oauth.confirm = Confirm::Always;
+        config.platform = Some(PlatformConfig::default());
+        config.access.sso_salt = Some(SALT.into());
+        settings = format!("{config:?}");
+    })
+    .await;
     let secrets = use_every_secret(&stack).await;
-    assert!(secrets.len() > 12, "{}", secrets.len());
+    assert!(secrets.len() >= 50, "{} secrets are planted", secrets.len());
+    let answered = misplace(&stack, &secrets).await + &look_at_everything(&stack).await;
+    let debug = format!("{settings} {:?} {:?}", stack.server, stack.server.app().vault);
+    for secret in &secrets {
+        for (where_to, text) in [("an answer", &answered), ("what is printed for developers", &debug)] {
+            assert!(!text.contains(secret.as_str()), "{} is in {where_to}", kind(secret));
+        }
+    }
     let folder = stack.backend.folder().to_owned();
     let (while_running, is_sqlite) = (files(&folder), stack.backend.is_sqlite);
     stack.server.stop().await;
@@ -86,6 +189,50 @@ async fn no_secret_is_in_the_logs_or_in_the_database() {
     }
 }
 
+#[tokio::test]
+async fn what_is_deleted_is_gone_from_the_files_too() {
+    let stack = Stack::start().await;
+    stack.authorize("worker").await;
+    stack.authorize("stays").await;
+    let app = stack.server.app();
+    let grants =
+        async || applink_server::tokens::store::Entity::find().all(app.store.reader()).await.unwrap();
+    let all = grants().await;
+    let gone = all.iter().find(|grant| grant.credential_id == all[0].credential_id).unwrap().clone();
+    let name = ["worker", "stays"];
+    let mut ciphertexts = Vec::new();
+    for sealed in [&gone.access_token, &gone.refresh_token] {
+        let value: sea_orm::Value = sealed.clone().unwrap().into();
+        let sea_orm::Value::Bytes(Some(bytes)) = value else { panic!("bytes") };
+        ciphertexts.push(bytes);
+    }
+    let find = |ciphertext: &[u8]| {
+        files(stack.backend.folder())
+            .into_iter()
+            .any(|(_, content)| content.windows(ciphertext.len()).any(|window| window == ciphertext))
+    };
+    if stack.backend.is_sqlite {
+        assert!(ciphertexts.iter().all(|ciphertext| find(ciphertext)), "they are there before");
+    }
+    let mut kept = 0;
+    for name in name {
+        let record = stack.manager(Method::GET, &format!("/authorizations/{name}"), None).await.json();
+        if record["id"].as_str().unwrap() == gone.credential_id.to_string() {
+            stack.manager(Method::DELETE, &format!("/authorizations/{name}"), None).await.expect(200);
+        } else {
+            kept += 1;
+        }
+    }
+    assert_eq!(kept, 1);
+    stack.reconcile("grants").await;
+    assert!(!stack.org.script().revoked.is_empty(), "revoked at the org");
+    assert!(grants().await.iter().all(|grant| grant.id != gone.id));
+    app.store.database().vacuum().await.unwrap();
+    assert!(!ciphertexts.iter().any(|ciphertext| find(ciphertext)), "the ciphertext is still in a file");
+    let rows = applink_server::audit::store::rows_of_addon(app.store.reader(), stack.tenant.addon, 100).await;
+    assert!(rows.unwrap().iter().any(|row| row.action.contains("disconnect")), "the ledger knows");
+}
+
 fn kind(secret: &str) -> &str {
     secret.split('-').nth(1).unwrap_or("a secret")
 }
@@ -99,8 +246,14 @@ fn names(files: &[(String, Vec<u8>)]) -> Vec<&str> {
 }
 
 fn files(folder: &std::path::Path) -> Vec<(String, Vec<u8>)> {
-    let entries = std::fs::read_dir(folder).unwrap().flatten();
-    entries
-        .map(|entry| (entry.file_name().to_string_lossy().into_owned(), std::fs::read(entry.path()).unwrap()))
-        .collect()
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        if entry.path().is_dir() {
+            found.extend(files(&entry.path()));
+        } else {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            found.push((name, std::fs::read(entry.path()).unwrap()));
+        }
+    }
+    found
 }

@@ -97,8 +97,12 @@ impl Stack {
     }
 
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
+        Self::on(Backend::fresh().await, change).await
+    }
+
+    /// On a database that is there already.
+    pub(crate) async fn on(backend: Backend, change: impl FnOnce(&mut Config)) -> Self {
         let org = FakeOrg::start().await;
-        let backend = Backend::fresh().await;
         let (clock, hand) = Clock::mock(START);
         let mut config = Self::config(&backend, &org, clock);
         change(&mut config);

@@ -1,7 +1,9 @@
 //! Starting, and refusing to start.
 
-use applink_server::vault::{MasterKey, MasterKeys};
+use applink_server::vault::{MasterKey, MasterKeys, store};
 use applink_server::{Config, Server, ServerError};
+
+use sea_orm::EntityTrait as _;
 
 use crate::backends::Backend;
 use crate::stack::{MASTER_KEY, Stack};
@@ -29,6 +31,7 @@ async fn a_taken_port_is_named_with_the_setting_that_changes_it() {
 async fn another_master_key_is_refused_with_both_ids_and_nothing_is_written() {
     let stack = Stack::start().await;
     stack.server.stop().await;
+    let before = written(&stack.backend).await;
     let mut other = config(&stack.backend);
     let (right, wrong) = (MasterKey::from_bytes(MASTER_KEY), MasterKey::from_bytes([9; 32]));
     other.master_keys = MasterKeys::new(wrong.clone(), Vec::new());
@@ -36,8 +39,19 @@ async fn another_master_key_is_refused_with_both_ids_and_nothing_is_written() {
     assert!(matches!(error, ServerError::Vault(_)), "{error:?}");
     let text = error.to_string();
     assert!(text.contains(right.id()) && text.contains(wrong.id()), "{text}");
+    assert_eq!(written(&stack.backend).await, before, "nothing was written");
     other.master_keys = MasterKeys::new(wrong, vec![right]);
     Server::start(other).await.expect("the old key is given beside the new one").stop().await;
+}
+
+/// What a start writes first.
+async fn written(backend: &Backend) -> (usize, usize) {
+    let (clock, _hand) = applink_api::clock::Clock::mock(crate::stack::START);
+    let database = applink_server::db::Database::open(&backend.url, clock).await.unwrap();
+    let processes = store::processes::Entity::find().all(database.reader()).await.unwrap();
+    let keys = store::Entity::find().all(database.reader()).await.unwrap();
+    database.close().await;
+    (processes.len(), keys.len())
 }
 
 #[tokio::test]

@@ -2,7 +2,9 @@
 
 pub(crate) mod addons;
 pub(crate) mod apps;
+pub(crate) mod audit;
 pub(crate) mod keys;
+pub(crate) mod vault;
 
 /// Which control plane.
 #[derive(Debug, clap::Args)]

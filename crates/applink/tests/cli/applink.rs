@@ -179,6 +179,18 @@ impl Running {
         self.applink.directory
     }
 
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Of a process that was ended by a signal.
+    pub(crate) fn left_a_core(mut self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
+        let status = self.child.wait().unwrap();
+        assert!(status.signal().is_some(), "{status}");
+        status.core_dumped()
+    }
+
     pub(crate) fn finish(self) -> Ran {
         let Output { status, stdout, stderr } = self.child.wait_with_output().unwrap();
         let shown = |bytes: Vec<u8>| {

@@ -38,6 +38,10 @@ fn top_level() {
       admin:addons:create                Provision an add-on and attach it to an app
       admin:addons:attach                Attach an add-on to one more app
       admin:keys:create                  Make an API key
+      admin:audit:erase-name             Erase a person's name from the audit log
+      admin:vault:status                 Show which keys seal what, and how far a rotation is
+      admin:vault:rotate-master          Change over to the new master key while serving
+      admin:vault:rotate-data            Replace every data key and seal every secret anew
       audit:verify                       Check that the audit ledger is as it was written
       completions                        Write the completions of a shell to standard output
       help                               Print this message or the help of the given subcommand(s)

@@ -144,6 +144,54 @@ fn serve_on_a_port_that_is_taken() {
     ");
 }
 
+/// A file of `/proc` about a process.
+#[cfg(target_os = "linux")]
+fn about(running: &Running, file: &str) -> String {
+    let bytes = std::fs::read(format!("/proc/{}/{file}", running.id())).unwrap();
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_server_that_crashes_leaves_no_core_and_its_arguments_hold_no_secret() {
+    let (running, url) = started();
+    let limits = about(&running, "limits");
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    let limits: Vec<&str> = core.split_whitespace().skip(4).take(2).collect();
+    assert_eq!(limits, ["0", "0"], "{core}");
+    let arguments = about(&running, "cmdline");
+    assert!(arguments.contains("serve") && !arguments.contains(MASTER_KEY), "{arguments}");
+    assert!(!arguments.contains(OPERATOR_KEY));
+    operate(&url, "admin apps");
+    running.signal(Signal::SIGABRT);
+    assert!(!running.left_a_core());
+}
+
+#[test]
+fn keys_are_rotated_by_command_and_the_old_one_may_go() {
+    const NEW_KEY: &str = "HxweHRobGBkWFxQVEhMQEQ4PDA0KCwgJBgcEBQIDAAE=";
+    let mut running = serve().env("APPLINK_MASTER_KEY", NEW_KEY).spawn();
+    running.first_line();
+    running.signal(Signal::SIGTERM);
+    let directory = running.stop();
+    let database = format!("sqlite://{}", directory.path().join("applink.db").display());
+    let wrong = serve().env("DATABASE_URL", &database).run();
+    assert_eq!(wrong.code, Some(2), "{wrong}");
+    assert!(wrong.stderr.contains("is not the one this database was sealed with"), "{wrong}");
+    let mut running =
+        serve().env("DATABASE_URL", &database).env("APPLINK_PREVIOUS_MASTER_KEYS", NEW_KEY).spawn();
+    let ready: Value = serde_json::from_str(&running.first_line()).unwrap();
+    let url = ready["url"].as_str().unwrap();
+    let before = operate(url, "admin vault status").stdout;
+    assert!(before.contains("in use") && before.contains("`applink admin vault rotate-master`"), "{before}");
+    operate(url, "admin vault rotate-master");
+    operate(url, "admin apps create my-app");
+    let after = operate(url, "admin vault status").stdout;
+    assert!(after.contains("rotation of the master key"), "{after}");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.finish().code, Some(0));
+}
+
 #[test]
 fn serve_with_a_config_file_that_is_missing() {
     insta::assert_snapshot!(serve().arg("--config").arg("nowhere.toml").run(), @"

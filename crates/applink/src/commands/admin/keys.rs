@@ -1,7 +1,7 @@
 //! `admin:keys:create`. The key goes to standard output, alone, this one time.
 
 use applink_api::ids::AddonId;
-use applink_api::operator::{CreateApiKey, Scope};
+use applink_api::operator::{CreateExpiringApiKey, Scope};
 use secrecy::ExposeSecret as _;
 
 use super::ServerArgs;
@@ -21,6 +21,9 @@ pub(crate) struct CreateArgs {
     /// The add-on a key with scope `manage` reaches, by uuid
     #[arg(long, value_name = "UUID")]
     addon: Option<AddonId>,
+    /// Days until the key ends by itself [default: never]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u16).range(1..=3650))]
+    expires_in_days: Option<u16>,
     #[command(flatten)]
     server: ServerArgs,
     #[command(flatten)]
@@ -54,8 +57,13 @@ pub(crate) async fn create(
             .hint("give the add-on's uuid with --addon"));
     }
     let control_plane = settings.control_plane(args.server.server.as_deref(), printer)?;
-    let request = CreateApiKey { owner: args.owner, scope: args.scope.into(), addon: args.addon };
-    let created = control_plane.client().operator().create_key(&request).await;
+    let request = CreateExpiringApiKey {
+        owner: args.owner,
+        scope: args.scope.into(),
+        addon: args.addon,
+        expires_in_days: args.expires_in_days,
+    };
+    let created = control_plane.client().operator().create_expiring_key(&request).await;
     let created = created.map_err(|error| control_plane.explain(error))?;
     if args.output.json {
         printer.json(&created)?;

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::str::FromStr;
 
-use applink_server::audit::ChainKeys;
 use applink_server::audit::verify::{KeptAnchor, Report, verify};
 use applink_server::db::Database;
+use applink_server::vault;
 use serde_json::json;
 
 use crate::arguments::OutputArgs;
@@ -42,10 +42,11 @@ impl FromStr for Anchor {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let config = serve::config(args.config, settings)?;
-    let keys = ChainKeys::new(&config.master_keys);
-    let database = Database::open(&config.database_url, config.clock)
+    let database = Database::open(&config.database_url, config.clock.clone())
         .await
         .map_err(|error| CliError::broken(error.to_string()).because(error))?;
+    let keys = vault::chain_keys(&config, &database).await;
+    let keys = keys.map_err(|error| CliError::broken(error.to_string()).because(error))?;
     let kept = args.anchor.map(|anchor| anchor.0);
     let walked = verify(database.reader(), &keys, kept.as_ref()).await;
     database.close().await;

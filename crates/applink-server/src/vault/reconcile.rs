@@ -1,0 +1,31 @@
+//! What the vault does by itself: says which master keys this process has, reads the key file again, and goes on with
+//! a rotation.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rotation;
+use crate::app::App;
+use crate::reconcilers::{Status, StepError};
+
+/// One run does steps for this long, then others have their turn.
+const RUN: Duration = Duration::from_secs(2);
+
+/// One run.
+///
+/// # Errors
+/// [`StepError`].
+pub async fn run(app: &App) -> Result<Status, StepError> {
+    app.vault.reload_masters().await.map_err(StepError::Vault)?;
+    app.vault.beat().await.map_err(StepError::Vault)?;
+    let (started, mut done) = (Instant::now(), 0);
+    while let Some(sealed) = rotation::step(&app.store, &app.vault).await.map_err(StepError::Vault)? {
+        done += sealed;
+        if started.elapsed() >= RUN {
+            app.nudges.vault.notify_one();
+            break;
+        }
+    }
+    Ok(Status { done })
+}

@@ -1,0 +1,144 @@
+//! A master key that a key service wraps. The service here answers as HashiCorp's and OpenBao's API documentation has it
+//! (`/v1/transit/encrypt/:name`, `/v1/transit/decrypt/:name`); neither program itself was at hand.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use applink_server::vault::{KeySource, MasterKeys, Transit};
+use applink_server::{Config, Server};
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::routing::post;
+use axum::{Json, Router};
+use http::{HeaderMap, StatusCode};
+use reqwest::Method;
+use serde_json::{Value, json};
+
+use crate::backends::Backend;
+use crate::stack::{Stack, seeded};
+
+const TOKEN: &str = "canary-vault-token";
+
+/// What it wrapped, by ciphertext.
+type Wrapped = Arc<Mutex<HashMap<String, String>>>;
+
+/// The key service; its URL, and what it was given.
+async fn service() -> (String, Wrapped) {
+    let wrapped = Wrapped::default();
+    let routes = Router::new()
+        .route("/v1/transit/encrypt/applink", post(encrypt))
+        .route("/v1/transit/decrypt/applink", post(decrypt))
+        .route("/v1/transit/encrypt/{other}", post(async || refused(404)))
+        .with_state(Arc::clone(&wrapped));
+    let routes =
+        routes.layer(axum::middleware::from_fn(async |headers: HeaderMap, request: Request, next: Next| {
+            if headers.get("x-vault-token").is_some_and(|token| token == TOKEN) {
+                next.run(request).await
+            } else {
+                axum::response::IntoResponse::into_response(refused(403))
+            }
+        }));
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, routes).await.unwrap() });
+    (url, wrapped)
+}
+
+fn refused(status: u16) -> (StatusCode, Json<Value>) {
+    (StatusCode::from_u16(status).unwrap(), Json(json!({"errors": ["permission denied"]})))
+}
+
+async fn encrypt(State(wrapped): State<Wrapped>, Json(body): Json<Value>) -> Json<Value> {
+    let mut wrapped = wrapped.lock().unwrap();
+    let ciphertext = format!("vault:v1:{:08}", wrapped.len());
+    wrapped.insert(ciphertext.clone(), body["plaintext"].as_str().unwrap().to_owned());
+    answer(json!({"ciphertext": ciphertext, "key_version": 1}))
+}
+
+async fn decrypt(
+    State(wrapped): State<Wrapped>,
+    Json(body): Json<Value>,
+) -> Result<Json<Value>, (StatusCode, Json<Value>)> {
+    match wrapped.lock().unwrap().get(body["ciphertext"].as_str().unwrap()) {
+        Some(plaintext) => Ok(answer(json!({"plaintext": plaintext}))),
+        None => Err((StatusCode::BAD_REQUEST, Json(json!({"errors": ["invalid ciphertext"]})))),
+    }
+}
+
+/// Around every answer.
+fn answer(data: Value) -> Json<Value> {
+    Json(json!({"request_id": "1", "lease_id": "", "renewable": false, "lease_duration": 0, "data": data,
+        "wrap_info": null, "warnings": null, "auth": null}))
+}
+
+fn transit(url: &str, token: &str, key: &str) -> KeySource {
+    KeySource::Transit(Arc::new(Transit {
+        address: url.parse().unwrap(),
+        token: token.into(),
+        mount: "transit".to_owned(),
+        key: key.to_owned(),
+        namespace: None,
+    }))
+}
+
+fn use_service(config: &mut Config, source: KeySource) {
+    config.master_keys = MasterKeys::none();
+    config.key_source = source;
+}
+
+#[tokio::test]
+async fn a_wrapped_master_key_is_made_once_unwrapped_at_every_start_and_rotated() {
+    let (url, wrapped) = service().await;
+    let source = transit(&url, TOKEN, "applink");
+    let stack = Stack::with(|config| use_service(config, source.clone())).await;
+    stack.authorize("worker").await;
+    assert_eq!(wrapped.lock().unwrap().len(), 1);
+    let first = stack.operator(Method::GET, "/operator/vault", None).await.expect(200).json();
+    let body = json!({"kind": "master"});
+    stack.operator(Method::POST, "/operator/vault/rotations", Some(&body)).await.expect(202);
+    for _ in 0..3 {
+        stack.reconcile("vault").await;
+        stack.advance(61);
+    }
+    let second = stack.operator(Method::GET, "/operator/vault", None).await.expect(200).json();
+    assert_eq!(second["rotations"][0]["phase"], json!("done"), "{second}");
+    assert_ne!(second["master_key_id"], first["master_key_id"]);
+    assert_eq!(wrapped.lock().unwrap().len(), 2);
+    let app = stack.server.app();
+    let left = applink_server::vault::store::wrapped_masters(app.store.reader()).await.unwrap();
+    assert_eq!(left.len(), 1, "the former one is erased");
+
+    let (org, backend, now) = (stack.org.clone(), stack.backend, stack.clock.now());
+    stack.server.stop().await;
+    let start = async |source: KeySource, seed: u64| {
+        let (clock, _hand) = applink_api::clock::Clock::mock(now);
+        let mut config = Stack::config(&backend, &org, clock);
+        use_service(&mut config, source);
+        config.entropy = seeded(seed);
+        Server::start(config).await
+    };
+    for (source, says) in [
+        (transit(&url, "another-token", "applink"), "refuses the token"),
+        (transit("http://127.0.0.1:1", TOKEN, "applink"), "does not answer"),
+    ] {
+        let error = start(source, 5).await.unwrap_err();
+        let text = applink_server::error::chain(&error);
+        assert!(text.contains(says) && !text.contains("token\""), "{text}");
+        assert!(!text.contains(TOKEN) && !text.contains("another-token"), "{text}");
+    }
+    let server = start(source, 6).await.expect("the service unwraps it");
+    server.stop().await;
+}
+
+#[tokio::test]
+async fn a_service_without_the_key_is_told_and_nothing_is_written() {
+    let (url, _wrapped) = service().await;
+    let backend = Backend::fresh().await;
+    let org = crate::fake_org::FakeOrg::start().await;
+    let (clock, _hand) = applink_api::clock::Clock::mock(crate::stack::START);
+    let mut config = Stack::config(&backend, &org, clock);
+    use_service(&mut config, transit(&url, TOKEN, "nothing"));
+    let error = Server::start(config).await.unwrap_err();
+    let text = applink_server::error::chain(&error);
+    assert!(text.contains("transit/nothing") && text.contains("no such engine or key"), "{text}");
+}
