@@ -1,94 +1,48 @@
-//! `cargo xtask figures`: what we promise in numbers, measured here and now. Never part of the tests.
+//! `cargo xtask figures [NAME …]`: what we promise in numbers, measured here and now. Never part of the tests.
+//!
+//! Each name is a file below: [`dev`] (the local stack) and [`credentials`] (refresh, JWT, secrets, audit).
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, Command, Stdio};
-use std::time::Instant;
+mod credentials;
+mod dev;
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Result, bail};
 
-/// From process start to the `--json` line, on an empty state folder.
-const READY_SECONDS: f64 = 2.0;
-/// All processes of the stack together.
-const RESIDENT_MIB: f64 = 150.0;
-/// Starts measured; each figure is the worst of them.
-const STARTS: usize = 5;
-
-/// Measures `applink dev` and says whether every promise is kept.
-pub(crate) fn dev() -> Result<bool> {
-    let built = Command::new(env!("CARGO")).args(["build", "--release", "--package", "applink"]).status();
-    if !built.context("building the release")?.success() {
-        bail!("the release build failed");
-    }
-    let (mut ready, mut resident) = (0.0_f64, 0.0_f64);
-    for _ in 0..STARTS {
-        let (seconds, mebibytes) = one_start()?;
-        ready = ready.max(seconds);
-        resident = resident.max(mebibytes);
-    }
-    println!("applink dev, worst of {STARTS} starts on an empty folder, release build");
-    let ready_kept = figure("ready after", ready, "s", READY_SECONDS);
-    let resident_kept = figure("resident after the tour", resident, "MiB", RESIDENT_MIB);
-    Ok(ready_kept && resident_kept)
+/// A set of figures.
+struct Set {
+    name: &'static str,
+    about: &'static str,
+    measure: fn() -> Result<bool>,
 }
 
-fn figure(name: &str, value: f64, unit: &str, limit: f64) -> bool {
-    let kept = value <= limit;
-    println!(
-        "{name:<26} {value:>8.2} {unit:<4} promised ≤ {limit} {unit}  {}",
-        if kept { "ok" } else { "MISSED" }
-    );
-    kept
-}
+const SETS: [Set; 2] = [
+    Set { name: "dev", about: "how fast and how small `applink dev` is", measure: dev::measure },
+    Set {
+        name: "credentials",
+        about: "that credentials never die, never leak and are never used twice",
+        measure: credentials::measure,
+    },
+];
 
-fn one_start() -> Result<(f64, f64)> {
-    let folder = std::env::temp_dir().join(format!("applink-figures-{}", std::process::id()));
-    let _ = std::fs::remove_dir_all(&folder);
-    let started = Instant::now();
-    let mut stack = Command::new("target/release/applink")
-        .args(["dev", "--json", "--port", "0", "--org-port", "0", "--sandbox-port", "0", "--mesh-port", "0"])
-        .args(["--app-port", "0", "--state-dir"])
-        .arg(&folder)
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .context("starting applink dev")?;
-    let measured = measure(&mut stack, started);
-    let _ = Command::new("kill").args(["-INT", &stack.id().to_string()]).status();
-    let _ = stack.wait();
-    let _ = std::fs::remove_dir_all(&folder);
-    measured
-}
-
-fn measure(stack: &mut Child, started: Instant) -> Result<(f64, f64)> {
-    let output = stack.stdout.take().context("its output")?;
-    let log = stack.stderr.take().context("its log")?;
-    let mut line = String::new();
-    BufReader::new(output).read_line(&mut line).context("reading the line")?;
-    let seconds = started.elapsed().as_secs_f64();
-    if !line.starts_with('{') {
-        bail!("applink dev ended before it was ready");
+/// Measures the named sets, or all of them, and says whether every promise is kept.
+pub(crate) fn run(names: &[&str]) -> Result<bool> {
+    if let Some(unknown) = names.iter().find(|name| !SETS.iter().any(|set| set.name == **name)) {
+        let known: Vec<_> = SETS.iter().map(|set| format!("{} ({})", set.name, set.about)).collect();
+        bail!("no such figures: {unknown}; there are {}", known.join(", "));
     }
-    // The tour is over when everything stays up: by then every part has worked once.
-    BufReader::new(log)
-        .lines()
-        .map_while(Result::ok)
-        .find(|line| line.contains("stays up"))
-        .context("the tour")?;
-    Ok((seconds, resident_mebibytes(stack.id())?))
+    let mut all_kept = true;
+    for set in SETS.iter().filter(|set| names.is_empty() || names.contains(&set.name)) {
+        all_kept &= (set.measure)()?;
+    }
+    Ok(all_kept)
 }
 
-/// The process and its children, from `/proc`.
-fn resident_mebibytes(pid: u32) -> Result<f64> {
-    let mut kibibytes = 0.0;
-    for entry in std::fs::read_dir("/proc").context("listing processes")?.flatten() {
-        let Ok(status) = std::fs::read_to_string(entry.path().join("status")) else { continue };
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-            line.split_whitespace().next()?.parse::<u32>().ok()
-        };
-        if field("Pid:") == Some(pid) || field("PPid:") == Some(pid) {
-            kibibytes += f64::from(field("VmRSS:").unwrap_or_default());
-        }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn unknown_figures_are_named_with_those_there_are() {
+        let error = run(&["nonsense"]).unwrap_err().to_string();
+        assert!(error.contains("nonsense") && error.contains("credentials"), "{error}");
     }
-    Ok(kibibytes / 1024.0)
 }

@@ -15,7 +15,8 @@ cargo xtask <command>
 
   test [NAME …]   install what the tests need, run every suite (or the named ones), one line each
   suites          list the suites
-  figures         measure what we promise in numbers (release build; not part of the tests)
+  figures [NAME …]
+                  measure what we promise in numbers: dev, credentials (release build; not part of the tests)
   conformance-table
                   run the official SDKs and write docs/reference/sdk-conformance.md from that
   help            this text
@@ -29,7 +30,7 @@ fn main() -> ExitCode {
     let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match words.as_slice() {
         ["test", names @ ..] => test(names),
-        ["figures"] => outcome(figures::dev()),
+        ["figures", names @ ..] => outcome(figures::run(names)),
         ["suites"] => {
             for suite in suites::all() {
                 println!("{:<12} {}", suite.name, suite.about);

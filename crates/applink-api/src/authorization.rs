@@ -97,6 +97,9 @@ pub struct AuthorizeRequest {
     /// `https://login.salesforce.com` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_url: Option<String>,
+    /// Authorize even when the org may end the user's oldest grant for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// Body of `POST /addons/{addon}/authorizations/salesforce/jwt`.

@@ -90,6 +90,9 @@ pub struct ConnectRequest {
     /// `https://login.salesforce.com` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_url: Option<String>,
+    /// Connect even when the org may end the user's oldest grant for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
 }
 
 /// Body of `POST /addons/{addon}/connections/salesforce/jwt`.

@@ -87,7 +87,7 @@ async fn starting_to_connect_may_be_repeated() {
         "created_at":"2025-05-30T18:55:42.863808Z","created_by":"me","last_modified_at":"2025-05-30T18:55:42.863808Z"}"#;
     let (url, server) =
         serve(vec![Act::Cut, Act::Answer("202 Accepted\r\ncontent-type: application/json", ROW)]).await;
-    let request = ConnectRequest { connection_name: "org1".to_owned(), login_url: None };
+    let request = ConnectRequest { connection_name: "org1".to_owned(), login_url: None, force: false };
     let started = client(&url).build().unwrap().connections().connect(&request).await.unwrap();
     assert_eq!(started.redirect_uri.as_deref(), Some("http://h/"));
     let requests = server.await.unwrap();

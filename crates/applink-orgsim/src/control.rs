@@ -9,6 +9,7 @@ mod oauth_clients;
 pub(crate) mod permission_sets;
 mod probe;
 mod problem;
+mod tokens;
 mod views;
 
 use axum::Router;
@@ -41,6 +42,8 @@ pub(crate) fn routes(state: &OrgState) -> Router<OrgState> {
         .route("/callbacks", get(invocations::callbacks))
         .route("/sessions/probe", post(probe::probe))
         .route("/sweep", post(views::sweep))
+        .route("/token-faults", get(tokens::faults).post(tokens::add_fault).delete(tokens::clear_faults))
+        .route("/token-counts", get(tokens::counts))
         .fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(state.clone(), guard::check))

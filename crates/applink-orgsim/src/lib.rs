@@ -5,7 +5,8 @@
 //!
 //! # What is simulated
 //! - **Signing in**: the OAuth web server flow with PKCE, a login and a consent page for people, JWT bearer,
-//!   refresh with optional rotation, revoke, introspect, userinfo, identity URLs, `/id/keys`.
+//!   refresh with optional rotation (a replaced refresh token that is used again ends its grant), revoke, introspect,
+//!   userinfo, identity URLs, `/id/keys`; and a token endpoint that loses, delays and repeats on request.
 //! - **Data**: sObjects as tables, SOQL compiled to SQL, create/read/update/delete/upsert, composite requests, files,
 //!   Bulk API 2.0; object, field and sharing rights enforced in every statement, session-based permission sets
 //!   included.
@@ -33,6 +34,8 @@
 //! | `POST sessions/probe` | `{username or session_id, soql}` runs a query as that session |
 //! | `POST deployments/step` | moves a deployment on, see [`DeployMode::Stepped`] |
 //! | `POST jobs/step` | moves a bulk job on, likewise |
+//! | `POST token-faults` | `{fault, times}`: the next requests with a refresh token or an assertion suffer it: `lose_request`, `lose_answer`, `delay` (with `millis`), `repeat`, `server_error`, `refuse` (with `error`, `description`); `GET` lists, `DELETE` forgets |
+//! | `GET token-counts` | refreshes, replays of a replaced refresh token, grants ended by that, assertions, introspections |
 //! | `POST sweep` | ends at once what is over by the org's clock |
 //!
 //! ```no_run
@@ -80,6 +83,7 @@ pub use clock::{Clock, MICROS_PER_SECOND, MockClock};
 pub use entropy::Entropy;
 pub use error::OrgsimError;
 pub use keys::KeyError;
+pub use oauth::faults::{TokenCounts, TokenFault};
 pub use org::{
     DEFAULT_API_VERSION, DeployMode, OLDEST_API_VERSION, Org, OrgConfig, OrgKind, RunningOrg, SampleUser,
 };

@@ -15,6 +15,7 @@
 //! wording is not public, it is close to what its clients expect.
 
 pub(crate) mod clients;
+pub(crate) mod faults;
 pub(crate) mod grants;
 pub(crate) mod identity;
 pub(crate) mod scopes;

@@ -22,6 +22,7 @@ use crate::invoke::{sweep, vouch};
 use crate::keys;
 use crate::metadata::worker;
 use crate::oauth::clients;
+use crate::oauth::faults::{TokenCounts, TokenFault};
 use crate::rest;
 use crate::state::OrgState;
 
@@ -281,6 +282,16 @@ impl RunningOrg {
             clients::save(tx, &client)
         });
         saved.map_err(|failure| OrgsimError::SignIn(Box::new(failure)))
+    }
+
+    /// The next request with a refresh token or an assertion suffers this fault, after those asked for before it.
+    pub fn push_token_fault(&self, fault: TokenFault) {
+        self.state.token_desk().push(fault);
+    }
+
+    /// What the token endpoint was asked and did since the org started.
+    pub fn token_counts(&self) -> TokenCounts {
+        self.state.token_desk().counts()
     }
 
     /// The headers with which this org would call an app as a user: its word about who calls, signed now. The

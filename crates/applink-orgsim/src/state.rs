@@ -13,6 +13,7 @@ use crate::clock::Clock;
 use crate::db::{Database, DbError, Tx};
 use crate::entropy::Entropy;
 use crate::keys::SigningKey;
+use crate::oauth::faults::TokenDesk;
 use crate::org::{DeployMode, OrgKind};
 use crate::rest::{ApiVersion, BulkWork, RestHost};
 use crate::rights::Caller;
@@ -39,6 +40,8 @@ pub(crate) struct Shared {
     pub(crate) deploy_lock: Mutex<()>,
     /// What the bulk API and its worker share.
     pub(crate) bulk_work: BulkWork,
+    /// Faults of the token endpoint that were asked for, and what it did.
+    pub(crate) token_desk: TokenDesk,
     /// Counts callbacks that arrived, so that listeners can wait for the next.
     pub(crate) callbacks_seen: watch::Sender<u64>,
 }
@@ -132,6 +135,10 @@ impl OrgState {
 
     pub(crate) fn deploy_nudge(&self) -> &Notify {
         &self.0.deploy_nudge
+    }
+
+    pub(crate) fn token_desk(&self) -> &TokenDesk {
+        &self.0.token_desk
     }
 
     pub(crate) fn deploy_lock(&self) -> &Mutex<()> {

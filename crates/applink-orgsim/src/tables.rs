@@ -37,6 +37,7 @@ pub(crate) const TABLES: &str = "
         scopes TEXT NOT NULL,
         created_micros INTEGER NOT NULL
     );
+    CREATE TABLE IF NOT EXISTS _spent_refresh_token (token BLOB PRIMARY KEY NOT NULL, grant_id TEXT NOT NULL);
     CREATE TABLE IF NOT EXISTS _session (
         id TEXT PRIMARY KEY NOT NULL,
         token BLOB NOT NULL UNIQUE,

@@ -13,6 +13,7 @@ mod integration {
     mod jwt_bearer;
     mod lifecycle;
     mod sessions;
+    mod token_faults;
     mod web_server_flow;
 
     // Its data alone.

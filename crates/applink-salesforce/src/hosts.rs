@@ -236,6 +236,16 @@ impl OrgHosts {
         self.allowed(UrlRole::Login, led.unwrap_or(asked))
     }
 
+    /// The login host that serves the kind of org a My Domain URL is of, with the login-host map applied: sandboxes and
+    /// scratch orgs log in at [`SANDBOX_LOGIN`], all others at [`PRODUCTION_LOGIN`]. None for a URL that is no My Domain.
+    pub fn general_login(&self, login_url: &str) -> Option<OrgOrigin> {
+        let asked = parse_origin(UrlRole::Login, login_url).ok()?;
+        let Some(Host::Domain(host)) = asked.0.host() else { return None };
+        let name = host.strip_suffix(".my.salesforce.com")?;
+        let is_sandbox = [".sandbox", ".scratch"].iter().any(|kind| name.ends_with(kind));
+        self.login(Some(if is_sandbox { SANDBOX_LOGIN } else { PRODUCTION_LOGIN })).ok()
+    }
+
     /// Checks the `instance_url` of a token answer or a stored row. A missing scheme is read as https.
     ///
     /// # Errors
@@ -306,6 +316,24 @@ fn origin_of(role: UrlRole, url: &Url) -> Result<OrgOrigin, HostRefused> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_my_domain_belongs_to_the_login_host_of_its_kind_of_org() {
+        let hosts = OrgHosts::salesforce();
+        for (url, general) in [
+            ("https://acme.my.salesforce.com", Some(PRODUCTION_LOGIN)),
+            ("acme-dev-ed.develop.my.salesforce.com", Some(PRODUCTION_LOGIN)),
+            ("https://acme--dev.sandbox.my.salesforce.com/", Some(SANDBOX_LOGIN)),
+            ("https://flow-46-dev-ed.scratch.my.salesforce.com", Some(SANDBOX_LOGIN)),
+            ("https://login.salesforce.com", None),
+            ("https://test.salesforce.com", None),
+            ("http://127.0.0.1:7701", None),
+            ("nonsense", None),
+        ] {
+            let found = hosts.general_login(url);
+            assert_eq!(found.as_ref().map(OrgOrigin::as_str), general, "{url}");
+        }
+    }
 
     #[test]
     fn salesforce_hosts_of_every_kind_are_allowed() {

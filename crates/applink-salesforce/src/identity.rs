@@ -59,6 +59,16 @@ pub enum IdentityError {
         /// The org of this token.
         found: RecordId,
     },
+    /// The token is another user's than the one this name stands for.
+    #[error(
+        "this name belongs to user {expected}, but user {found} logged in: use another name, or log in as the right user"
+    )]
+    OtherUser {
+        /// The user we knew.
+        expected: RecordId,
+        /// The user of this token.
+        found: RecordId,
+    },
 }
 
 /// A user, as `userinfo` tells.

@@ -140,7 +140,10 @@ impl Grant {
         let current = self.current();
         match with_id(&current.org, request_id).send(call).await {
             Err(expired @ OrgError::SessionExpired { .. }) => {
-                let fresh = self.renew(&current).await?;
+                let fresh = match self.renew(&current).await {
+                    Err(error) if is_too_often(&error) => return Err(expired.into()),
+                    renewed => renewed?,
+                };
                 if same_token(&fresh, &current) {
                     return Err(expired.into());
                 }
@@ -218,6 +221,11 @@ pub(crate) fn egress() -> Result<OrgEgress, Error> {
 
 fn same_token(a: &Current, b: &Current) -> bool {
     a.org.access_token().expose_secret() == b.org.access_token().expose_secret()
+}
+
+/// The API renews no token that is refused again and again: the org's own error says more than that.
+fn is_too_often(error: &Error) -> bool {
+    matches!(error, Error::AppLink { source, .. } if source.status() == Some(429))
 }
 
 fn unread(name: &str, error: ClientError) -> Error {

@@ -49,6 +49,7 @@ use crate::limits::LimitsConfig;
 use crate::platform::PlatformConfig;
 use crate::spool::outage::OutageConfig;
 use crate::spool::{DEFAULT_LIMIT, SpoolConfig};
+use crate::tokens::points::Points;
 use crate::vault::{KeySource, MasterKey, MasterKeys};
 
 /// How to make a master key; the sentence a start without one ends with.
@@ -78,6 +79,8 @@ pub struct Config {
     pub platform: Option<PlatformConfig>,
     /// How often somebody may call.
     pub limits: LimitsConfig,
+    /// What happens at certain points of a refresh: nothing, outside of tests.
+    pub points: Points,
     /// How long an access token is taken to live when nothing better is known.
     pub token_lifetime: Duration,
     /// What keeps audit rows and refresh answers while the database is away.
@@ -113,6 +116,20 @@ pub struct OAuthConfig {
     pub confirm: Confirm,
     /// How long a person has to log in.
     pub timeout: ConnectTimeout,
+    /// Whether orgs replace refresh tokens as they are used.
+    pub rotation: RotationSetting,
+}
+
+/// Whether orgs replace refresh tokens as they are used.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum RotationSetting {
+    /// Each grant's answers tell.
+    #[default]
+    Learn,
+    /// They don't: a refresh whose answer got lost is simply sent again.
+    Off,
+    /// They do.
+    On,
 }
 
 /// How long a person has to log in at the org.
@@ -241,6 +258,7 @@ impl Config {
             access: AccessConfig::default(),
             platform: None,
             limits: LimitsConfig::default(),
+            points: Points::default(),
             token_lifetime: DEFAULT_TOKEN_LIFETIME,
             spool: SpoolConfig { folder, limit: DEFAULT_LIMIT },
             audit_reads: Reads::Each,

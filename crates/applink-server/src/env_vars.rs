@@ -95,6 +95,9 @@ env_vars! {
     TOKEN_LIFETIME = "APPLINK_TOKEN_LIFETIME",
         "How long an org's access token is taken to live, in seconds (60 to 86400): the session timeout of the strictest org.",
         default "900";
+    REFRESH_TOKEN_ROTATION = "APPLINK_REFRESH_TOKEN_ROTATION",
+        "Whether orgs replace refresh tokens as they are used: `on`, `off`, or `learn` from what each grant answers. With `off`, a refresh whose answer got lost is sent again at once, which would end the grant in an org that does replace them.",
+        default "learn";
     CONNECT_TIMEOUT = "APPLINK_CONNECT_TIMEOUT",
         "How long a person has to log in at the org, in seconds (60 to 3600).", default "600";
     AUDIT_READS = "APPLINK_AUDIT_READS",

@@ -126,6 +126,12 @@ pub const ALL: &[Reconciler] = &[
         step: |app| Box::pin(tokens::reconcile::revoke_due(app)),
     },
     Reconciler {
+        name: "idle grants",
+        period: Duration::from_secs(60),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(tokens::keep_alive::refresh_idle(app)),
+    },
+    Reconciler {
         name: "mesh reports",
         period: Duration::from_secs(60),
         nudge: |nudges| &nudges.housekeeping,

@@ -6,14 +6,19 @@
 //!    request that started it.
 //! 4. Among processes the row's lease decides: claim it, write the intent, commit ([`renew`], step `Claimed`).
 //! 5. Send, unless too little of the lease is left.
-//! 6. Commit the new tokens, conditional on fence and version, *before* anybody gets them; then go to 1.
+//! 6. Commit the new tokens, conditional on fence and version, *before* anybody gets them; then go to 1. The org is asked
+//!    once, behind, how long they live ([`age`]).
 //! 7. The org ended the grant: the credential is dead, its ciphertext erased, and the next hand-out says which
 //!    command helps. What an org refuses for a reason somebody can mend is only paused, and hand-outs say that reason.
 //!
-//! Grants whose credential was disconnected or replaced are revoked at the org and erased ([`reconcile`]).
+//! Grants that nobody uses are refreshed before the org would end them ([`keep_alive`]). Grants whose credential was
+//! disconnected or replaced are revoked at the org and erased ([`reconcile`]).
 
+pub(crate) mod age;
 pub mod flights;
+pub mod keep_alive;
 pub mod lease;
+pub mod points;
 pub mod reconcile;
 pub mod renew;
 pub mod store;
@@ -29,8 +34,9 @@ use applink_salesforce::hosts::HostRefused;
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use self::lease::{Effect, Event, step};
+use self::lease::{Effect, Event, LeaseState, Rotation, step};
 use crate::app::App;
+use crate::config::RotationSetting;
 use crate::credentials::{self, Credential};
 use crate::db::StoreError;
 use crate::error::ApiError;
@@ -69,6 +75,9 @@ pub enum TokenError {
     /// The org can't be asked now.
     #[error("the org gives no new token at the moment")]
     RetryAfter(Duration),
+    /// A client reports again and again that the org refuses its token.
+    #[error("the token is reported as refused too often")]
+    TooSoon(Duration),
     /// The org refuses for a reason that somebody can mend.
     #[error("{sentence}")]
     Refused {
@@ -122,6 +131,7 @@ impl From<TokenError> for ApiError {
             }
             TokenError::ReauthRequired(error) => reauth(error.message),
             TokenError::RetryAfter(wait) => retry_after(wait),
+            TokenError::TooSoon(wait) => too_soon(wait),
             TokenError::Refused { sentence, wait } => Self::unavailable(sentence, wait),
             TokenError::Store(error) => error.into(),
             TokenError::Vault(error) => error.into(),
@@ -144,6 +154,13 @@ fn reauth(message: String) -> ApiError {
 
 fn retry_after(wait: Duration) -> ApiError {
     ApiError::unavailable("The org gives no new access token at the moment; try again later.", wait)
+}
+
+fn too_soon(wait: Duration) -> ApiError {
+    ApiError::rate_limited(
+        "This token was renewed on your word a moment ago, and again before that: the org refuses the calls for another reason than the token's age. See the error the org answers, and the user's permissions there.",
+        wait,
+    )
 }
 
 /// A shared error can't be taken apart: its kind decides, its text goes to the log.
@@ -230,20 +247,36 @@ async fn hand_out(
         };
         let Some(grant) = read else { return Err(not_live(app, credential).await) };
         let now = app.clock.now();
-        match step(&grant.lease()?, Event::Wanted { now, rejected }).1 {
+        match step(&state_of(app, &grant)?, Event::Wanted { now, rejected }).1 {
             Effect::HandOut => return open(app, &grant).await,
             Effect::HandOutAndRenew => {
                 app.flights.start(app, &grant, None);
                 return open(app, &grant).await;
             }
-            Effect::Renew => app.flights.start(app, &grant, rejected).wait().await?,
+            Effect::Renew | Effect::AwaitHolder => {
+                let flight = app.flights.start(app, &grant, rejected);
+                let landed = tokio::time::timeout_at(patience, flight.wait()).await;
+                landed.unwrap_or(Err(TokenError::RetryAfter(Duration::from_secs(5))))?;
+            }
             Effect::RetryAfter(wait) => return Err(paused(grant.refusal, wait)),
+            Effect::TooSoon(wait) => return Err(TokenError::TooSoon(wait)),
             _ => tokio::time::sleep(LOOK_AGAIN).await,
         }
         if Instant::now() >= patience {
             return Err(TokenError::RetryAfter(Duration::from_secs(5)));
         }
     }
+}
+
+/// The row's state. Where the operator has said whether orgs rotate refresh tokens, that counts until an answer has shown
+/// it.
+fn state_of(app: &App, grant: &store::Model) -> Result<LeaseState, StoreError> {
+    let state = grant.lease()?;
+    Ok(match (state.rotation, app.config.oauth.rotation) {
+        (Rotation::Unknown { .. }, RotationSetting::Off) => LeaseState { rotation: Rotation::Off, ..state },
+        (Rotation::Unknown { .. }, RotationSetting::On) => LeaseState { rotation: Rotation::On, ..state },
+        _ => state,
+    })
 }
 
 /// Nothing is sent before `wait` is over.

@@ -30,6 +30,8 @@ mod jwt;
 mod limits;
 #[path = "integration/logs.rs"]
 mod logs;
+#[path = "integration/oauth_client.rs"]
+mod oauth_client;
 #[path = "integration/operator.rs"]
 mod operator;
 #[cfg(test)]
@@ -53,6 +55,8 @@ mod publish_to_orgsim;
 mod publishing_stack;
 #[path = "integration/reconnect.rs"]
 mod reconnect;
+#[path = "integration/refresh.rs"]
+mod refresh;
 #[path = "integration/remove.rs"]
 mod remove;
 #[path = "integration/rotation.rs"]

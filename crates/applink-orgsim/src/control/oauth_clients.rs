@@ -27,6 +27,7 @@ pub(super) struct ClientForm {
     pkce_required: Option<bool>,
     secret_required: Option<bool>,
     rotates_refresh_tokens: Option<bool>,
+    keeps_grant_on_replay: Option<bool>,
     session_timeout_minutes: Option<u32>,
     /// Profiles whose users may use it without approving it.
     admin_approved_profiles: Option<Vec<String>>,
@@ -58,6 +59,7 @@ fn describe(client: &Client) -> Value {
         "has_secret": client.secret_fingerprint.is_some(),
         "has_public_key": client.public_key.is_some(),
         "rotates_refresh_tokens": client.rotates_refresh_tokens,
+        "keeps_grant_on_replay": client.keeps_grant_on_replay,
         "session_timeout_minutes": client.session_timeout_minutes,
         "permitted": permitted,
     })
@@ -128,6 +130,7 @@ fn new_client(name: &str, consumer_key: String, secret: &str) -> Client {
         secret_required: true,
         secret_required_for_refresh: true,
         rotates_refresh_tokens: false,
+        keeps_grant_on_replay: false,
         introspects_all_tokens: false,
         public_key: None,
         permitted: Permitted::SelfAuthorized,
@@ -149,6 +152,7 @@ fn change(client: &mut Client, form: ClientForm, public_key: Option<String>) {
     set(&mut client.secret_required, form.secret_required);
     set(&mut client.secret_required_for_refresh, form.secret_required);
     set(&mut client.rotates_refresh_tokens, form.rotates_refresh_tokens);
+    set(&mut client.keeps_grant_on_replay, form.keeps_grant_on_replay);
     set(&mut client.session_timeout_minutes, form.session_timeout_minutes.map(Some));
     set(&mut client.client_credentials_user, form.client_credentials_user.map(Some));
     set(&mut client.public_key, public_key.map(Some));

@@ -33,6 +33,9 @@ pub(crate) struct Client {
     pub(crate) secret_required_for_refresh: bool,
     /// Whether every refresh gives a new refresh token and kills the old one.
     pub(crate) rotates_refresh_tokens: bool,
+    /// Whether a refresh token that is used a second time is only refused. Otherwise its whole grant ends with it.
+    #[serde(default)]
+    pub(crate) keeps_grant_on_replay: bool,
     /// Whether it may introspect tokens of other clients.
     pub(crate) introspects_all_tokens: bool,
     /// The key JWT bearer assertions are verified with (see [`crate::keys::public_key_from_pem`]).

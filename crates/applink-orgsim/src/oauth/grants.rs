@@ -245,8 +245,29 @@ pub(crate) fn of_refresh_token(tx: &Tx<'_>, token: &str) -> Result<Option<Grant>
     Ok(grant.optional()?)
 }
 
-/// Gives a grant a new refresh token; the old one is dead at once.
+/// Whether a grant is still there.
+pub(crate) fn exists(tx: &Tx<'_>, grant_id: &str) -> Result<bool, DbError> {
+    let found = tx.query_row("SELECT 1 FROM _grant WHERE id = ?1", [grant_id], |_| Ok(()));
+    Ok(found.optional()?.is_some())
+}
+
+/// The grant a refresh token belonged to before it was used and replaced.
+pub(crate) fn of_spent_token(tx: &Tx<'_>, token: &str) -> Result<Option<String>, DbError> {
+    let grant = tx.query_row(
+        "SELECT grant_id FROM _spent_refresh_token WHERE token = ?1",
+        [secrets::fingerprint(token)],
+        |row| row.get(0),
+    );
+    Ok(grant.optional()?)
+}
+
+/// Gives a grant a new refresh token; the old one is dead at once, and remembered.
 pub(crate) fn rotate(tx: &Tx<'_>, grant_id: &str) -> Result<SecretString, DbError> {
+    tx.execute(
+        "INSERT OR IGNORE INTO _spent_refresh_token (token, grant_id) \
+         SELECT refresh_token, id FROM _grant WHERE id = ?1 AND refresh_token IS NOT NULL",
+        [grant_id],
+    )?;
     let token = secrets::refresh_token(tx.entropy());
     tx.execute(
         "UPDATE _grant SET refresh_token = ?2 WHERE id = ?1",

@@ -1,12 +1,15 @@
 //! Steps 5 and 6: `POST /services/oauth2/token` trades codes, refresh tokens, assertions and client
 //! credentials for access tokens.
 
+use std::sync::Arc;
+
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
+use futures_util::future::BoxFuture;
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderValue};
 use secrecy::{ExposeSecret, SecretString};
@@ -14,14 +17,17 @@ use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
 use super::clients::{self, Client};
+use super::faults::{self, TokenFault};
 use super::grants::{self, Grant, Redeemed};
 use super::token_error::{self, TokenError};
 use super::{jwt_bearer, scopes};
-use crate::db::Tx;
+use crate::db::{DbError, Tx};
 use crate::secrets;
 use crate::sessions::{self, Kind, NewSession};
 use crate::state::OrgState;
 use crate::users::{self, User};
+
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 
 /// The form of a token request, all grants together.
 #[derive(Deserialize, Default)]
@@ -58,6 +64,24 @@ pub(super) async fn post(
         token_error::invalid_request("the body is not a form (application/x-www-form-urlencoded)")
     })?;
     take_basic_credentials(&headers, &mut form);
+    let form = Arc::new(form);
+    let Some(fault) = fault(&state, &form) else { return handle(&state, form).await };
+    let handled = move || -> BoxFuture<'static, Response> {
+        let (state, form) = (state.clone(), Arc::clone(&form));
+        Box::pin(async move { handle(&state, form).await.into_response() })
+    };
+    Ok(faults::suffer(fault, handled).await)
+}
+
+/// Only what a control plane does by itself suffers: signing in stays as it is.
+fn fault(state: &OrgState, form: &TokenForm) -> Option<TokenFault> {
+    match form.grant_type.as_deref() {
+        Some("refresh_token" | JWT_BEARER) => state.token_desk().next(),
+        _ => None,
+    }
+}
+
+async fn handle(state: &OrgState, form: Arc<TokenForm>) -> Result<Response, TokenError> {
     let answer = state.call(move |state| answer(state, &form)).await?;
     let mut response = Json(answer).into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-cache, no-store"));
@@ -70,7 +94,10 @@ fn answer(state: &OrgState, form: &TokenForm) -> Result<Value, TokenError> {
         Some("authorization_code") => authorization_code(state, form),
         Some("refresh_token") => refresh(state, form),
         Some("client_credentials") => client_credentials(state, form),
-        Some("urn:ietf:params:oauth:grant-type:jwt-bearer") => jwt_bearer::grant(state, form),
+        Some(JWT_BEARER) => {
+            state.token_desk().count(|counts| counts.assertions += 1);
+            jwt_bearer::grant(state, form)
+        }
         Some(_) => Err(token_error::unsupported_grant()),
     }
 }
@@ -168,6 +195,10 @@ fn refresh(state: &OrgState, form: &TokenForm) -> Result<Value, TokenError> {
     let token = form.refresh_token.as_ref().ok_or_else(|| token_error::missing("refresh_token"))?;
     let client = authenticated_client(state, form, |client| client.secret_required_for_refresh)?;
     let dead = || token_error::invalid_grant("expired access/refresh token");
+    state.token_desk().count(|counts| counts.refreshes += 1);
+    if punish_replay(state, &client, token)? {
+        return Err(dead());
+    }
     state.db().write(|tx| {
         let grant = grants::of_refresh_token(tx, token.expose_secret())?
             .filter(|grant| grant.consumer_key == client.consumer_key)
@@ -194,6 +225,24 @@ fn refresh(state: &OrgState, form: &TokenForm) -> Result<Value, TokenError> {
             },
         )
     })
+}
+
+/// A refresh token that was used and replaced before was stolen by one of the two: its grant ends. Whether it was one.
+fn punish_replay(state: &OrgState, client: &Client, token: &SecretString) -> Result<bool, TokenError> {
+    let replayed = state.db().write(|tx| {
+        let Some(grant) = grants::of_spent_token(tx, token.expose_secret())? else { return Ok(None) };
+        let ends = !client.keeps_grant_on_replay && grants::exists(tx, &grant)?;
+        if ends {
+            grants::revoke(tx, &grant)?;
+        }
+        Ok::<_, DbError>(Some(ends))
+    })?;
+    let Some(ended) = replayed else { return Ok(false) };
+    state.token_desk().count(|counts| {
+        counts.replays += 1;
+        counts.families_revoked += u64::from(ended);
+    });
+    Ok(true)
 }
 
 fn client_credentials(state: &OrgState, form: &TokenForm) -> Result<Value, TokenError> {

@@ -85,6 +85,7 @@ pub(super) async fn introspect(
             basic.map(|(key, secret)| (key, Some(secret))).ok_or_else(|| token_error::missing("client_id"))?
         }
     };
+    state.token_desk().count(|counts| counts.introspections += 1);
     state.db().read(|tx| {
         let client = clients::find(tx, &key)?.ok_or_else(token_error::unknown_client)?;
         let known = secret.as_ref().is_some_and(|secret| client.knows_secret(secret.expose_secret()));

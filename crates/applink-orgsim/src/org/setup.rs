@@ -19,6 +19,7 @@ use crate::error::OrgsimError;
 use crate::failure::Failure;
 use crate::keys::SigningKey;
 use crate::oauth::clients::{self, Client, Permitted};
+use crate::oauth::faults::TokenDesk;
 use crate::rest::{ApiVersion, BulkWork};
 use crate::seed::{self, OrgFacts, SeededOrg};
 use crate::state::{Identity, Limits, OrgState, Shared};
@@ -130,6 +131,7 @@ fn state(
         deploy_nudge: Notify::new(),
         deploy_lock: Mutex::new(()),
         bulk_work: BulkWork::default(),
+        token_desk: TokenDesk::default(),
         callbacks_seen: watch::Sender::new(0),
     }))
 }
@@ -244,6 +246,7 @@ fn control_plane_client(config: &OrgConfig, credentials: &Credentials) -> Client
         secret_required: true,
         secret_required_for_refresh: true,
         rotates_refresh_tokens: false,
+        keeps_grant_on_replay: false,
         introspects_all_tokens: false,
         public_key: None,
         permitted: Permitted::SelfAuthorized,
@@ -265,6 +268,7 @@ fn jwt_client(credentials: &Credentials) -> Client {
         secret_required: false,
         secret_required_for_refresh: false,
         rotates_refresh_tokens: false,
+        keeps_grant_on_replay: false,
         introspects_all_tokens: false,
         public_key: None,
         permitted: Permitted::AdminApproved {

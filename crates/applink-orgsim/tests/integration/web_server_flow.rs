@@ -227,7 +227,8 @@ async fn refreshing_keeps_the_token_unless_the_client_rotates() {
     assert_eq!((status, answer.get("refresh_token")), (StatusCode::OK, None));
     assert_ne!(answer["access_token"], tokens["access_token"]);
 
-    let rotating = serde_json::json!({"name": "AppLink_Control_Plane", "rotates_refresh_tokens": true});
+    let rotating = serde_json::json!({"name": "AppLink_Control_Plane", "rotates_refresh_tokens": true,
+        "keeps_grant_on_replay": true});
     org.sim_post("/_sim/oauth-clients", &rotating).await;
     let (_, answer) = org.token(&[("grant_type", "refresh_token"), ("refresh_token", refresh)]).await;
     let next = answer["refresh_token"].as_str().unwrap();

@@ -2,6 +2,10 @@
 
 use std::error::Error;
 
+use http::header::DATE;
+use jiff::Timestamp;
+use jiff::fmt::rfc2822;
+
 use crate::egress::{BoxError, NotSentReason, RawAnswer, SendFailure, UnknownReason};
 use crate::oauth::refusal::{Refusal, RefusalClass};
 
@@ -101,7 +105,8 @@ impl TokenFailure {
     /// org may have done its part before it failed.
     pub(super) fn of_answer(host: &str, answer: &RawAnswer) -> Self {
         let (host, status) = (host.to_owned(), answer.status);
-        match Refusal::in_answer(status, &answer.body) {
+        let told = |refusal| Refusal { org_time: date(answer), ..refusal };
+        match Refusal::in_answer(status, &answer.body).map(told) {
             Some(refusal) if status.is_server_error() && says_nothing_sure(&refusal) => {
                 Self::Unknown { host, reason: UnknownReason::ServerError(status), source: None }
             }
@@ -118,6 +123,12 @@ impl TokenFailure {
     pub(super) fn unreadable(host: &str, source: Option<BoxError>) -> Self {
         Self::Unknown { host: host.to_owned(), reason: UnknownReason::Unreadable, source }
     }
+}
+
+/// The answer's `Date`.
+fn date(answer: &RawAnswer) -> Option<Timestamp> {
+    let text = answer.headers.get(DATE)?.to_str().ok()?;
+    Some(rfc2822::parse(text).ok()?.timestamp())
 }
 
 fn says_nothing_sure(refusal: &Refusal) -> bool {

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use http::StatusCode;
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use crate::error::{clipped, errors_in};
@@ -18,6 +19,8 @@ pub struct Refusal {
     pub description: String,
     /// What it means.
     pub class: RefusalClass,
+    /// The time by the org's clock, where the answer told it.
+    pub org_time: Option<Timestamp>,
 }
 
 /// What an OAuth error means.
@@ -236,7 +239,7 @@ impl Refusal {
 
     fn new(status: StatusCode, error: &str, description: &str) -> Self {
         let class = classify(status, error, description);
-        Self { status, error: clipped(error), description: clipped(description), class }
+        Self { status, error: clipped(error), description: clipped(description), class, org_time: None }
     }
 }
 

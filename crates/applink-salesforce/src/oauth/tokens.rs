@@ -1,5 +1,7 @@
 //! Step 4 and later: what a token endpoint answers.
 
+use std::time::Duration;
+
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Deserializer};
@@ -19,6 +21,8 @@ pub struct Tokens {
     pub scopes: Vec<String>,
     /// When the org issued it, by the org's clock.
     pub issued_at: Option<Timestamp>,
+    /// How long the access token lives. Core orgs don't say.
+    pub expires_in: Option<Duration>,
     instance_url: String,
     identity_url: String,
 }
@@ -36,6 +40,8 @@ pub(super) struct WireTokens {
     /// Milliseconds since 1970, as text.
     #[serde(default)]
     issued_at: Option<String>,
+    #[serde(default, deserialize_with = "seconds")]
+    expires_in: Option<Duration>,
 }
 
 fn secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<SecretString, D::Error> {
@@ -48,6 +54,13 @@ fn optional_secret<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<
     Ok(text.filter(|text| !text.is_empty()).map(SecretString::from))
 }
 
+/// A number, or text that holds one; anything else, and what can't be a life, counts as absent.
+fn seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Duration>, D::Error> {
+    let value = Option::<serde_json::Value>::deserialize(deserializer)?;
+    let number = value.and_then(|value| value.as_u64().or_else(|| value.as_str()?.parse().ok()));
+    Ok(number.filter(|seconds| (1..=86_400).contains(seconds)).map(Duration::from_secs))
+}
+
 impl From<WireTokens> for Tokens {
     fn from(wire: WireTokens) -> Self {
         let issued_at = wire.issued_at.and_then(|text| text.parse().ok());
@@ -56,6 +69,7 @@ impl From<WireTokens> for Tokens {
             refresh_token: wire.refresh_token,
             scopes: wire.scope.unwrap_or_default().split_whitespace().map(str::to_owned).collect(),
             issued_at: issued_at.and_then(|ms| Timestamp::from_millisecond(ms).ok()),
+            expires_in: wire.expires_in,
             instance_url: wire.instance_url,
             identity_url: wire.id,
         }

@@ -94,6 +94,22 @@ async fn a_token_that_does_not_change_is_not_tried_again() {
 }
 
 #[tokio::test]
+async fn when_the_api_renews_no_more_the_orgs_own_error_is_told() {
+    let org = org_taking("00D!other").await;
+    let answer = authorization(&org, "00D!stale");
+    let api = Stub::start(move |asked| {
+        if asked.line.starts_with("POST") {
+            return json(429, r#"{"id":"rate_limited","message":"too often"}"#);
+        }
+        json(200, answer.clone())
+    })
+    .await;
+    let portal = applink(&api).authorization("portal").await.unwrap().org();
+    let error = portal.data().query("SELECT Id FROM Account").send().await.unwrap_err();
+    assert_eq!(error.codes(), ["INVALID_SESSION_ID"]);
+}
+
+#[tokio::test]
 async fn a_name_that_moved_to_another_org_is_refused() {
     let org = org_taking("00D!fresh").await;
     let stale = authorization(&org, "00D!stale");

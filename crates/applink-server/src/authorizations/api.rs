@@ -74,6 +74,7 @@ pub async fn authorize(
     ensure_salesforce(&org_kind)?;
     let login_url = request.login_url.as_deref();
     let asked = Asked::check(&app, Kind::Authorization, &request.developer_name, None, login_url)?;
+    let asked = asked.forced(request.force);
     let (authorization, link) = oauth::begin::begin(&app, &manager, &asked).await?;
     Ok((StatusCode::ACCEPTED, Json(to_wire(&authorization, Some(link)))))
 }

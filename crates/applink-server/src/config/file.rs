@@ -50,6 +50,7 @@ pub(super) struct LimitsSection {
 pub(super) struct OAuthSection {
     pub(super) confirm: Option<String>,
     pub(super) timeout: Option<u64>,
+    pub(super) rotation: Option<String>,
     #[serde(default)]
     pub(super) clients: Vec<ClientSection>,
 }

@@ -14,7 +14,7 @@ use url::{Host, Url};
 use super::file::{self, ClientSection, ConfigFile, LimitsSection};
 use super::{
     AccessConfig, Config, ConfigError, ConfigProblem, Confirm, ConnectTimeout, DEFAULT_TOKEN_LIFETIME,
-    LoginClient, MASTER_KEY_ADVICE, OAuthConfig, Reconciling, spool_beside,
+    LoginClient, MASTER_KEY_ADVICE, OAuthConfig, Reconciling, RotationSetting, spool_beside,
 };
 use crate::audit::recorder::Reads;
 use crate::db::DatabaseUrl;
@@ -22,6 +22,7 @@ use crate::env_vars as var;
 use crate::limits::LimitsConfig;
 use crate::spool::outage::OutageConfig;
 use crate::spool::{DEFAULT_LIMIT, SpoolConfig};
+use crate::tokens::points::Points;
 use crate::vault::{KeySource, MasterKey, MasterKeys, Transit};
 
 /// A first operator key must be at least this long.
@@ -83,6 +84,7 @@ impl Reader<'_> {
             access,
             platform: None,
             limits,
+            points: Points::default(),
             token_lifetime,
             spool,
             audit_reads,
@@ -285,7 +287,20 @@ impl Reader<'_> {
             }
         };
         let timeout = self.seconds(var::CONNECT_TIMEOUT, file.oauth.timeout, 60..=3600);
-        OAuthConfig { clients, confirm, timeout: timeout.map(ConnectTimeout).unwrap_or_default() }
+        let timeout = timeout.map(ConnectTimeout).unwrap_or_default();
+        OAuthConfig { clients, confirm, timeout, rotation: self.rotation(file.oauth.rotation.take()) }
+    }
+
+    fn rotation(&mut self, file: Option<String>) -> RotationSetting {
+        match self.text(var::REFRESH_TOKEN_ROTATION).or(file).as_deref() {
+            None | Some("learn") => RotationSetting::Learn,
+            Some("off") => RotationSetting::Off,
+            Some("on") => RotationSetting::On,
+            Some(_) => {
+                self.problem(var::REFRESH_TOKEN_ROTATION, "write `learn`, `off` or `on`");
+                RotationSetting::Learn
+            }
+        }
     }
 
     fn client(&mut self, section: ClientSection, hosts: &OrgHosts) -> Option<LoginClient> {

@@ -45,6 +45,7 @@ pub async fn connect(
     ensure_salesforce(&org_kind)?;
     let login_url = request.login_url.as_deref();
     let asked = Asked::check(&app, Kind::Connection, &request.connection_name, None, login_url)?;
+    let asked = asked.forced(request.force);
     let (connection, link) = oauth::begin::begin(&app, &manager, &asked).await?;
     Ok((StatusCode::ACCEPTED, Json(to_wire(&connection, Some(link)))))
 }

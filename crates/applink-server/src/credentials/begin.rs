@@ -25,6 +25,8 @@ pub struct Asked {
     pub login_url: String,
     /// Where that leads.
     pub login: OrgOrigin,
+    /// One more grant of a user is wanted even when the org may end the oldest for it.
+    pub force: bool,
 }
 
 impl Asked {
@@ -57,7 +59,14 @@ impl Asked {
                 format!("{}. {}", capitalised(&error.to_string()), error.hint()),
             )
         })?;
-        Ok(Self { kind, name, alias, login_url: login_url.to_owned(), login })
+        Ok(Self { kind, name, alias, login_url: login_url.to_owned(), login, force: false })
+    }
+
+    /// The same, insisting on the grant.
+    #[must_use]
+    pub fn forced(mut self, force: bool) -> Self {
+        self.force = force;
+        self
     }
 
     /// The row with this name that is to be taken up, if there is one. Under the add-on's lock the answer holds

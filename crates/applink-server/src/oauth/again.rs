@@ -16,9 +16,10 @@ use crate::app::App;
 use crate::audit::Entry;
 use crate::credentials::change::{Change, JwtWishes, LogIn, Login};
 use crate::credentials::{self, Credential, Kind, OrgUser, State, flow};
-use crate::db::Tx;
+use crate::db::{RowId, Tx};
 use crate::error::ApiError;
 use crate::tokens;
+use crate::tokens::age::{self, NewToken};
 use crate::web::auth::RequireManager;
 
 /// Does what was asked for. The link is there when a person has to open it.
@@ -131,12 +132,15 @@ async fn assert(
     let login = change.login(app, row)?;
     let stored = Stored::load(app, row).await?;
     let given = stored.completed(wishes)?;
-    let (tokens, org) = tokens_and_user(app, &login.origin, &given).await.map_err(refusal)?;
+    let answered = tokens_and_user(app, &login.url, &login.origin, &given).await;
+    let (tokens, org, origin) = answered.map_err(refusal)?;
+    let (login, client_id) = (Login { origin, ..login }, given.client_id.clone());
     let swapped = swap(app, manager, row, change, Swap { login, stored, given, org, tokens: &tokens }).await;
     match swapped {
-        Ok((tx, row)) => {
+        Ok((tx, row, grant)) => {
             tx.commit().await?;
             app.nudges.nudge();
+            age::learn(app, NewToken::of(app, grant, 1, &client_id, &tokens));
             Ok(row)
         }
         Err(error) => {
@@ -210,7 +214,7 @@ async fn swap(
     row: &Credential,
     change: &Change,
     with: Swap<'_>,
-) -> Result<(Tx, Credential), ApiError> {
+) -> Result<(Tx, Credential, RowId), ApiError> {
     let sealed = Sealed::new(app, manager.addon.id, &with.given, with.tokens).await?;
     let mut tx = app.store.begin().await?;
     let mut current = renamed(&mut tx, manager, row, change).await?;
@@ -236,7 +240,8 @@ async fn swap(
     flow::complete(&mut current, with.org.clone(), &manager.actor.name, app.clock.now());
     credentials::store::save(&*tx, &current).await?;
     let grant = sealed.grant(app, &current, &with.login.origin, &with.given, with.org);
+    let id = grant.id;
     tokens::store::insert(&*tx, grant).await?;
     tx.audit(live_entry(&manager.actor, &current));
-    Ok((tx, current))
+    Ok((tx, current, id))
 }

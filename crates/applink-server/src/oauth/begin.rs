@@ -39,7 +39,8 @@ pub async fn begin(
     let credential = asked.credential(app, manager, existing, ConnectionMethod::OAuth, state);
     write(&tx, &credential, is_new).await?;
     let start = app.urls.oauth_start(&link.text);
-    store::insert(&*tx, link.offer(app, manager, &asked.login, &credential, client_id)).await?;
+    let offer = link.offer(app, manager, &asked.login, &credential, client_id);
+    store::insert(&*tx, store::Model { force: asked.force, ..offer }).await?;
     let action = match credential.kind {
         credentials::Kind::Connection => "connection.requested",
         credentials::Kind::Authorization => "authorization.requested",
@@ -113,6 +114,7 @@ impl Link {
             client_id,
             started_by: manager.actor.name.clone(),
             started_by_verified: self.is_verified,
+            force: false,
             app_name: manager.app.as_ref().map(|app| app.name.clone()),
             created_at: now.as_micros(),
             expires_at: now.plus(app.config.oauth.timeout.0).as_micros(),

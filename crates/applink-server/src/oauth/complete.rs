@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use applink_api::error::{ResourceError, error_id};
 
-use super::identify::{ConnectError, ensure_same_org, identify};
+use super::identify::{ConnectError, ensure_same_org, ensure_same_user, identify};
 use super::pages::{Connected, Trouble};
 use super::{secrets, store};
 use crate::addons;
@@ -18,6 +18,7 @@ use crate::credentials::{self, Credential, Kind, OrgUser, State, flow};
 use crate::db::{RowId, StoreError, Tx};
 use crate::error::{ApiError, chain};
 use crate::tokens;
+use crate::tokens::age::{self, NewToken};
 use crate::tokens::store::NewGrant;
 use crate::vault::{Place, VaultError};
 
@@ -43,16 +44,27 @@ async fn connect(app: &App, flow: Flow) -> Result<Response, ApiError> {
         Ok(answered) => answered,
         Err(stop) => return stopped(app, &flow.row, stop).await,
     };
-    let (tx, credential) = match write(app, &flow.row, &tokens, org).await {
+    let written = match write(app, &flow.row, &tokens, org).await {
         Ok(written) => written,
         Err(stop) => {
             drop_tokens(app, &tokens).await;
             return stopped(app, &flow.row, stop).await;
         }
     };
+    let Written { tx, credential, grant, others } = written;
     tx.commit().await?;
     app.nudges.nudge();
-    Ok(Connected::new(&credential).into_response())
+    age::learn(app, NewToken::of(app, grant, 1, &flow.row.client_id, &tokens));
+    Ok(Connected::new(&credential, is_many(others).then_some(others + 1)).into_response())
+}
+
+/// From so many grants of a user for one client on, a person is warned.
+const MANY_GRANTS: u64 = 4;
+/// Salesforce keeps so many and ends the oldest for a further one, so the last place is taken on purpose only.
+const MOST_GRANTS: u64 = 5;
+
+fn is_many(others: u64) -> bool {
+    others + 1 >= MANY_GRANTS
 }
 
 enum Stop {
@@ -119,17 +131,25 @@ pub(crate) async fn drop_tokens(app: &App, tokens: &Tokens) {
     }
 }
 
+/// A row that is live with the commit.
+struct Written {
+    tx: Tx,
+    credential: Credential,
+    grant: RowId,
+    /// How many grants the user has for this client besides.
+    others: u64,
+}
+
 /// Step 7, all but the commit. Until then the tokens are nobody's: whoever gets an error revokes them.
-async fn write(
-    app: &App,
-    row: &store::Model,
-    tokens: &Tokens,
-    org: OrgUser,
-) -> Result<(Tx, Credential), Stop> {
+async fn write(app: &App, row: &store::Model, tokens: &Tokens, org: OrgUser) -> Result<Written, Stop> {
     let grant = seal(app, row, tokens, &org).await?;
+    let id = grant.id;
     let mut tx = app.store.begin().await?;
     let mut credential = pending(&tx, row).await?.ok_or(Stop::Superseded)?;
-    ensure_same_org(flow::bound_to(&credential).as_ref(), &org).map_err(Stop::Org)?;
+    let was = flow::bound_to(&credential);
+    ensure_same_org(was.as_ref(), &org).map_err(Stop::Org)?;
+    ensure_same_user(credential.kind, was.as_ref(), &org).map_err(Stop::Org)?;
+    let others = others(&tx, row, &org, &credential).await?;
     credential.method = ConnectionMethod::OAuth;
     note_login(app, &mut credential, &row.login_origin);
     flow::complete(&mut credential, org, &row.started_by, app.clock.now());
@@ -137,7 +157,22 @@ async fn write(
     tokens::store::insert(&*tx, grant).await?;
     credentials::store::save(&*tx, &credential).await?;
     tx.audit(live_entry(&browser(row), &credential));
-    Ok((tx, credential))
+    Ok(Written { tx, credential, grant: id, others })
+}
+
+/// How many other grants the user has for this client already, unless this one would be too many. What replaces a grant
+/// in place makes none more.
+async fn others(tx: &Tx, row: &store::Model, org: &OrgUser, credential: &Credential) -> Result<u64, Stop> {
+    let user = (org.org_id.as_str(), org.user_id.as_str());
+    let grants = tokens::store::count_others(&**tx, &row.client_id, user, row.credential_id).await?;
+    let is_one_more = credential.live().is_none();
+    if grants + 1 >= MOST_GRANTS && is_one_more && !row.force {
+        return Err(Stop::Org(ConnectError::TooManyGrants { username: org.username.clone(), grants }));
+    }
+    if is_many(grants) {
+        tracing::warn!(credential = %row.credential_id, grants = grants + 1, "an org keeps five grants of a user for one client and ends the oldest for a sixth");
+    }
+    Ok(grants)
 }
 
 /// A log-in in place may have been asked for elsewhere than the last one.

@@ -3,13 +3,14 @@
 use applink_api::error::{ResourceError, error_id};
 use applink_salesforce::hosts::HostRefused;
 use applink_salesforce::identity::{IdentityError, IdentityUrl};
+use applink_salesforce::ids::RecordId;
 use applink_salesforce::oauth::{KeyError, Outcome, TokenFailure, Tokens};
 use applink_salesforce::rest::ApiVersion;
 use applink_salesforce::{Org, OrgError, OrgOrigin};
 
 use crate::app::App;
-use crate::credentials::OrgUser;
 use crate::credentials::begin::capitalised;
+use crate::credentials::{Kind, OrgUser};
 
 /// Every org of today has this version; it only serves to ask for the newest.
 const OLDEST: ApiVersion = ApiVersion::new(58);
@@ -42,6 +43,14 @@ pub enum ConnectError {
     /// There is no refresh token, so the grant would die with the first session.
     #[error("the org gave no refresh token")]
     NoRefreshToken,
+    /// The org would end the user's oldest grant for this client.
+    #[error("{username} has {grants} grants for this client already")]
+    TooManyGrants {
+        /// The user.
+        username: String,
+        /// How many there are without this one.
+        grants: u64,
+    },
     /// A call to the org failed.
     #[error("the org could not be asked")]
     Org(#[source] OrgError),
@@ -65,6 +74,9 @@ impl ConnectError {
             Self::NoRefreshToken => {
                 "The org gave no refresh token. Add the scope \"Perform requests at any time (refresh_token, offline_access)\" to the external client app, then try again.".to_owned()
             }
+            Self::TooManyGrants { username, grants } => format!(
+                "The user {username} is connected {grants} times through this external client app already, and an org keeps five at most: one more may silently end the oldest. Disconnect one that is not needed, use another user, or add --force."
+            ),
             Self::Org(error) => format!(
                 "{}. Check that the user may use the API (permission API Enabled), then try again.",
                 capitalised(&error.to_string())
@@ -76,7 +88,7 @@ impl ConnectError {
     pub fn resource_error(&self) -> ResourceError {
         let id = match self {
             Self::Tokens(failure) if failure.outcome() != Outcome::NotSent => error_id::AUTHENTICATION_FAILED,
-            Self::NoPermission { .. } | Self::NoRefreshToken | Self::Key(_) => {
+            Self::NoPermission { .. } | Self::NoRefreshToken | Self::Key(_) | Self::TooManyGrants { .. } => {
                 error_id::AUTHENTICATION_FAILED
             }
             _ => error_id::ORG_CONNECTION_FAILED,
@@ -118,16 +130,30 @@ fn is_same_user(identity: &IdentityUrl, user: &applink_salesforce::identity::Use
     identity.org_id == user.organization_id && identity.user_id == user.user_id
 }
 
-/// A name whose grant died is connected to the same org again, or not at all.
+/// A name that stood for an org is connected to the same org again, or not at all.
 ///
 /// # Errors
 /// [`ConnectError::Identity`] naming both orgs.
 pub fn ensure_same_org(was: Option<&OrgUser>, now: &OrgUser) -> Result<(), ConnectError> {
-    let (Some(was), Ok(found)) = (was, now.org_id.parse()) else { return Ok(()) };
-    match was.org_id.parse() {
-        Ok(expected) if expected != found => {
-            Err(ConnectError::Identity(IdentityError::OtherOrg { expected, found }))
-        }
-        _ => Ok(()),
+    match was.and_then(|was| differing(&was.org_id, &now.org_id)) {
+        Some((expected, found)) => Err(ConnectError::Identity(IdentityError::OtherOrg { expected, found })),
+        None => Ok(()),
     }
+}
+
+/// An authorization stands for a user: whoever logs in in a browser must be that one. (By JWT the user is named.)
+///
+/// # Errors
+/// [`ConnectError::Identity`] naming both users.
+pub fn ensure_same_user(kind: Kind, was: Option<&OrgUser>, now: &OrgUser) -> Result<(), ConnectError> {
+    let was = was.filter(|_| kind == Kind::Authorization);
+    match was.and_then(|was| differing(&was.user_id, &now.user_id)) {
+        Some((expected, found)) => Err(ConnectError::Identity(IdentityError::OtherUser { expected, found })),
+        None => Ok(()),
+    }
+}
+
+fn differing(was: &str, now: &str) -> Option<(RecordId, RecordId)> {
+    let ids = (was.parse().ok()?, now.parse().ok()?);
+    (ids.0 != ids.1).then_some(ids)
 }

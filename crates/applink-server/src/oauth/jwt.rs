@@ -1,10 +1,15 @@
 //! JWT bearer (RFC 7523): no browser. The key is read, an assertion signed, and the org's answer treated as in steps
 //! 6 and 7. Nothing is written unless the org accepts: a refused JWT leaves no row.
 
+use std::time::Duration;
+
 use applink_api::connection::ConnectionMethod;
 use applink_api::ids::AddonId;
+use applink_api::time::Timestamp;
 use applink_salesforce::OrgOrigin;
-use applink_salesforce::oauth::{Assertion, KeyError, Outcome, SigningKey, Tokens};
+use applink_salesforce::oauth::{
+    Assertion, KeyError, Outcome, RefusalClass, SigningKey, TokenFailure, Tokens,
+};
 use http::StatusCode;
 use secrecy::SecretString;
 
@@ -18,6 +23,7 @@ use crate::credentials::{self, Credential, OrgUser, State, flow};
 use crate::db::{RowId, Tx};
 use crate::error::ApiError;
 use crate::tokens;
+use crate::tokens::age::{self, NewToken};
 use crate::tokens::store::NewGrant;
 use crate::vault::{Place, SealedToken};
 use crate::web::auth::RequireManager;
@@ -48,31 +54,54 @@ pub async fn connect(
     asked.existing(app.store.reader(), &manager).await?;
     let task = app.clone();
     let work = async move {
-        let (tokens, org) = tokens_and_user(&task, &asked.login, &given).await.map_err(refusal)?;
+        let login_url = asked.login_url.clone();
+        let answered = tokens_and_user(&task, &login_url, &asked.login, &given).await;
+        let (tokens, org, login) = answered.map_err(refusal)?;
+        let asked = Asked { login, ..asked };
         settle(&task, &manager, &asked, given, tokens, org).await
     };
     app.finish(work).await.unwrap_or_else(|| Err(ApiError::internal("the log-in's task ended early")))
 }
 
+/// Tokens and whose they are, with the login host that gave them: the one of the `login_url`, or the general one of its
+/// kind of org.
 pub(super) async fn tokens_and_user(
     app: &App,
+    login_url: &str,
     login: &OrgOrigin,
     given: &JwtCredentials,
-) -> Result<(Tokens, OrgUser), ConnectError> {
-    let request = AssertionRequest {
-        client_id: given.client_id.clone(),
-        username: given.username.clone(),
-        login: login.clone(),
+) -> Result<(Tokens, OrgUser, OrgOrigin), ConnectError> {
+    let (tokens, login) = match tokens_at(app, login, given).await {
+        // An org may want the login host of its kind as audience, and not its own My Domain.
+        Err(ConnectError::Tokens(failure)) if is_wrong_audience(&failure) => {
+            let general = app.hosts.general_login(login_url).filter(|general| general != login);
+            let general = general.ok_or(ConnectError::Tokens(failure))?;
+            (tokens_at(app, &general, given).await?, general)
+        }
+        tokens => (tokens?, login.clone()),
     };
-    let assertion = assert(app, request, given.private_key.clone()).await.map_err(ConnectError::Key)?;
-    let tokens = app.oauth.jwt_bearer(&assertion).await.map_err(ConnectError::Tokens)?;
-    match identify(app, login, &tokens).await {
-        Ok(org) => Ok((tokens, org)),
+    match identify(app, &login, &tokens).await {
+        Ok(org) => Ok((tokens, org, login)),
         Err(error) => {
             drop_tokens(app, &tokens).await;
             Err(error)
         }
     }
+}
+
+/// An assertion goes to the host it names as audience, and nowhere else.
+async fn tokens_at(app: &App, login: &OrgOrigin, given: &JwtCredentials) -> Result<Tokens, ConnectError> {
+    let request = AssertionRequest {
+        client_id: given.client_id.clone(),
+        username: given.username.clone(),
+        login: login.clone(),
+    };
+    let signed = Signed::new(app, request, given.private_key.clone()).await.map_err(ConnectError::Key)?;
+    signed.send(app).await.map_err(ConnectError::Tokens)
+}
+
+fn is_wrong_audience(failure: &TokenFailure) -> bool {
+    failure.outcome() == Outcome::Answered(RefusalClass::WrongAudience)
 }
 
 /// 422 rather than 401: the official CLI takes a 401 for a bad Heroku API key.
@@ -105,9 +134,10 @@ async fn settle(
     org: OrgUser,
 ) -> Result<Credential, ApiError> {
     match write(app, manager, asked, &given, &tokens, org).await {
-        Ok((tx, credential)) => {
+        Ok((tx, credential, grant)) => {
             tx.commit().await?;
             app.nudges.nudge();
+            age::learn(app, NewToken::of(app, grant, 1, &given.client_id, &tokens));
             Ok(credential)
         }
         Err(error) => {
@@ -125,9 +155,10 @@ async fn write(
     given: &JwtCredentials,
     tokens: &Tokens,
     org: OrgUser,
-) -> Result<(Tx, Credential), ApiError> {
+) -> Result<(Tx, Credential, RowId), ApiError> {
     // Before the transaction: sealing reads the data key, for which the pool may have no second connection.
     let sealed = Sealed::new(app, manager.addon.id, given, tokens).await?;
+    let grant = sealed.id;
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, manager.addon.id).await?;
     let existing = asked.existing(&*tx, manager).await?;
@@ -144,7 +175,7 @@ async fn write(
     }
     tokens::store::insert(&*tx, sealed.grant(app, &credential, &asked.login, given, org)).await?;
     tx.audit(live_entry(&manager.actor, &credential));
-    Ok((tx, credential))
+    Ok((tx, credential, grant))
 }
 
 /// The secrets of a grant to be.
@@ -207,18 +238,68 @@ pub struct AssertionRequest {
     pub login: OrgOrigin,
 }
 
-/// Reads the key and signs, off the threads that serve requests: a 4096-bit key takes 7 ms.
-///
-/// # Errors
-/// [`KeyError`] when the text is not a private key we can sign with.
-pub async fn assert(
-    app: &App,
+/// An org whose clock is further off than this is not believed about the time.
+const MOST_SKEW: Duration = Duration::from_secs(15 * 60);
+/// A clock that is off by less is not why an assertion is refused.
+const LEAST_SKEW: Duration = Duration::from_secs(30);
+
+/// An assertion, and what makes another one should the org's clock be another than ours.
+#[derive(Debug)]
+pub struct Signed {
+    assertion: Assertion,
     request: AssertionRequest,
     private_key: SecretString,
+}
+
+impl Signed {
+    /// Reads the key and signs, off the threads that serve requests: a 4096-bit key takes 7 ms.
+    ///
+    /// # Errors
+    /// [`KeyError`] when the text is not a private key we can sign with.
+    pub async fn new(
+        app: &App,
+        request: AssertionRequest,
+        private_key: SecretString,
+    ) -> Result<Self, KeyError> {
+        let assertion = assert(app, &request, &private_key, app.clock.now()).await?;
+        Ok(Self { assertion, request, private_key })
+    }
+
+    /// Sends it. An org that refuses it and whose clock is minutes from ours gets one by its own clock.
+    ///
+    /// # Errors
+    /// [`TokenFailure`] of the last attempt.
+    pub async fn send(self, app: &App) -> Result<Tokens, TokenFailure> {
+        let refused = match app.oauth.jwt_bearer(&self.assertion).await {
+            Ok(tokens) => return Ok(tokens),
+            Err(failure) => failure,
+        };
+        let Some(time) = other_time(&refused, app.clock.now()) else { return Err(refused) };
+        tracing::warn!(org = %self.request.login, "the org's clock and ours are minutes apart: set this machine's");
+        match assert(app, &self.request, &self.private_key, time).await {
+            Ok(again) => app.oauth.jwt_bearer(&again).await,
+            Err(_) => Err(refused),
+        }
+    }
+}
+
+/// The org's time, when that may be why it refused.
+fn other_time(failure: &TokenFailure, ours: Timestamp) -> Option<Timestamp> {
+    let refusal = failure.refusal().filter(|refusal| refusal.class == RefusalClass::BadAssertion)?;
+    let theirs = Timestamp::from_micros(refusal.org_time?.as_microsecond());
+    let apart = theirs.since(ours).max(ours.since(theirs));
+    (LEAST_SKEW..=MOST_SKEW).contains(&apart).then_some(theirs)
+}
+
+async fn assert(
+    app: &App,
+    request: &AssertionRequest,
+    private_key: &SecretString,
+    now: Timestamp,
 ) -> Result<Assertion, KeyError> {
-    let now =
-        jiff::Timestamp::from_microsecond(app.clock.now().as_micros()).map_err(|_| KeyError::Damaged)?;
+    let now = jiff::Timestamp::from_microsecond(now.as_micros()).map_err(|_| KeyError::Damaged)?;
     let jti = app.entropy.uuid().to_string();
+    let (request, private_key) = (request.clone(), private_key.clone());
     let sign = move || {
         let AssertionRequest { client_id, username, login } = request;
         SigningKey::from_pem(&private_key)?.assert(&client_id, &username, &login, now, &jti)

@@ -17,10 +17,12 @@ pub(super) struct Connected {
     word: &'static str,
     org_id: String,
     username: String,
+    /// How many grants the user has for our client, when they are many.
+    many_grants: Option<u64>,
 }
 
 impl Connected {
-    pub(super) fn new(credential: &Credential) -> Self {
+    pub(super) fn new(credential: &Credential, many_grants: Option<u64>) -> Self {
         let org = credential.live();
         Self {
             name: credential.name.clone(),
@@ -30,6 +32,7 @@ impl Connected {
             },
             org_id: org.map(|org| org.org_id.clone()).unwrap_or_default(),
             username: org.map(|org| org.username.clone()).unwrap_or_default(),
+            many_grants,
         }
     }
 }

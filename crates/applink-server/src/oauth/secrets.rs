@@ -1,6 +1,6 @@
 //! A client's secrets in turn, so that one can be rotated without an outage.
 
-use applink_salesforce::oauth::{OAuthClient, Outcome, RefusalClass, TokenFailure, Tokens};
+use applink_salesforce::oauth::{OAuthClient, Outcome, RefusalClass, TokenFailure};
 
 use crate::config::ClientSecrets;
 
@@ -9,13 +9,13 @@ use crate::config::ClientSecrets;
 ///
 /// # Errors
 /// [`TokenFailure`] of the last call.
-pub async fn try_each<F>(
+pub async fn try_each<T, F>(
     client: &ClientSecrets,
     is_time: impl Fn() -> bool,
     mut call: impl FnMut(OAuthClient) -> F,
-) -> Result<Tokens, TokenFailure>
+) -> Result<T, TokenFailure>
 where
-    F: Future<Output = Result<Tokens, TokenFailure>>,
+    F: Future<Output = Result<T, TokenFailure>>,
 {
     let mut answer = call(client.first.clone()).await;
     for other in &client.others {
@@ -31,7 +31,7 @@ where
     answer
 }
 
-fn is_wrong_secret(answer: &Result<Tokens, TokenFailure>) -> bool {
+fn is_wrong_secret<T>(answer: &Result<T, TokenFailure>) -> bool {
     let wrong = Outcome::Answered(RefusalClass::WrongSecret);
     answer.as_ref().is_err_and(|failure| failure.outcome() == wrong)
 }

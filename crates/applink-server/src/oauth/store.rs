@@ -53,6 +53,8 @@ pub struct Model {
     pub started_by: String,
     /// Whether we know that, or somebody only claims it.
     pub started_by_verified: bool,
+    /// Whether one more grant of the user is wanted even when the org may end the oldest for it.
+    pub force: bool,
     /// Through which app.
     pub app_name: Option<String>,
     /// Microseconds UTC.

@@ -258,6 +258,7 @@ async fn adopt(app: &App, answer: &RefreshAnswer) -> Result<(), ReplayError> {
         now: answer.at,
         lifetime: answer.expires_at.since(answer.at),
         rotated: answer.refresh_token.is_some(),
+        forced: false,
     };
     let (state, _) = step(&lease, event);
     let renewed = sealed(app, &grant, answer).await?;

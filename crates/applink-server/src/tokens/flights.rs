@@ -19,7 +19,7 @@ pub struct Flights {
 }
 
 /// One renewal, to be waited for or not.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Flight(watch::Receiver<Outcome>);
 
 impl Flight {
@@ -44,7 +44,8 @@ impl Flights {
     /// caller goes away.
     pub fn start(&self, app: &App, grant: &store::Model, rejected: Option<i64>) -> Flight {
         let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(flight) = under_way.get(&grant.id.0) {
+        // One whose task is gone without a word (it panicked) is not under way any more.
+        if let Some(flight) = under_way.get(&grant.id.0).filter(|flight| flight.has_changed().is_ok()) {
             return Flight(flight.clone());
         }
         let (report, flight) = watch::channel(None);

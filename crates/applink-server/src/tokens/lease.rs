@@ -11,6 +11,10 @@
 //!    passed, one last-chance resend is made: if the first never arrived it saves the grant; if it did, the grant
 //!    was lost anyway.
 //! 5. A new refresh token in an answer sets rotation `on`; three answers without one set it `off`.
+//! 6. What failed is tried again after a pause: growing, when it passes by itself; an hour, when somebody has to mend
+//!    something first. Pauses are stretched at random, so that what failed together does not come back together.
+//! 7. A client may report that the org refuses a token. Whoever does so again and again has another trouble, which
+//!    new tokens don't cure: the reports are taken more and more seldom.
 
 use std::time::Duration;
 
@@ -28,12 +32,46 @@ const RENEW_AT_PERCENT: u64 = 75;
 const WAIT_AT_PERCENT: u64 = 90;
 /// A token younger than this is not renewed on a client's word: it saw an older one.
 const YOUNG: Duration = Duration::from_secs(2);
+/// How old a token must be to be renewed on a client's word, after so many renewals on a client's word in a row.
+const FORCED_APART: [Duration; 5] =
+    [YOUNG, YOUNG, Duration::from_secs(15), Duration::from_secs(60), Duration::from_secs(300)];
 /// Answers without a new refresh token after which rotation counts as off.
 const ANSWERS_TO_LEARN: u32 = 3;
 /// First pause after a failure; doubled for each further one.
 const FIRST_PAUSE: Duration = Duration::from_secs(2);
-/// Longest pause after failures.
+/// Longest pause after failures, and the pause when somebody has to mend something.
 const LONGEST_PAUSE: Duration = Duration::from_secs(3600);
+
+/// By how many percent a pause is stretched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jitter(u32);
+
+impl Jitter {
+    /// Not at all.
+    pub const NONE: Self = Self(0);
+    /// Pauses are stretched by at most this many percent.
+    pub const MOST: u32 = 25;
+
+    /// This many percent, at most [`Jitter::MOST`].
+    pub fn percent(percent: u32) -> Self {
+        Self(percent.min(Self::MOST))
+    }
+
+    fn stretched(self, pause: Duration) -> Duration {
+        pause.saturating_add(pause.saturating_mul(self.0) / 100)
+    }
+}
+
+/// What a refusal means for the grant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is over.
+    Ended,
+    /// It lives, but the org gives nothing until somebody has mended something.
+    ToBeMended,
+    /// It passes by itself.
+    Passing,
+}
 
 /// Whether the org replaces refresh tokens as they are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -74,6 +112,8 @@ pub struct LeaseState {
     pub failures: u32,
     /// See [`Rotation`].
     pub rotation: Rotation,
+    /// Renewals on a client's word in a row: none of their tokens lived to be renewed by age.
+    pub forced: u32,
     /// Sending twice is harmless: JWT bearer.
     pub repeatable: bool,
     /// The org ended it.
@@ -109,6 +149,8 @@ pub enum Event {
         lifetime: Duration,
         /// There was a new refresh token.
         rotated: bool,
+        /// It was renewed on a client's word.
+        forced: bool,
     },
     /// Nothing was sent.
     NotSent {
@@ -116,6 +158,8 @@ pub enum Event {
         fence: i64,
         /// The time.
         now: Timestamp,
+        /// See [`Jitter`].
+        jitter: Jitter,
     },
     /// The org answered no.
     Refused {
@@ -123,8 +167,10 @@ pub enum Event {
         fence: i64,
         /// The time.
         now: Timestamp,
-        /// It said that the grant is over.
-        ends_grant: bool,
+        /// What that means.
+        verdict: Verdict,
+        /// See [`Jitter`].
+        jitter: Jitter,
     },
     /// It was sent and there is no answer.
     Unanswered {
@@ -132,6 +178,8 @@ pub enum Event {
         fence: i64,
         /// The time.
         now: Timestamp,
+        /// See [`Jitter`].
+        jitter: Jitter,
     },
 }
 
@@ -159,6 +207,8 @@ pub enum Effect {
     Discard,
     /// Come back after this time.
     RetryAfter(Duration),
+    /// A client reports a refused token too often: come back after this time.
+    TooSoon(Duration),
     /// The grant is over: a person must connect again.
     Reauth,
 }
@@ -176,16 +226,20 @@ pub fn step(state: &LeaseState, event: Event) -> (LeaseState, Effect) {
         {
             (state.clone(), Effect::Discard)
         }
-        Event::Renewed { now, lifetime, rotated, .. } => renewed(state, now, lifetime, rotated),
-        // Nothing was used up: a last chance that was not taken is still there.
-        Event::NotSent { now, .. } | Event::Refused { now, ends_grant: false, .. } => {
-            let unspent = LeaseState { last_chance_spent: false, ..state.released() };
-            (unspent.paused(now), Effect::Release)
+        Event::Renewed { now, lifetime, rotated, forced, .. } => {
+            renewed(state, now, lifetime, rotated, forced)
         }
-        Event::Refused { ends_grant: true, .. } => {
+        Event::Refused { verdict: Verdict::Ended, .. } => {
             (LeaseState { dead: true, ..state.released() }, Effect::Reauth)
         }
-        Event::Unanswered { now, .. } => unanswered(state, now),
+        Event::NotSent { now, jitter, .. }
+        | Event::Refused { now, verdict: Verdict::Passing, jitter, .. } => {
+            (state.unspent().paused(now, jitter), Effect::Release)
+        }
+        Event::Refused { now, verdict: Verdict::ToBeMended, jitter, .. } => {
+            (state.unspent().paused_until_mended(now, jitter), Effect::Release)
+        }
+        Event::Unanswered { now, jitter, .. } => unanswered(state, now, jitter),
     }
 }
 
@@ -193,7 +247,14 @@ fn wanted(state: &LeaseState, now: Timestamp, rejected: Option<i64>) -> Effect {
     if state.dead {
         return Effect::Reauth;
     }
-    let refused = rejected == Some(state.version) && now.since(state.issued_at) >= YOUNG;
+    let age = now.since(state.issued_at);
+    let refused = rejected == Some(state.version) && age >= YOUNG;
+    if refused
+        && !state.is_old(now)
+        && let Some(wait) = state.forced_apart().checked_sub(age).filter(|wait| !wait.is_zero())
+    {
+        return Effect::TooSoon(wait);
+    }
     let usable = now < state.expires_at && !refused;
     let must_renew = !usable || now >= state.at_percent(WAIT_AT_PERCENT);
     if state.leased_until.is_some_and(|until| now < until) {
@@ -201,7 +262,7 @@ fn wanted(state: &LeaseState, now: Timestamp, rejected: Option<i64>) -> Effect {
     }
     match state.may_send(now, usable) {
         MaySend::Now { .. } if must_renew => Effect::Renew,
-        MaySend::Now { .. } if now >= state.at_percent(RENEW_AT_PERCENT) => Effect::HandOutAndRenew,
+        MaySend::Now { .. } if state.is_old(now) => Effect::HandOutAndRenew,
         MaySend::Now { .. } => Effect::HandOut,
         _ if usable => Effect::HandOut,
         MaySend::After(wait) => Effect::RetryAfter(wait),
@@ -234,7 +295,13 @@ fn claimed(state: &LeaseState, now: Timestamp, seen: i64, rejected: bool) -> (Le
     }
 }
 
-fn renewed(state: &LeaseState, now: Timestamp, lifetime: Duration, rotated: bool) -> (LeaseState, Effect) {
+fn renewed(
+    state: &LeaseState,
+    now: Timestamp,
+    lifetime: Duration,
+    rotated: bool,
+    forced: bool,
+) -> (LeaseState, Effect) {
     let rotation = match state.rotation {
         _ if rotated => Rotation::On,
         Rotation::Unknown { unrotated } if unrotated + 1 < ANSWERS_TO_LEARN => {
@@ -252,14 +319,15 @@ fn renewed(state: &LeaseState, now: Timestamp, lifetime: Duration, rotated: bool
         not_before: None,
         failures: 0,
         rotation,
+        forced: if forced { state.forced.saturating_add(1) } else { 0 },
         ..state.released()
     };
     (next, Effect::Store)
 }
 
-fn unanswered(state: &LeaseState, now: Timestamp) -> (LeaseState, Effect) {
+fn unanswered(state: &LeaseState, now: Timestamp, jitter: Jitter) -> (LeaseState, Effect) {
     if state.replay_is_harmless() {
-        return (state.released().paused(now), Effect::Release);
+        return (state.released().paused(now, jitter), Effect::Release);
     }
     let uncertain = state.uncertain.or(state.intent).or(Some(now));
     (LeaseState { uncertain, ..state.released() }, Effect::Release)
@@ -299,6 +367,11 @@ impl LeaseState {
         }
     }
 
+    /// Whether it is time to renew the token ahead of need.
+    pub fn is_old(&self, now: Timestamp) -> bool {
+        now >= self.at_percent(RENEW_AT_PERCENT)
+    }
+
     fn at_percent(&self, percent: u64) -> Timestamp {
         let life = self.expires_at.since(self.issued_at);
         self.issued_at.plus(life.mul_f64(percent as f64 / 100.0))
@@ -308,10 +381,26 @@ impl LeaseState {
         Self { leased_until: None, intent: None, ..self.clone() }
     }
 
-    fn paused(self, now: Timestamp) -> Self {
+    /// Nothing was used up: a last chance that was not taken is still there.
+    fn unspent(&self) -> Self {
+        Self { last_chance_spent: false, ..self.released() }
+    }
+
+    fn paused(self, now: Timestamp, jitter: Jitter) -> Self {
         let failures = self.failures.saturating_add(1);
         let pause = FIRST_PAUSE.saturating_mul(2_u32.saturating_pow(failures - 1)).min(LONGEST_PAUSE);
-        Self { failures, not_before: Some(now.plus(pause)), ..self }
+        Self { failures, not_before: Some(now.plus(jitter.stretched(pause))), ..self }
+    }
+
+    fn paused_until_mended(self, now: Timestamp, jitter: Jitter) -> Self {
+        let failures = self.failures.saturating_add(1);
+        Self { failures, not_before: Some(now.plus(jitter.stretched(LONGEST_PAUSE))), ..self }
+    }
+
+    /// How old the token must be to be renewed on a client's word.
+    fn forced_apart(&self) -> Duration {
+        let index = usize::try_from(self.forced).unwrap_or(usize::MAX).min(FORCED_APART.len() - 1);
+        FORCED_APART[index]
     }
 }
 
@@ -339,6 +428,7 @@ mod tests {
             not_before: None,
             failures: 0,
             rotation: Rotation::Unknown { unrotated: 0 },
+            forced: 0,
             repeatable: false,
             dead: false,
         }
@@ -350,6 +440,10 @@ mod tests {
 
     fn claim(state: &LeaseState, seconds: i64) -> (LeaseState, Effect) {
         step(state, Event::Claimed { now: at(seconds), seen: state.version, rejected: false })
+    }
+
+    fn refused(now: Timestamp, verdict: Verdict) -> Event {
+        Event::Refused { fence: 3, now, verdict, jitter: Jitter::NONE }
     }
 
     #[test]
@@ -384,7 +478,7 @@ mod tests {
         let (sent, effect) = claim(&grant(), 900);
         assert_eq!(effect, Effect::Send { last_chance: false });
         assert_eq!(sent.intent, Some(at(900)));
-        let event = Event::Renewed { fence: 3, now: at(901), lifetime: LIFE, rotated: true };
+        let event = Event::Renewed { fence: 3, now: at(901), lifetime: LIFE, rotated: true, forced: false };
         let (stored, effect) = step(&sent, event);
         assert_eq!(effect, Effect::Store);
         assert_eq!((stored.version, stored.intent, stored.rotation), (8, None, Rotation::On));
@@ -393,7 +487,7 @@ mod tests {
 
     #[test]
     fn a_lost_lease_changes_nothing() {
-        let event = Event::Renewed { fence: 2, now: at(901), lifetime: LIFE, rotated: true };
+        let event = Event::Renewed { fence: 2, now: at(901), lifetime: LIFE, rotated: true, forced: false };
         assert_eq!(step(&grant(), event), (grant(), Effect::Discard));
     }
 
@@ -402,7 +496,8 @@ mod tests {
         let mut state = grant();
         for _ in 0..3 {
             assert_ne!(state.rotation, Rotation::Off);
-            let event = Event::Renewed { fence: 3, now: at(1), lifetime: LIFE, rotated: false };
+            let event =
+                Event::Renewed { fence: 3, now: at(1), lifetime: LIFE, rotated: false, forced: false };
             state = step(&state, event).0;
         }
         assert_eq!(state.rotation, Rotation::Off);
@@ -411,14 +506,14 @@ mod tests {
     #[test]
     fn in_doubt_nothing_is_sent_while_the_token_lives_and_one_last_chance_after() {
         let (sent, _) = claim(&grant(), 800);
-        let (doubtful, _) = step(&sent, Event::Unanswered { fence: 3, now: at(810) });
+        let (doubtful, _) = step(&sent, Event::Unanswered { fence: 3, now: at(810), jitter: Jitter::NONE });
         assert_eq!(doubtful.uncertain, Some(at(800)), "counted from the intent");
         assert_eq!(want(&doubtful, 950), Effect::HandOut, "no renewal, it still lives");
         assert_eq!(claim(&doubtful, 950).1, Effect::Release);
         assert_eq!(want(&doubtful, 1000), Effect::Renew);
         let (again, effect) = claim(&doubtful, 1000);
         assert_eq!(effect, Effect::Send { last_chance: true });
-        let (spent, _) = step(&again, Event::Unanswered { fence: 3, now: at(1010) });
+        let (spent, _) = step(&again, Event::Unanswered { fence: 3, now: at(1010), jitter: Jitter::NONE });
         let (dead, effect) = claim(&spent, 2000);
         assert_eq!((dead.dead, effect), (true, Effect::Reauth), "there is no second last chance");
     }
@@ -436,8 +531,8 @@ mod tests {
         let (sent, effect) = claim(&doubtful, 1000);
         assert_eq!(effect, Effect::Send { last_chance: true });
         for unused in [
-            Event::NotSent { fence: 3, now: at(1001) },
-            Event::Refused { fence: 3, now: at(1001), ends_grant: false },
+            Event::NotSent { fence: 3, now: at(1001), jitter: Jitter::NONE },
+            refused(at(1001), Verdict::Passing),
         ] {
             let (state, effect) = step(&sent, unused);
             assert_eq!(effect, Effect::Release);
@@ -463,7 +558,7 @@ mod tests {
         let mut state = grant();
         let mut pauses = Vec::new();
         for _ in 0..14 {
-            state = step(&state, Event::NotSent { fence: 3, now: at(1000) }).0;
+            state = step(&state, Event::NotSent { fence: 3, now: at(1000), jitter: Jitter::NONE }).0;
             pauses.push(state.not_before.unwrap().since(at(1000)).as_secs());
         }
         assert_eq!(pauses[..4], [2, 4, 8, 16]);
@@ -475,9 +570,9 @@ mod tests {
     #[test]
     fn only_a_refusal_that_ends_the_grant_kills_it() {
         let (sent, _) = claim(&grant(), 900);
-        let (alive, _) = step(&sent, Event::Refused { fence: 3, now: at(901), ends_grant: false });
+        let (alive, _) = step(&sent, refused(at(901), Verdict::Passing));
         assert!(!alive.dead);
-        let (dead, effect) = step(&sent, Event::Refused { fence: 3, now: at(901), ends_grant: true });
+        let (dead, effect) = step(&sent, refused(at(901), Verdict::Ended));
         assert_eq!((dead.dead, effect), (true, Effect::Reauth));
         assert_eq!(want(&dead, 902), Effect::Reauth);
     }
@@ -489,5 +584,45 @@ mod tests {
         let abandoned = LeaseState { intent: Some(at(800)), ..grant() };
         let (released, _) = step(&abandoned, event);
         assert_eq!(released.uncertain, Some(at(800)), "an unresolved intent is not forgotten");
+    }
+
+    #[test]
+    fn what_somebody_must_mend_is_asked_for_once_an_hour() {
+        let (sent, _) = claim(&grant(), 1000);
+        let (paused, _) = step(&sent, refused(at(1000), Verdict::ToBeMended));
+        assert_eq!(want(&paused, 1000), Effect::RetryAfter(LONGEST_PAUSE));
+        assert_eq!(want(&paused, 4599), Effect::RetryAfter(Duration::from_secs(1)));
+        assert_eq!(want(&paused, 4600), Effect::Renew);
+    }
+
+    #[test]
+    fn a_pause_is_stretched_by_chance_and_never_cut() {
+        let event = |percent| Event::NotSent { fence: 3, now: at(1000), jitter: Jitter::percent(percent) };
+        let pause = |percent| step(&grant(), event(percent)).0.not_before.unwrap().since(at(1000));
+        assert_eq!(pause(0), FIRST_PAUSE);
+        assert_eq!(pause(25), Duration::from_millis(2500));
+        assert_eq!(pause(90), pause(25));
+    }
+
+    #[test]
+    fn a_client_that_reports_again_and_again_is_believed_more_and_more_seldom() {
+        let mut state = grant();
+        let mut waits = Vec::new();
+        for _ in 0..6 {
+            let born = state.issued_at;
+            let asked = Event::Wanted { now: born.plus(YOUNG), rejected: Some(state.version) };
+            waits.push(match step(&state, asked).1 {
+                Effect::Renew => 0,
+                Effect::TooSoon(wait) => wait.as_secs(),
+                other => panic!("{other:?}"),
+            });
+            let now = born.plus(YOUNG);
+            let renewed = Event::Renewed { fence: 3, now, lifetime: LIFE, rotated: false, forced: true };
+            state = step(&state, renewed).0;
+        }
+        assert_eq!(waits, [0, 0, 13, 58, 298, 298]);
+        let by_age =
+            Event::Renewed { fence: 3, now: at(9000), lifetime: LIFE, rotated: false, forced: false };
+        assert_eq!(step(&state, by_age).0.forced, 0);
     }
 }

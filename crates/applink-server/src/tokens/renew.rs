@@ -3,14 +3,17 @@
 use std::time::Duration;
 
 use applink_api::connection::ConnectionMethod;
+use applink_api::time::Timestamp;
 use applink_salesforce::OrgOrigin;
-use applink_salesforce::oauth::{Assertion, OAuthClient, Outcome, Refusal, TokenFailure, Tokens};
+use applink_salesforce::oauth::{OAuthClient, Outcome, Refusal, TokenFailure, Tokens};
 use secrecy::SecretString;
 use tokio::time::Instant;
 
-use super::lease::{Effect, Event, LEASE, LEAST_LEFT, LeaseState, step};
+use super::age::{self, NewToken};
+use super::lease::{Effect, Event, Jitter, LEASE, LEAST_LEFT, LeaseState, Verdict, step};
+use super::points::Point;
 use super::store::{self, Model, RenewedTokens};
-use super::{FreshToken, TokenError, paused};
+use super::{FreshToken, LOOK_AGAIN, PATIENCE, TokenError, paused, state_of};
 use crate::addons;
 use crate::app::App;
 use crate::audit::{Actor, Entry};
@@ -19,6 +22,7 @@ use crate::credentials::{self, Credential, State, flow};
 use crate::db::claim::Claim;
 use crate::db::{StoreError, Tx};
 use crate::oauth::complete::drop_tokens;
+use crate::oauth::jwt::{AssertionRequest, Signed};
 use crate::oauth::secrets;
 use crate::spool;
 use crate::vault::VaultError;
@@ -44,15 +48,23 @@ enum Answer {
 pub(super) async fn renew(app: &App, seen: &Model, rejected: Option<i64>) -> Result<(), TokenError> {
     spool::before_refresh(app).await?;
     let rejected = rejected == Some(seen.token_version);
-    let Some(held) = claim(app, seen, rejected).await? else { return Ok(()) };
+    app.config.points.reached(Point::Wanting, seen.id.0).await;
+    let Some(held) = claim(app, seen, rejected).await? else { return await_holder(app, seen).await };
+    let reached = |point| app.config.points.reached(point, seen.id.0);
     match held.effect {
         Effect::Send { last_chance } => {
             if last_chance {
                 tracing::warn!(grant = %seen.id, "a grant in doubt gets its one last-chance refresh");
             }
-            let left = || LEASE.saturating_sub(held.since.elapsed());
-            let answer =
-                send(left, prepare(app, &held.grant), async |request| call(app, request, left).await).await;
+            reached(Point::Claimed).await;
+            let left = || held.left(app);
+            let prepared = async {
+                let request = prepare(app, &held.grant).await;
+                reached(Point::Sending).await;
+                request
+            };
+            let answer = send(left, prepared, async |request| call(app, request, left).await).await;
+            reached(Point::Answered).await;
             record(app, held, answer).await
         }
         Effect::Reauth => bury(app, &held.grant, "The org gave no answer to the last refresh.").await,
@@ -67,27 +79,64 @@ struct Held {
     state: LeaseState,
     effect: Effect,
     since: Instant,
+    /// The same by the wall clock, which goes on while a machine is suspended.
+    since_by_clock: Timestamp,
+    /// A client's word, and not the token's age, is why it is renewed.
+    forced: bool,
+}
+
+impl Held {
+    /// How much of the lease is left, by the clock that has gone on further.
+    fn left(&self, app: &App) -> Duration {
+        let passed = self.since.elapsed().max(app.clock.now().since(self.since_by_clock));
+        LEASE.saturating_sub(passed)
+    }
+}
+
+/// Somebody else is at it, in another process. One task looks for all who wait in this one.
+async fn await_holder(app: &App, seen: &Model) -> Result<(), TokenError> {
+    let patience = Instant::now() + PATIENCE;
+    while Instant::now() < patience {
+        tokio::time::sleep(LOOK_AGAIN).await;
+        let current = store::live(app.store.reader(), seen.addon(), seen.credential_id.0).await?;
+        let now = app.clock.now().as_micros();
+        let is_held = |grant: &Model| {
+            grant.id == seen.id
+                && grant.token_version == seen.token_version
+                && grant.lease_until.is_some_and(|until| now < until)
+        };
+        if !current.as_ref().is_some_and(is_held) {
+            return Ok(());
+        }
+    }
+    Ok(())
 }
 
 /// Step 4: lease and intent in one commit.
 async fn claim(app: &App, seen: &Model, rejected: bool) -> Result<Option<Held>, TokenError> {
-    let since = Instant::now();
-    let tx = app.store.begin().await?;
+    let (since, since_by_clock) = (Instant::now(), app.clock.now());
+    let mut tx = app.store.begin().await?;
     let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: 1 };
     let database = app.store.database();
     let claimed = database.claim_one::<Model>(&tx, store::TO_RENEW, &seen.id.to_string(), claim).await?;
     let Some(grant) = claimed else { return Ok(None) };
-    let event = Event::Claimed { now: app.clock.now(), seen: seen.token_version, rejected };
-    let (state, effect) = step(&grant.lease()?, event);
+    let now = app.clock.now();
+    let event = Event::Claimed { now, seen: seen.token_version, rejected };
+    let before = state_of(app, &grant)?;
+    let (state, effect) = step(&before, event);
     store::save_lease(&*tx, &grant, &state).await?;
+    if effect == (Effect::Send { last_chance: true }) {
+        tx.audit(Entry::new(&Actor::system(), "grant.last_chance", grant.addon(), grant.credential_id.0));
+    }
+    app.config.points.reached(Point::Claiming, seen.id.0).await;
     tx.commit().await?;
-    Ok(Some(Held { grant, state, effect, since }))
+    Ok(Some(Held { grant, state, effect, since, since_by_clock, forced: rejected && !before.is_old(now) }))
 }
 
 /// What is sent, with every secret opened.
 enum Request {
     Refresh { instance: OrgOrigin, client: ClientSecrets, refresh_token: SecretString },
-    Assert(Assertion),
+    Assert(Signed),
 }
 
 /// Step 5. Opening secrets may take its time, so the lease is looked at after that, right before sending. From then on
@@ -126,7 +175,7 @@ async fn call(app: &App, request: Request, left: impl Fn() -> Duration) -> Resul
             };
             secrets::try_each(&client, || left() >= LEAST_LEFT, refresh).await
         }
-        Request::Assert(assertion) => app.oauth.jwt_bearer(&assertion).await,
+        Request::Assert(signed) => signed.send(app).await,
     }
 }
 
@@ -142,41 +191,53 @@ async fn assert_again(app: &App, grant: &Model) -> Result<Request, TokenError> {
     let sealed = grant.private_key.as_ref().ok_or(TokenError::NotLive)?;
     let private_key = app.vault.open_sealed(grant.place("private_key"), sealed).await?;
     let login = app.hosts.instance(&grant.login_origin).map_err(TokenError::Host)?;
-    let request = crate::oauth::jwt::AssertionRequest {
-        client_id: grant.client_id.clone(),
-        username: grant.username.clone(),
-        login,
-    };
+    let request =
+        AssertionRequest { client_id: grant.client_id.clone(), username: grant.username.clone(), login };
     // It was read and used once already, when it was stored.
-    let assertion = crate::oauth::jwt::assert(app, request, private_key).await;
-    assertion.map(Request::Assert).map_err(|_| TokenError::NotLive)
+    let signed = Signed::new(app, request, private_key).await;
+    signed.map(Request::Assert).map_err(|_| TokenError::NotLive)
 }
 
 /// Steps 6 and 7.
 async fn record(app: &App, held: Held, answer: Answer) -> Result<(), TokenError> {
-    let (fence, now) = (held.grant.fence, app.clock.now());
+    let (fence, now, jitter) = (held.grant.fence, app.clock.now(), jitter(app));
     match answer {
         Answer::Tokens(tokens) => keep(app, &held, *tokens).await,
         Answer::Unable(error) => {
-            settle(app, &held, Event::NotSent { fence, now }, None).await?;
+            settle(app, &held, Event::NotSent { fence, now, jitter }, None).await?;
             Err(error)
         }
         Answer::Failure(failure) => {
-            // An assertion is made anew each time: its key is as good as it was.
-            let ends_grant = !held.state.repeatable && failure.refusal().is_some_and(Refusal::ends_grant);
+            let verdict = failure.refusal().map_or(Verdict::Passing, |refusal| verdict(&held.state, refusal));
             let event = match failure.outcome() {
-                Outcome::NotSent => Event::NotSent { fence, now },
-                Outcome::Answered(_) => Event::Refused { fence, now, ends_grant },
-                Outcome::Unknown => Event::Unanswered { fence, now },
+                Outcome::NotSent => Event::NotSent { fence, now, jitter },
+                Outcome::Answered(_) => Event::Refused { fence, now, verdict, jitter },
+                Outcome::Unknown => Event::Unanswered { fence, now, jitter },
             };
             tracing::warn!(grant = %held.grant.id, error = %crate::error::chain(&failure), "a token refresh failed");
-            if ends_grant {
+            if verdict == Verdict::Ended {
                 return bury(app, &held.grant, &format!("The org ended the grant ({failure}).")).await;
             }
             let refusal = failure.refusal().and_then(mendable);
             let state = settle(app, &held, event, refusal.clone()).await?;
             Err(paused(refusal, state.not_before.map_or(LEASE, |time| time.since(now))))
         }
+    }
+}
+
+fn jitter(app: &App) -> Jitter {
+    let percent = app.entropy.below(u64::from(Jitter::MOST) + 1);
+    Jitter::percent(u32::try_from(percent).unwrap_or_default())
+}
+
+/// What a refusal means. An assertion is made anew each time: its key is as good as it was.
+fn verdict(state: &LeaseState, refusal: &Refusal) -> Verdict {
+    if refusal.ends_grant() && !state.repeatable {
+        Verdict::Ended
+    } else if refusal.class.is_transient() {
+        Verdict::Passing
+    } else {
+        Verdict::ToBeMended
     }
 }
 
@@ -206,8 +267,9 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
     let event = Event::Renewed {
         fence: held.grant.fence,
         now,
-        lifetime: app.config.token_lifetime,
+        lifetime: lifetime(app, &held.grant, &tokens),
         rotated: tokens.refresh_token.is_some(),
+        forced: held.forced,
     };
     let (state, _) = step(&held.state, event);
     let renewed = match sealed(app, &held.grant, &tokens).await {
@@ -222,7 +284,19 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
     loop {
         tries += 1;
         match commit(app, &held.grant, &state, renewed.clone()).await {
-            Ok(true) => return Ok(()),
+            Ok(true) => {
+                app.config.points.reached(Point::Committed, held.grant.id.0).await;
+                let (grant, version) = (&held.grant, state.version);
+                age::learn(app, NewToken::of(app, grant.id, version, &grant.client_id, &tokens));
+                return Ok(());
+            }
+            // A commit that broke may have been made all the same.
+            Ok(false)
+                if tries > 1
+                    && store::holds(app.store.reader(), &held.grant, &renewed.access_token).await? =>
+            {
+                return Ok(());
+            }
             Ok(false) => {
                 tracing::error!(grant = %held.grant.id, "a refresh came too late: its lease was lost, or the grant is gone");
                 drop_tokens(app, &tokens).await;
@@ -266,6 +340,11 @@ fn keep_in_spool(app: &App, grant: &Model, state: &LeaseState, tokens: Tokens, i
     });
 }
 
+/// As the org says with the token, else as it said of the one before, else as configured.
+fn lifetime(app: &App, grant: &Model, tokens: &Tokens) -> Duration {
+    tokens.expires_in.or(grant.session_length()).unwrap_or(app.config.token_lifetime)
+}
+
 async fn sealed(app: &App, grant: &Model, tokens: &Tokens) -> Result<RenewedTokens, TokenError> {
     let refresh_token = match &tokens.refresh_token {
         Some(token) => Some(app.vault.seal(grant.place("refresh_token"), token).await?),
@@ -303,6 +382,7 @@ pub(crate) async fn commit(
         return Ok(false);
     }
     tx.audit(Entry::new(&Actor::system(), "grant.refreshed", grant.addon(), grant.credential_id.0));
+    app.config.points.reached(Point::Committing, grant.id.0).await;
     tx.commit().await?;
     Ok(true)
 }

@@ -1,16 +1,18 @@
 //! The table `grants`: what an org gave us for one credential. At most one per credential is live.
 
+use std::time::Duration;
+
 use applink_api::connection::ConnectionMethod;
 use applink_api::ids::AddonId;
 use applink_api::time::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{Expr, ExprTrait as _};
-use sea_orm::{IntoActiveModel as _, QuerySelect as _};
+use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
+use sea_orm::{Condition, IntoActiveModel as _, QueryOrder as _, QuerySelect as _};
 
 use super::lease::{LeaseState, Rotation};
 use crate::credentials::store::{method_of, method_word};
 use crate::db::claim::Due;
-use crate::db::{RowId, StoreError};
+use crate::db::{Database, RowId, StoreError};
 use crate::vault::{Place, SealedToken};
 
 /// The table's name, part of every sealed value's associated data.
@@ -90,6 +92,10 @@ pub struct Model {
     pub failures: i64,
     /// Why the org refused the last refresh, when somebody can mend that.
     pub refusal: Option<String>,
+    /// How long its access tokens live, in seconds, as the org last said.
+    pub session_seconds: Option<i64>,
+    /// See [`LeaseState::forced`].
+    pub forced: i64,
     /// Microseconds UTC.
     pub created_at: i64,
 }
@@ -144,9 +150,15 @@ impl Model {
             not_before: self.not_before.map(Timestamp::from_micros),
             failures: u32::try_from(self.failures).map_err(|_| self.impossible("failures"))?,
             rotation,
+            forced: u32::try_from(self.forced).map_err(|_| self.impossible("forced"))?,
             repeatable: self.connection_method()? == ConnectionMethod::Jwt,
             dead: false,
         })
+    }
+
+    /// How long its access tokens live, as far as the org has said.
+    pub fn session_length(&self) -> Option<Duration> {
+        self.session_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs)
     }
 
     fn impossible(&self, column: &'static str) -> StoreError {
@@ -214,6 +226,8 @@ pub async fn insert(connection: &impl ConnectionTrait, grant: NewGrant) -> Resul
         not_before: None,
         failures: 0,
         refusal: None,
+        session_seconds: None,
+        forced: 0,
         created_at: grant.issued_at.as_micros(),
     };
     Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
@@ -241,6 +255,74 @@ pub async fn find(
 ) -> Result<Option<Model>, StoreError> {
     let query = Entity::find_by_id(RowId(id)).filter(Column::AddonId.eq(RowId::from(addon)));
     Ok(query.one(connection).await?)
+}
+
+/// Whether the row holds these very tokens: a commit whose outcome is unknown was made after all.
+pub async fn holds(
+    connection: &impl ConnectionTrait,
+    grant: &Model,
+    access_token: &SealedToken,
+) -> Result<bool, StoreError> {
+    let query = Entity::find_by_id(grant.id).filter(Column::AccessToken.eq(access_token.clone()));
+    Ok(query.select_only().column(Column::Id).into_tuple::<RowId>().one(connection).await?.is_some())
+}
+
+/// Live grants whose refresh token was not used since `idle_since`, and that are not paused; the longest waiting first.
+pub async fn idle(
+    connection: &impl ConnectionTrait,
+    now: Timestamp,
+    idle_since: Timestamp,
+    limit: u64,
+) -> Result<Vec<Model>, StoreError> {
+    let not_paused =
+        Condition::any().add(Column::NotBefore.is_null()).add(Column::NotBefore.lte(now.as_micros()));
+    // One that failed waits since then.
+    let waiting_since = Func::coalesce([Expr::col(Column::NotBefore), Expr::col(Column::IssuedAt)]);
+    let query = Entity::find()
+        .filter(Column::State.eq(LIVE))
+        .filter(Column::Method.eq(method_word(ConnectionMethod::OAuth)))
+        .filter(Column::IssuedAt.lte(idle_since.as_micros()))
+        .filter(not_paused)
+        .order_by_asc(waiting_since)
+        .limit(limit);
+    Ok(query.all(connection).await?)
+}
+
+/// Keeps how long tokens live, when this one is still the grant's. Changes nothing a lease protects.
+pub async fn learn_age(
+    database: &Database,
+    grant: RowId,
+    version: i64,
+    lifetime: Duration,
+) -> Result<(), StoreError> {
+    let micros = i64::try_from(lifetime.as_micros()).unwrap_or(i64::MAX);
+    let seconds = i64::try_from(lifetime.as_secs()).unwrap_or(i64::MAX);
+    let update = Entity::update_many()
+        .col_expr(Column::ExpiresAt, Expr::col(Column::IssuedAt).add(micros))
+        .col_expr(Column::SessionSeconds, Expr::value(seconds))
+        .filter(Column::Id.eq(grant))
+        .filter(Column::TokenVersion.eq(version))
+        .filter(Column::State.eq(LIVE));
+    let tx = database.begin().await?;
+    update.exec(&tx).await?;
+    Ok(tx.commit().await?)
+}
+
+/// How many grants with a refresh token a client has for a user (org and user id) besides those of a credential, in every
+/// tenant: an org counts them all together. Those that are being revoked still count.
+pub async fn count_others(
+    connection: &impl ConnectionTrait,
+    client_id: &str,
+    (org_id, user_id): (&str, &str),
+    credential: RowId,
+) -> Result<u64, StoreError> {
+    let query = Entity::find()
+        .filter(Column::ClientId.eq(client_id))
+        .filter(Column::OrgId.eq(org_id))
+        .filter(Column::UserId.eq(user_id))
+        .filter(Column::CredentialId.ne(credential))
+        .filter(Column::RefreshToken.is_not_null());
+    Ok(query.count(connection).await?)
 }
 
 /// Whether a credential has any grant left.
@@ -291,6 +373,9 @@ pub async fn save_tokens(
 ) -> Result<bool, StoreError> {
     let mut columns = lease_columns(state);
     columns.refusal = sea_orm::Set(None);
+    columns.issued_at = sea_orm::Set(state.issued_at.as_micros());
+    columns.expires_at = sea_orm::Set(state.expires_at.as_micros());
+    columns.forced = sea_orm::Set(i64::from(state.forced));
     columns.access_token = sea_orm::Set(Some(tokens.access_token));
     columns.instance_url = sea_orm::Set(tokens.instance_url);
     if let Some(refresh_token) = tokens.refresh_token {
@@ -326,8 +411,6 @@ fn lease_columns(state: &LeaseState) -> ActiveModel {
         intent_at: micros(state.intent),
         uncertain_at: micros(state.uncertain),
         last_chance_spent: sea_orm::Set(state.last_chance_spent),
-        issued_at: sea_orm::Set(state.issued_at.as_micros()),
-        expires_at: sea_orm::Set(state.expires_at.as_micros()),
         not_before: micros(state.not_before),
         failures: sea_orm::Set(i64::from(state.failures)),
         rotation: sea_orm::Set(rotation.to_owned()),

@@ -13,6 +13,8 @@ use tempfile::TempDir;
 pub(crate) struct Backend {
     pub(crate) url: DatabaseUrl,
     pub(crate) is_sqlite: bool,
+    /// The URL, for a process of its own.
+    text: String,
     folder: TempDir,
 }
 
@@ -21,11 +23,19 @@ impl Backend {
         let folder = tempfile::tempdir().expect("a temporary folder");
         match server() {
             None => {
-                let url = DatabaseUrl::sqlite(&folder.path().join("applink.db"));
-                Self { url, is_sqlite: true, folder }
+                let text = format!("sqlite://{}", folder.path().join("applink.db").display());
+                Self { url: text.parse().expect("a database URL"), is_sqlite: true, text, folder }
             }
-            Some(server) => Self { url: schema(&server).await, is_sqlite: false, folder },
+            Some(server) => {
+                let text = schema(&server).await;
+                Self { url: text.parse().expect("a database URL"), is_sqlite: false, text, folder }
+            }
         }
+    }
+
+    /// The URL as text.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 
     /// Holds the database file and nothing else.
@@ -39,12 +49,12 @@ pub(crate) fn server() -> Option<String> {
     std::env::var("APPLINK_TEST_POSTGRES").ok().filter(|url| !url.is_empty())
 }
 
-async fn schema(server: &str) -> DatabaseUrl {
+async fn schema(server: &str) -> String {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let name = format!("t{}_{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
     let connection = Database::connect(server).await.expect("APPLINK_TEST_POSTGRES names a server that runs");
     connection.execute_unprepared(&format!("CREATE SCHEMA {name}")).await.expect("a schema");
     connection.close().await.expect("closing");
     let separator = if server.contains('?') { '&' } else { '?' };
-    format!("{server}{separator}options=-csearch_path%3D{name}").parse().expect("a database URL")
+    format!("{server}{separator}options=-csearch_path%3D{name}")
 }

@@ -4,6 +4,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use applink_api::clock::MockClock;
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
 use axum::extract::{Form, Query, State};
@@ -35,6 +36,10 @@ pub(crate) enum Reply {
     Wait(Arc<Notify>),
     /// Waits until told, then 400 with an OAuth error.
     WaitAndRefuse(Arc<Notify>, &'static str, &'static str),
+    /// Does its part, and the connection ends before the answer.
+    LoseAnswer,
+    /// Does its part, and answers when told.
+    AnswerLate(Arc<Notify>),
 }
 
 #[derive(Default)]
@@ -54,6 +59,8 @@ pub(crate) struct Script {
     pub(crate) identity: Option<String>,
     /// Another org.
     pub(crate) org_id: Option<&'static str>,
+    /// Another user.
+    pub(crate) user_id: Option<&'static str>,
     /// Requests that were served, by what they were.
     pub(crate) counts: HashMap<&'static str, u32>,
     /// Every secret that was given out or received.
@@ -64,9 +71,47 @@ pub(crate) struct Script {
     pub(crate) assertions: Vec<Value>,
     /// `/id/keys` answers 500.
     pub(crate) keys_refused: bool,
+    /// How long its sessions last; without that it does not introspect.
+    pub(crate) session_seconds: Option<i64>,
+    /// Its time; stands still at the tests' start without one.
+    pub(crate) clock: Option<MockClock>,
+    /// How far its clock is ahead.
+    pub(crate) skew_seconds: i64,
+    /// Another instance URL in token answers.
+    pub(crate) instance_url: Option<String>,
+    /// Used refresh tokens that came again although an access token given out before still worked.
+    pub(crate) harmful_replays: u32,
+    /// Used refresh tokens that came again after that.
+    pub(crate) late_replays: u32,
     challenges: HashMap<String, (String, String)>,
-    refresh_tokens: Vec<String>,
+    /// The grants, by their living refresh token.
+    refresh_tokens: HashMap<String, Family>,
+    /// Used refresh tokens, and until when a token that was given out before they were used works.
+    spent: HashMap<String, (u32, i64)>,
+    /// When sessions end, by the org's clock.
+    sessions: HashMap<String, i64>,
     serial: u32,
+}
+
+/// A grant: every refresh token that came of one log-in.
+#[derive(Clone, Copy)]
+struct Family {
+    id: u32,
+    /// Until when its newest access token works.
+    alive_until: i64,
+}
+
+impl Script {
+    /// Its time, in seconds since 1970.
+    pub(crate) fn now(&self) -> i64 {
+        let now = self.clock.as_ref().map_or(crate::stack::START, MockClock::now);
+        now.as_micros() / 1_000_000 + self.skew_seconds
+    }
+
+    /// Whether an access token is good at this moment.
+    pub(crate) fn accepts(&self, access_token: &str) -> bool {
+        self.sessions.get(access_token).is_some_and(|ends| self.now() < *ends)
+    }
 }
 
 struct Inner {
@@ -123,6 +168,7 @@ impl FakeOrg {
             .route("/services/oauth2/authorize", get(authorize))
             .route("/services/oauth2/token", post(token))
             .route("/services/oauth2/revoke", post(revoke))
+            .route("/services/oauth2/introspect", post(introspect))
             .route("/services/oauth2/userinfo", get(userinfo))
             .route("/services/data", get(versions))
             .route("/services/data/{version}/query", get(query))
@@ -152,6 +198,10 @@ impl FakeOrg {
         self.script().org_id.unwrap_or(ORG_ID)
     }
 
+    fn user_id(&self) -> &'static str {
+        self.script().user_id.unwrap_or(USER_ID)
+    }
+
     fn served(&self, what: &'static str) {
         *self.script().counts.entry(what).or_default() += 1;
         self.0.served.notify_waiters();
@@ -168,6 +218,12 @@ impl FakeOrg {
         }
     }
 
+    /// Takes over the grants of another address of the same org.
+    pub(crate) fn adopt(&self, other: &FakeOrg) {
+        let known = other.script().refresh_tokens.clone();
+        self.script().refresh_tokens = known;
+    }
+
     /// A token that can be found again wherever it leaks to.
     fn secret(&self, kind: &str) -> String {
         let mut script = self.script();
@@ -178,12 +234,18 @@ impl FakeOrg {
     }
 
     fn tokens(&self, refresh_token: Option<String>) -> Value {
-        let org_id = self.org_id();
-        let identity = self.script().identity.clone();
-        let identity = identity.unwrap_or_else(|| format!("{}/id/{org_id}/{USER_ID}", self.url()));
+        let (org_id, user_id) = (self.org_id(), self.user_id());
+        let access_token = self.secret("access");
+        let mut script = self.script();
+        let now = script.now();
+        let ends = now + script.session_seconds.unwrap_or(900);
+        script.sessions.insert(access_token.clone(), ends);
+        let identity = script.identity.clone();
+        let identity = identity.unwrap_or_else(|| format!("{}/id/{org_id}/{user_id}", self.url()));
+        let instance = script.instance_url.clone().unwrap_or_else(|| self.url().to_owned());
         let mut answer = json!({
-            "access_token": self.secret("access"), "instance_url": self.url(), "id": identity,
-            "scope": "refresh_token api id", "token_type": "Bearer", "issued_at": "1767225600000",
+            "access_token": access_token, "instance_url": instance, "id": identity,
+            "scope": "refresh_token api id", "token_type": "Bearer", "issued_at": (now * 1000).to_string(),
         });
         if let Some(refresh_token) = refresh_token {
             answer["refresh_token"] = json!(refresh_token);
@@ -191,11 +253,22 @@ impl FakeOrg {
         answer
     }
 
-    fn new_refresh_token(&self) -> String {
+    /// A refresh token of a grant; of a new one without `family`.
+    fn new_refresh_token(&self, family: Option<u32>) -> String {
         let token = self.secret("refresh");
-        self.script().refresh_tokens.push(token.clone());
+        let mut script = self.script();
+        let alive_until = script.now() + script.session_seconds.unwrap_or(900);
+        let id = family.unwrap_or(script.serial);
+        script.refresh_tokens.insert(token.clone(), Family { id, alive_until });
         token
     }
+}
+
+/// An answer that ends before it began.
+fn cut() -> Response {
+    let broken =
+        futures_util::stream::once(std::future::ready(Err::<Vec<u8>, _>(std::io::Error::other("cut"))));
+    axum::body::Body::from_stream(broken).into_response()
 }
 
 fn refused(error: &str, description: &str) -> Response {
@@ -231,12 +304,26 @@ async fn token(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, Stri
             told.notified().await;
             return refused(error, description);
         }
+        Some(Reply::LoseAnswer) => {
+            answer(&org, what, &form);
+            return cut();
+        }
+        Some(Reply::AnswerLate(told)) => {
+            let late = answer(&org, what, &form);
+            org.served("answer");
+            told.notified().await;
+            return late;
+        }
         None => {}
     }
+    answer(&org, what, &form)
+}
+
+fn answer(org: &FakeOrg, what: &str, form: &HashMap<String, String>) -> Response {
     match what {
-        "exchange" => exchange(&org, &form),
-        "refresh" => refresh(&org, &form),
-        _ => bearer(&org, &form),
+        "exchange" => exchange(org, form),
+        "refresh" => refresh(org, form),
+        _ => bearer(org, form),
     }
 }
 
@@ -255,7 +342,7 @@ fn exchange(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
         return refused("invalid_grant", "invalid code verifier");
     }
     let without = org.script().without_refresh_token;
-    let refresh_token = if without { None } else { Some(org.new_refresh_token()) };
+    let refresh_token = if without { None } else { Some(org.new_refresh_token(None)) };
     Json(org.tokens(refresh_token)).into_response()
 }
 
@@ -264,15 +351,45 @@ fn refresh(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
         return refused("invalid_client", "invalid client credentials");
     }
     let sent = form.get("refresh_token").cloned().unwrap_or_default();
-    if !org.script().refresh_tokens.contains(&sent) {
+    let known = org.script().refresh_tokens.get(&sent).copied();
+    let Some(family) = known else {
+        replayed(&mut org.script(), &sent);
         return refused("invalid_grant", "expired access/refresh token");
-    }
+    };
     let rotate = org.script().rotate;
-    if rotate {
-        org.script().refresh_tokens.retain(|known| *known != sent);
+    if !rotate {
+        return Json(org.tokens(None)).into_response();
     }
-    let next = rotate.then(|| org.new_refresh_token());
-    Json(org.tokens(next)).into_response()
+    org.script().refresh_tokens.remove(&sent);
+    org.script().spent.insert(sent, (family.id, family.alive_until));
+    let next = org.new_refresh_token(Some(family.id));
+    Json(org.tokens(Some(next))).into_response()
+}
+
+/// A used refresh token ends its whole grant when it comes again.
+fn replayed(script: &mut Script, sent: &str) {
+    let Some((family, alive_until)) = script.spent.get(sent).copied() else { return };
+    if script.now() < alive_until {
+        script.harmful_replays += 1;
+    } else {
+        script.late_replays += 1;
+    }
+    script.refresh_tokens.retain(|_, known| known.id != family);
+}
+
+async fn introspect(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, String>>) -> Response {
+    org.served("introspect");
+    let script = org.script();
+    let Some(session_seconds) = script.session_seconds else { return StatusCode::NOT_FOUND.into_response() };
+    if form.get("client_secret").map(String::as_str) != Some(CONSUMER_SECRET) {
+        return refused("invalid_client", "invalid client credentials");
+    }
+    let token = form.get("token").cloned().unwrap_or_default();
+    let ends = script.sessions.get(&token).copied().unwrap_or_default();
+    let (active, began) = (script.now() < ends, ends - session_seconds);
+    Json(json!({"active": active, "exp": ends, "iat": began, "nbf": began, "username": USERNAME,
+        "token_type": "access_token"}))
+    .into_response()
 }
 
 fn bearer(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
@@ -289,6 +406,17 @@ fn bearer(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
     }
     if claims["aud"] != json!(org.url()) {
         return refused("invalid_grant", "audience is invalid");
+    }
+    let now = org.script().now();
+    let exp = claims["exp"].as_i64().unwrap_or_default();
+    if org.script().clock.is_some() && !(now..=now + 180).contains(&exp) {
+        let mut answer = refused("invalid_grant", "invalid assertion");
+        let date = jiff::fmt::rfc2822::to_string(
+            &jiff::Timestamp::from_second(now).expect("a time").to_zoned(jiff::tz::TimeZone::UTC),
+        );
+        let date = date.expect("a date").replace("+0000", "GMT").parse().expect("a header");
+        answer.headers_mut().insert(header::DATE, date);
+        return answer;
     }
     let again = {
         let script = org.script();
@@ -315,9 +443,9 @@ async fn revoke(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, Str
 }
 
 async fn userinfo(State(org): State<FakeOrg>) -> Json<Value> {
-    let (org_id, url) = (org.org_id(), org.url());
+    let (org_id, user_id, url) = (org.org_id(), org.user_id(), org.url());
     Json(json!({
-        "sub": format!("{url}/id/{org_id}/{USER_ID}"), "user_id": USER_ID, "organization_id": org_id,
+        "sub": format!("{url}/id/{org_id}/{user_id}"), "user_id": user_id, "organization_id": org_id,
         "preferred_username": USERNAME, "name": "Ada Admin", "email": USERNAME, "active": true,
     }))
 }

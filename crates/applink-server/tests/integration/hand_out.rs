@@ -81,9 +81,7 @@ async fn an_old_token_is_handed_out_while_it_is_renewed_behind() {
     let old = stack.token_of("worker").await;
     stack.advance(700);
     assert_eq!(stack.token_of("worker").await, old, "77 % of its life: still good");
-    stack.server.app().tasks.close();
-    stack.server.app().tasks.wait().await;
-    stack.server.app().tasks.reopen();
+    stack.settled().await;
     assert_eq!(stack.org.count("refresh"), 1);
     assert_ne!(stack.token_of("worker").await, old);
 }
@@ -227,7 +225,7 @@ async fn a_refusal_somebody_can_mend_pauses_the_grant_and_names_the_fix() {
     assert_eq!(stack.org.count("refresh"), 1, "not again before the pause is over");
     let record = stack.manager(Method::GET, "/authorizations/worker", None).await.expect(200).json();
     assert_eq!(record["status"], json!("authorized"));
-    stack.advance(3);
+    stack.advance(2 * 3600);
     stack.token_of("worker").await;
     assert_eq!(stack.org.count("refresh"), 2, "the refresh token was kept");
 }

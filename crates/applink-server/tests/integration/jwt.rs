@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use applink_testkit::figures::Figure;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -131,7 +132,7 @@ async fn no_refusal_costs_a_jwt_authorization_its_key() {
         stack.org.script().replies.push_back(Reply::Refuse(error, description));
         let refused = stack.app(Method::GET, "/authorizations/worker", None).await.expect(503);
         assert!(refused.text.contains(description), "{}", refused.text);
-        stack.advance(3);
+        stack.advance(2 * 3600);
         stack.token_of("worker").await;
     }
 }
@@ -150,4 +151,78 @@ async fn the_token_of_a_name_that_was_taken_meanwhile_is_revoked() {
     let (late, ()) = tokio::join!(post(&stack, &body), meanwhile);
     late.expect_error(409, "conflict");
     assert_eq!(stack.org.script().revoked.len(), 1);
+}
+
+#[tokio::test]
+async fn a_my_domain_that_wants_its_login_host_as_audience_gets_it() {
+    let general = crate::fake_org::FakeOrg::start().await;
+    let url = general.url().to_owned();
+    let stack = Stack::with(|config| {
+        let own = config.org_hosts.login(None).unwrap();
+        let hosts = config.org_hosts.clone().lead("https://test.salesforce.com", &url).unwrap();
+        config.org_hosts = hosts.lead("https://acme--dev.sandbox.my.salesforce.com", own.as_str()).unwrap();
+    })
+    .await;
+    let mut body = request(&SigningPair::generate("k").pem);
+    body["login_url"] = json!("https://acme--dev.sandbox.my.salesforce.com");
+    stack.org.script().replies.push_back(Reply::Refuse("invalid_grant", "Audience validation failed"));
+    post(&stack, &body).await.expect(202);
+    assert_eq!((stack.org.count("assertion"), general.count("assertion")), (1, 1));
+    let assertion = general.script().assertions.pop().expect("an assertion");
+    assert_eq!(assertion["aud"], json!(general.url()));
+}
+
+/// Promise 20: what an org answers to an assertion, and the words of the one sentence that mends it.
+const EIGHT_ERRORS: [(&str, &str, &str); 8] = [
+    ("invalid_grant", "user hasn't approved this consumer", "pre-authorized"),
+    ("invalid_app_access", "user is not admin approved to access this app", "profile or permission set"),
+    ("invalid_grant", "audience is invalid", "https://test.salesforce.com for a sandbox"),
+    ("invalid_grant", "invalid assertion", "Upload the certificate"),
+    ("invalid_client_id", "client identifier invalid", "consumer key"),
+    ("inactive_user", "user is inactive", "activate the user"),
+    ("invalid_grant", "External client app is not installed in this org", "Install the external client app"),
+    ("invalid_grant", "ip restricted", "trusted range"),
+];
+
+#[tokio::test]
+async fn the_eight_common_errors_each_name_their_fix() {
+    let stack = Stack::start().await;
+    let body = request(&SigningPair::generate("k").pem);
+    let mut named = 0;
+    for (error, description, fix) in EIGHT_ERRORS {
+        stack.org.script().replies.push_back(Reply::Refuse(error, description));
+        let message = post(&stack, &body).await.expect_error(422, "authentication_failed");
+        assert!(message.contains(description) && message.contains(fix), "{message}");
+        named += 1;
+    }
+    nothing_was_stored(&stack).await;
+    Figure {
+        promise: "20",
+        what: "common errors of JWT bearer that are answered with the sentence that mends them".to_owned(),
+        measured: format!("{named} of {}", EIGHT_ERRORS.len()),
+        promised: "8 of 8".to_owned(),
+        kept: named == EIGHT_ERRORS.len(),
+        seed: None,
+    }
+    .report();
+}
+
+#[tokio::test]
+async fn an_org_whose_clock_is_five_minutes_off_gets_an_assertion_by_its_own_clock() {
+    for skew in [-300, 300] {
+        let stack = Stack::start().await;
+        {
+            let mut script = stack.org.script();
+            (script.clock, script.skew_seconds) = (Some(stack.clock.clone()), skew);
+        }
+        let body = json!({"client_id": CONSUMER_KEY, "developer_name": "worker", "username": USERNAME,
+            "jwt_private_key": SigningPair::generate("k").pem});
+        stack.manager(Method::POST, "/authorizations/salesforce/jwt", Some(&body)).await.expect(202);
+        assert_eq!(stack.org.count("assertion"), 2, "{skew}");
+        stack.advance(3600);
+        stack.token_of("worker").await;
+        let ids: Vec<_> = stack.org.script().assertions.iter().map(|claims| claims["jti"].clone()).collect();
+        assert_eq!(ids.len(), 4);
+        assert!(ids.iter().enumerate().all(|(at, id)| !ids[at + 1..].contains(id)), "no jti comes twice");
+    }
 }

@@ -123,7 +123,8 @@ async fn an_admin_connects_the_org_and_its_tokens_work_and_are_renewed() {
         reqwest::Client::builder().no_proxy().build().unwrap().get(&query).bearer_auth(token).send()
     };
     assert_eq!(ask(first.clone()).await.unwrap().status().as_u16(), 200);
-    stack.advance(3600);
+    // It tells that its sessions last two hours.
+    stack.advance(2 * 3600);
     let second = stack.token_of("influencerPortal").await;
     assert_ne!(first, second);
     assert_eq!(ask(second).await.unwrap().status().as_u16(), 200);

@@ -7,14 +7,18 @@ use applink_api::entropy::Entropy;
 use applink_api::ids::{AddonId, AppUuid};
 use applink_api::operator::{CreateAddon, CreateApiKey, CreateApp, ProvisionedAddon, Scope};
 use applink_api::time::Timestamp;
-use applink_server::audit::Actor;
+use applink_server::audit::{self, Actor};
 use applink_server::config::{LoginClient, Reconciling};
-use applink_server::vault::MasterKey;
-use applink_server::{Config, RunningServer, Server, addons, api_keys, reconcilers};
+use applink_server::credentials::Kind;
+use applink_server::db::{DatabaseUrl, RowId};
+use applink_server::tokens::store::NewGrant;
+use applink_server::vault::{MasterKey, Place, SealedToken};
+use applink_server::{Config, RunningServer, Server, addons, api_keys, credentials, reconcilers, tokens};
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
 use reqwest::{Method, StatusCode};
+use sea_orm::{EntityTrait as _, QueryOrder as _};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
@@ -113,19 +117,14 @@ impl Stack {
 
     /// Settings of a server on this database that speaks to this org.
     pub(crate) fn config(backend: &Backend, org: &FakeOrg, clock: Clock) -> Config {
-        let mut config = Config::local(backend.url.clone(), MasterKey::from_bytes(MASTER_KEY));
-        config.clock = clock;
-        config.entropy = seeded(7);
-        config.reconciling = Reconciling::ByHand;
-        config.access.operator_key = Some(OPERATOR_KEY.into());
-        config.org_hosts =
-            config.org_hosts.lead("https://login.salesforce.com", org.url()).expect("an origin");
-        config.oauth.clients.push(LoginClient {
-            login_host: None,
-            client_id: CONSUMER_KEY.to_owned(),
-            client_secrets: vec![CONSUMER_SECRET.into()],
-        });
-        config
+        configured(backend.url.clone(), org.url(), clock)
+    }
+
+    /// How many audit rows of the tenant tell of this.
+    pub(crate) async fn count_audited(&self, action: &str) -> usize {
+        let reader = self.server.app().store.reader();
+        let rows = audit::store::rows_of_addon(reader, self.tenant.addon, 1_000_000).await.expect("a query");
+        rows.iter().filter(|row| row.action == action).count()
     }
 
     /// Another tenant on the same server.
@@ -241,9 +240,92 @@ impl Stack {
         answer["org"]["user_auth"]["access_token"].as_str().expect("a token").to_owned()
     }
 
+    /// Waits until nothing goes on behind the requests any more.
+    pub(crate) async fn settled(&self) {
+        let tasks = &self.server.app().tasks;
+        tasks.close();
+        tasks.wait().await;
+        tasks.reopen();
+    }
+
+    /// Copies an authorization, grant and all, until there are `count`. Copies share their ciphertext's row id, so they
+    /// are sealed anew.
+    pub(crate) async fn copy_authorization(&self, name: &str, count: usize) {
+        let app = self.server.app();
+        let original =
+            credentials::store::find(app.store.reader(), self.tenant.addon, Kind::Authorization, name)
+                .await
+                .expect("a query")
+                .expect("the authorization");
+        let grant = tokens::store::live(app.store.reader(), self.tenant.addon, original.id)
+            .await
+            .expect("a query")
+            .expect("its grant");
+        for number in 1..count {
+            let mut copy = original.clone();
+            copy.id = app.entropy.uuid();
+            copy.name = format!("{name}{number}");
+            copy.alias = None;
+            let id = RowId(app.entropy.uuid());
+            let (access, refresh) =
+                (grant.access_token.as_ref().expect("sealed"), grant.refresh_token.as_ref().expect("sealed"));
+            let place = |column| Place { row: id.0, ..grant.place(column) };
+            let reseal = async |column, sealed: &SealedToken| {
+                let opened = app.vault.open_sealed(grant.place(column), sealed).await.expect("it opens");
+                app.vault.seal(place(column), &opened).await.expect("it seals")
+            };
+            let new = NewGrant {
+                id,
+                addon: self.tenant.addon,
+                credential: RowId(copy.id),
+                method: original.method,
+                login_origin: grant.login_origin.clone(),
+                client_id: grant.client_id.clone(),
+                org: original.live().expect("live").clone(),
+                access_token: reseal("access_token", access).await,
+                refresh_token: Some(reseal("refresh_token", refresh).await),
+                private_key: None,
+                issued_at: Timestamp::from_micros(grant.issued_at),
+                expires_at: Timestamp::from_micros(grant.expires_at),
+            };
+            let tx = app.store.begin().await.expect("a transaction");
+            credentials::store::insert(&*tx, &copy).await.expect("a row");
+            tokens::store::insert(&*tx, new).await.expect("a grant");
+            tx.commit().await.expect("a commit");
+        }
+    }
+
+    /// How many days the refresh token that rests longest was not used.
+    pub(crate) async fn longest_idle_days(&self) -> i64 {
+        let reader = self.server.app().store.reader();
+        let oldest = tokens::store::Entity::find()
+            .order_by_asc(tokens::store::Column::IssuedAt)
+            .one(reader)
+            .await
+            .expect("a query")
+            .expect("a grant");
+        (self.clock.now().as_micros() - oldest.issued_at) / (24 * 3600 * 1_000_000)
+    }
+
     pub(crate) fn advance(&self, seconds: u64) {
         self.clock.advance(Duration::from_secs(seconds));
     }
+}
+
+/// Settings of a server on this database that speaks to the org at this address.
+pub(crate) fn configured(database: DatabaseUrl, org: &str, clock: Clock) -> Config {
+    let mut config = Config::local(database, MasterKey::from_bytes(MASTER_KEY));
+    config.clock = clock;
+    config.entropy = seeded(7);
+    config.reconciling = Reconciling::ByHand;
+    config.access.operator_key = Some(OPERATOR_KEY.into());
+    config.org_hosts = config.org_hosts.lead("https://login.salesforce.com", org).expect("an origin");
+    config.oauth.clients.push(LoginClient {
+        login_host: None,
+        client_id: CONSUMER_KEY.to_owned(),
+        client_secrets: vec![CONSUMER_SECRET.into()],
+    });
+    config
 }
 
 async fn provision(server: &RunningServer, name: &str) -> Tenant {

@@ -166,6 +166,7 @@ impl Applier<'_, '_> {
             secret_required: !oauth.secret_optional,
             secret_required_for_refresh: oauth.secret_required_for_refresh,
             rotates_refresh_tokens: oauth.rotates_refresh_tokens,
+            keeps_grant_on_replay: false,
             introspects_all_tokens: oauth.introspects_all_tokens,
             public_key,
             permitted: Permitted::SelfAuthorized,

@@ -25,6 +25,9 @@ pub(crate) struct Args {
     /// Browser to log in with, for example firefox
     #[arg(long, value_name = "BROWSER")]
     browser: Option<String>,
+    /// Go on even when the org may end the user's oldest grant for it (it keeps five of a user)
+    #[arg(long)]
+    force: bool,
     #[command(flatten)]
     output: OutputArgs,
 }
@@ -33,7 +36,8 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     let name = new_name("connection name", &args.connection_name)?.to_string();
     let addon = settings.addon(&args.addon)?;
     let client = addon.client(printer)?;
-    let request = ConnectRequest { connection_name: name.clone(), login_url: args.login.login_url };
+    let request =
+        ConnectRequest { connection_name: name.clone(), login_url: args.login.login_url, force: args.force };
     let started = client.connections().connect(&request).await.map_err(|error| addon.explain(error))?;
 
     if let Some(url) = &started.redirect_uri {

@@ -28,7 +28,8 @@ async fn authorize(stack: &Stack, broken: bool) -> Result<&'static str, Failure>
     if alive {
         return Ok(", since an earlier start");
     }
-    let request = AuthorizeRequest { developer_name: AUTHORIZATION.to_owned(), login_url: None };
+    let request =
+        AuthorizeRequest { developer_name: AUTHORIZATION.to_owned(), login_url: None, force: false };
     let begun = client.authorizations().add(&request).await?;
     let decision = if broken { Decision::Deny } else { Decision::Allow };
     let person = stack.person("integration", decision)?;

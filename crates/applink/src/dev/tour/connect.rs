@@ -11,7 +11,7 @@ pub(super) async fn walk(stack: &Stack, broken: bool) -> Result<Seen, Failure> {
     if let Some(connection) = already_connected(stack).await? {
         return Ok(Seen::of(format!("{}, since an earlier start", described(&connection))));
     }
-    let request = ConnectRequest { connection_name: CONNECTION.to_owned(), login_url: None };
+    let request = ConnectRequest { connection_name: CONNECTION.to_owned(), login_url: None, force: false };
     let begun = client.connections().connect(&request).await?;
     let role = if broken { "intern" } else { "admin" };
     let person = stack.person(role, Decision::Allow)?;

@@ -26,6 +26,9 @@ pub(crate) struct Args {
     /// Browser to log in with, for example firefox
     #[arg(long, value_name = "BROWSER")]
     browser: Option<String>,
+    /// Go on even when the org may end the user's oldest grant for it (it keeps five of a user)
+    #[arg(long)]
+    force: bool,
     /// Only print the address to log in at, as JSON
     #[arg(long, hide = true)]
     url: bool,
@@ -37,7 +40,8 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     let name = new_name("developer name", &args.developer_name)?.to_string();
     let addon = settings.addon(&args.addon)?;
     let client = addon.client(printer)?;
-    let request = AuthorizeRequest { developer_name: name.clone(), login_url: args.login.login_url };
+    let request =
+        AuthorizeRequest { developer_name: name.clone(), login_url: args.login.login_url, force: args.force };
     let started = client.authorizations().add(&request).await.map_err(|error| addon.explain(error))?;
     if args.url {
         printer.json(&started.redirect_uri)?;
