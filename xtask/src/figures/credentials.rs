@@ -103,6 +103,12 @@ const ROWS: &[Row] = &[
     ),
     row(
         "6",
+        "orgsim::what_a_rotating_org_loses_costs_no_grant_that_still_works",
+        Binary::Server,
+        Engine::Sqlite,
+    ),
+    row(
+        "6",
         "tokens::lease::tests::in_doubt_nothing_is_sent_while_the_token_lives_and_one_last_chance_after",
         Binary::ServerUnits,
         Engine::Sqlite,

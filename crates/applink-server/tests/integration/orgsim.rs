@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use applink_api::clock::Clock;
 use applink_api::context::RequestContext;
-use applink_orgsim::{Org, OrgConfig, RunningOrg};
+use applink_orgsim::{Org, OrgConfig, RunningOrg, TokenFault};
 use applink_server::config::LoginClient;
 use reqwest::Method;
 use reqwest::header::{COOKIE, LOCATION, SET_COOKIE};
@@ -186,4 +186,76 @@ async fn a_disconnect_ends_the_session_in_the_org() {
         .await
         .unwrap();
     assert_eq!(answer.status().as_u16(), 401);
+}
+
+async fn rotate(org: &RunningOrg) {
+    let client = json!({"name": "AppLink_Control_Plane", "rotates_refresh_tokens": true});
+    let http = reqwest::Client::builder().no_proxy().build().unwrap();
+    let sim_key = org.sim_key().expose_secret().to_owned();
+    let url = format!("{}/_sim/oauth-clients", org.url());
+    let changed = http.post(url).header("x-sim-key", sim_key).json(&client).send().await.unwrap();
+    assert_eq!(changed.status().as_u16(), 200);
+}
+
+/// Its sessions last two hours: after this the token is due, after as much again dead.
+const DUE: u64 = 5500;
+
+#[tokio::test]
+async fn what_a_rotating_org_loses_costs_no_grant_that_still_works() {
+    let (stack, org) = start().await;
+    rotate(&org).await;
+    let begun = stack.begin_authorization("worker").await;
+    log_in_as(&stack, &org, "integration", &begun, "allow").await;
+    stack.settled().await;
+    let old = stack.token_of("worker").await;
+    org.push_token_fault(TokenFault::LoseRequest);
+    stack.advance(DUE);
+    for _ in 0..3 {
+        assert_eq!(stack.token_of("worker").await, old, "handed out while it lives");
+        stack.settled().await;
+    }
+    assert_eq!(org.token_counts().refreshes, 0, "nothing is sent in doubt");
+    stack.advance(DUE);
+    assert_ne!(stack.token_of("worker").await, old, "the last chance saves what never arrived");
+    stack.settled().await;
+    assert_eq!((org.token_counts().refreshes, org.token_counts().replays), (1, 0));
+
+    let old = stack.token_of("worker").await;
+    org.push_token_fault(TokenFault::LoseAnswer);
+    stack.advance(DUE);
+    for _ in 0..3 {
+        assert_eq!(stack.token_of("worker").await, old);
+        stack.settled().await;
+    }
+    assert_eq!((org.token_counts().refreshes, org.token_counts().replays), (2, 0));
+    stack.advance(DUE);
+    for _ in 0..3 {
+        let answer = stack.app(Method::GET, "/authorizations/worker", None).await;
+        answer.expect_error(422, "reauth_required");
+    }
+    let counts = org.token_counts();
+    assert_eq!(
+        (counts.refreshes, counts.replays, counts.families_revoked),
+        (3, 1, 1),
+        "one last chance, in vain"
+    );
+}
+
+#[tokio::test]
+async fn a_request_that_arrives_twice_ends_the_grant_and_is_told_so_once_it_shows() {
+    let (stack, org) = start().await;
+    rotate(&org).await;
+    let begun = stack.begin_authorization("worker").await;
+    log_in_as(&stack, &org, "integration", &begun, "allow").await;
+    stack.settled().await;
+    org.push_token_fault(TokenFault::Repeat);
+    stack.advance(2 * DUE);
+    stack.token_of("worker").await;
+    stack.settled().await;
+    stack.advance(2 * DUE);
+    for _ in 0..3 {
+        let answer = stack.app(Method::GET, "/authorizations/worker", None).await;
+        answer.expect_error(422, "reauth_required");
+    }
+    assert_eq!(org.token_counts().refreshes, 3, "two that were one, and one that told");
 }
