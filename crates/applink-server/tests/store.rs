@@ -4,6 +4,7 @@
 #![expect(clippy::expect_used, clippy::unwrap_used, reason = "a test that can not go on fails")]
 
 #[path = "integration/backends.rs"]
+#[expect(dead_code, reason = "only the other suite starts processes, which take the URL as text")]
 mod backends;
 #[path = "store/claims.rs"]
 mod claims;
