@@ -43,6 +43,7 @@ use crate::config::Config;
 use crate::db::{Database, RowId, StoreError};
 pub use keys::{DerivedKeys, MasterKey, MasterKeyError, MasterKeys};
 pub(crate) use keys::{cipher, hex};
+pub use sealed::sealed_columns;
 pub use source::{KeySource, KeySourceError};
 pub use transit::Transit;
 

@@ -33,6 +33,11 @@ pub(super) const COLUMNS: &[SealedColumn] = &[
     SealedColumn { table: "platform_config_vars", column: "value", addon: None },
 ];
 
+/// Table and column of each.
+pub fn sealed_columns() -> impl Iterator<Item = (&'static str, &'static str)> {
+    COLUMNS.iter().map(|sealed| (sealed.table, sealed.column))
+}
+
 /// Where a sealed value lives, with or without an add-on.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum AnyPlace {

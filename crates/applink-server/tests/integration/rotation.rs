@@ -120,6 +120,46 @@ async fn data_keys_are_rotated_and_the_old_ones_are_nowhere_afterwards() {
     stack.token_of("two").await;
 }
 
+/// Bytes that are not sealed under a data key.
+const NOT_SEALED: [(&str, &str); 4] = [
+    ("data_keys", "sealed"),
+    ("publication_deploys", "document"),
+    ("publication_deploys", "package"),
+    ("vault_kept_keys", "sealed"),
+];
+
+#[tokio::test]
+async fn every_column_of_bytes_is_known_to_the_rotation() {
+    let stack = Stack::start().await;
+    let sql = if stack.backend.is_sqlite {
+        "SELECT t.name AS table_name, c.name AS column_name FROM sqlite_master t, pragma_table_info(t.name) c \
+         WHERE t.type = 'table' AND lower(c.type) LIKE '%blob%'"
+    } else {
+        "SELECT table_name, column_name FROM information_schema.columns \
+         WHERE table_schema = current_schema() AND data_type = 'bytea'"
+    };
+    let reader = stack.server.app().store.reader();
+    let statement = sea_orm::Statement::from_string(reader.get_database_backend(), sql);
+    let mut found = Vec::new();
+    for row in reader.query_all_raw(statement).await.unwrap() {
+        let (table, column): (String, String) =
+            (row.try_get("", "table_name").unwrap(), row.try_get("", "column_name").unwrap());
+        found.push((table, column));
+    }
+    let known: Vec<_> = applink_server::vault::sealed_columns().chain(NOT_SEALED).collect();
+    for (table, column) in &found {
+        let is_known = known.contains(&(table.as_str(), column.as_str()));
+        assert!(
+            is_known,
+            "{table}.{column}: is it sealed? Then it belongs into vault/sealed.rs, else into NOT_SEALED"
+        );
+    }
+    for (table, column) in known {
+        let exists = found.iter().any(|(t, c)| t == table && c == column);
+        assert!(exists, "{table}.{column} is not there, or holds no bytes");
+    }
+}
+
 #[tokio::test]
 async fn a_new_master_key_takes_over_and_the_old_one_can_be_removed() {
     let stack = Stack::with(|config| config.master_keys = MasterKeys::new(new(), vec![old()])).await;
