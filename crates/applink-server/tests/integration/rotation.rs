@@ -6,12 +6,15 @@ use std::time::Duration;
 
 use applink_api::clock::Clock;
 use applink_server::audit::verify::verify;
+use applink_server::credentials::store as credentials;
 use applink_server::db::claim::Claim;
+use applink_server::tokens::store as grants;
 use applink_server::vault::rotation::SETTLE;
-use applink_server::vault::{KeySource, MasterKey, MasterKeys, rotations, store};
+use applink_server::vault::{KeySource, MasterKey, MasterKeys, Place, rotations, store};
 use applink_server::{Server, ServerError};
+use applink_testkit::figures::{Figure, Tier};
 use reqwest::Method;
-use sea_orm::{ConnectionTrait as _, EntityTrait as _};
+use sea_orm::{ConnectionTrait as _, EntityTrait as _, IntoActiveModel as _};
 use serde_json::{Value, json};
 
 use crate::stack::{MASTER_KEY, OPERATOR_KEY, Stack, seeded};
@@ -279,14 +282,88 @@ async fn a_rotation_waits_for_every_process_and_they_agree() {
     second.stop().await;
 }
 
-/// Hands out without a pause until told to stop; how often.
-async fn load(stack: Arc<Stack>, stop: Arc<AtomicBool>) -> usize {
-    let mut count = 0;
+/// Hands out without a pause until told to stop; how often, and how often that failed.
+async fn load(stack: Arc<Stack>, names: Arc<Vec<String>>, stop: Arc<AtomicBool>) -> (usize, usize) {
+    let (mut count, mut failed) = (0, 0);
     while !stop.load(Ordering::SeqCst) {
-        stack.token_of(["one", "two", "three"][count % 3]).await;
+        let path = format!("/authorizations/{}", names[count % names.len()]);
+        let answer = stack.app(Method::GET, &path, None).await;
+        failed += usize::from(!answer.status.is_success());
         count += 1;
     }
-    count
+    (count, failed)
+}
+
+/// Authorizations that live for days, straight into the database.
+async fn plant(stack: &Stack, count: usize) -> Vec<String> {
+    stack.authorize("first").await;
+    let app = stack.server.app();
+    let credential = credentials::Entity::find().one(app.store.reader()).await.unwrap().unwrap();
+    let grant = grants::Entity::find().one(app.store.reader()).await.unwrap().unwrap();
+    let addon = stack.tenant.addon;
+    let mut names = Vec::new();
+    let mut rows = Vec::new();
+    for number in 0..count {
+        let name = format!("user{number}");
+        let (row, of) = (app.entropy.uuid(), app.entropy.uuid());
+        let place = |column| Place { addon, table: grants::TABLE, row, column };
+        let mut credential = credential.clone();
+        (credential.id, credential.name, credential.name_key) = (of.into(), name.clone(), name.clone());
+        let mut grant = grant.clone();
+        (grant.id, grant.credential_id) = (row.into(), of.into());
+        grant.expires_at += 10 * 86_400 * 1_000_000;
+        grant.access_token = Some(app.vault.seal(place("access_token"), &"canary".into()).await.unwrap());
+        grant.refresh_token = Some(app.vault.seal(place("refresh_token"), &"canary".into()).await.unwrap());
+        rows.push((credential, grant));
+        names.push(name);
+    }
+    let tx = app.store.begin().await.unwrap();
+    for (credential, grant) in rows {
+        let insert = credentials::Entity::insert(credential.into_active_model());
+        insert.exec_without_returning(&*tx).await.unwrap();
+        grants::Entity::insert(grant.into_active_model()).exec_without_returning(&*tx).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    names
+}
+
+#[tokio::test]
+async fn every_row_is_sealed_anew_under_load_and_no_hand_out_fails() {
+    let rows = Tier::current().pick(50, 2000);
+    let stack = Stack::with(|config| config.limits.run_time_per_second = 0).await;
+    let names = Arc::new(plant(&stack, rows).await);
+    let stack = Arc::new(stack);
+    let app = stack.server.app().clone();
+    let before = store::Entity::find().all(app.store.reader()).await.unwrap();
+    let stop = Arc::new(AtomicBool::new(false));
+    let loads: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(load(Arc::clone(&stack), Arc::clone(&names), Arc::clone(&stop))))
+        .collect();
+    rotate(&stack, "data").await;
+    let status = finish(&stack).await;
+    stop.store(true, Ordering::SeqCst);
+    let (mut handed_out, mut failed) = (0, 0);
+    for load in loads {
+        let (count, bad) = load.await.unwrap();
+        (handed_out, failed) = (handed_out + count, failed + bad);
+    }
+    let mut left = 0;
+    for grant in grants::Entity::find().all(app.store.reader()).await.unwrap() {
+        for sealed in [grant.access_token, grant.refresh_token].into_iter().flatten() {
+            let sea_orm::Value::Bytes(Some(bytes)) = sealed.into() else { panic!("bytes") };
+            left += usize::from(before.iter().any(|key| bytes[1..17] == *key.id.0.as_bytes()));
+        }
+    }
+    let resealed = status["rotations"][0]["done"].as_u64().unwrap();
+    Figure {
+        promise: "37",
+        what: format!("data keys rotated during {handed_out} hand-outs, with {rows} authorizations"),
+        measured: format!("{failed} errors, {resealed} values sealed anew, {left} under a former key"),
+        promised: "0 errors, 100 % sealed anew".to_owned(),
+        kept: failed == 0 && left == 0 && resealed >= 2 * rows as u64 && handed_out > 0,
+        seed: None,
+    }
+    .report();
 }
 
 #[tokio::test]
@@ -303,7 +380,10 @@ async fn keys_are_rotated_under_load_without_an_error_and_resumed_by_another_pro
         stack.authorize(name).await;
     }
     let stop = Arc::new(AtomicBool::new(false));
-    let loads: Vec<_> = (0..4).map(|_| tokio::spawn(load(Arc::clone(&stack), Arc::clone(&stop)))).collect();
+    let names = Arc::new(["one", "two", "three"].map(str::to_owned).to_vec());
+    let loads: Vec<_> = (0..4)
+        .map(|_| tokio::spawn(load(Arc::clone(&stack), Arc::clone(&names), Arc::clone(&stop))))
+        .collect();
     rotate(&stack, "data").await;
     let app = stack.server.app();
     // One step only, and then the process is as good as killed: the lease runs out, another goes on.
@@ -324,7 +404,8 @@ async fn keys_are_rotated_under_load_without_an_error_and_resumed_by_another_pro
     finish(&stack).await;
     stop.store(true, Ordering::SeqCst);
     for load in loads {
-        assert!(load.await.unwrap() > 0, "a hand-out failed");
+        let (count, failed) = load.await.unwrap();
+        assert!(count > 0 && failed == 0, "{failed} of {count} hand-outs failed");
     }
     let keys = store::Entity::find().all(app.store.reader()).await.unwrap();
     assert!(keys.iter().all(|key| key.active));

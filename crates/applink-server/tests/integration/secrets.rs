@@ -4,6 +4,7 @@
 use applink_server::audit::Actor;
 use applink_server::config::Confirm;
 use applink_server::platform::{PlatformConfig, people};
+use applink_testkit::figures::Figure;
 use base64::Engine as _;
 use reqwest::Method;
 use sea_orm::EntityTrait as _;
@@ -181,12 +182,27 @@ async fn no_secret_is_in_the_logs_or_in_the_database() {
     if is_sqlite {
         assert!(while_running.iter().any(|(name, _)| name.ends_with("-wal")), "{:?}", names(&while_running));
     }
+    let mut searched = 0;
     for (name, content) in while_running.into_iter().chain(files(&folder)) {
+        searched += 1;
         for secret in &secrets {
             let found = content.windows(secret.len()).any(|window| window == secret.as_bytes());
             assert!(!found, "{} is in {name}", kind(secret));
         }
     }
+    Figure {
+        promise: "39",
+        what: format!(
+            "{} planted secrets through every path: {} log lines at trace level, {searched} files of database, WAL and spool, every answer and error",
+            secrets.len(),
+            logs.lines().count(),
+        ),
+        measured: "0 found".to_owned(),
+        promised: "0 of 50".to_owned(),
+        kept: secrets.len() >= 50,
+        seed: None,
+    }
+    .report();
 }
 
 #[tokio::test]
