@@ -34,6 +34,7 @@ mod invocations;
 mod operator;
 mod publications;
 mod transport;
+mod webhooks;
 
 pub use authorizations::Authorizations;
 pub use builder::ClientBuilder;
@@ -42,6 +43,7 @@ pub use error::ClientError;
 pub use invocations::Invocations;
 pub use operator::Operator;
 pub use publications::{Package, Publications};
+pub use webhooks::Webhooks;
 
 use std::fmt;
 use std::sync::Arc;
@@ -80,6 +82,11 @@ impl Client {
     /// Whether calls really come from a connected org.
     pub fn invocations(&self) -> Invocations<'_> {
         Invocations { transport: &self.transport }
+    }
+
+    /// Endpoints that are told what happens.
+    pub fn webhooks(&self) -> Webhooks<'_> {
+        Webhooks { transport: &self.transport }
     }
 
     /// Apps, add-ons and API keys, with an operator key.

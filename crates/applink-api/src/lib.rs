@@ -4,6 +4,7 @@
 //! * [`connection`], [`authorization`], [`publication`], [`invocation`]: the resources and their states.
 //! * [`trust`], [`mesh_report`]: what a mesh polls and what it reports.
 //! * [`context`]: the two headers in which an org tells the mesh and the app who is calling.
+//! * [`webhook`]: what endpoints are told when any of them changes.
 //! * [`headers`]: every header name, and the set that only the mesh may set.
 //! * [`error`]: the one error body, with the keys both official client families read.
 //! * [`clock`] and [`entropy`]: time and randomness, which are always parameters.
@@ -28,6 +29,7 @@ pub mod publication;
 pub mod secret;
 pub mod time;
 pub mod trust;
+pub mod webhook;
 
 #[cfg(feature = "client")]
 pub mod client;

@@ -15,6 +15,7 @@ use crate::audit::Recorder;
 use crate::authorizations::HandedOut;
 use crate::config::Config;
 use crate::db::Store;
+use crate::egress::TenantEgress;
 use crate::invocations::keys::KeyRing;
 use crate::limits::Limiter;
 use crate::reconcilers::Nudges;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub egress: OrgEgress,
     /// OAuth through that client.
     pub oauth: OAuth,
+    /// The client that calls what tenants type.
+    pub tenant: TenantEgress,
     /// Links to ourselves.
     pub urls: Urls,
     /// Renewals under way.

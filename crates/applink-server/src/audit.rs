@@ -197,6 +197,16 @@ impl Journal {
         &self.keys
     }
 
+    /// The time entries are written with.
+    pub(crate) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Where ids of rows come from that are written beside entries.
+    pub(crate) fn entropy(&self) -> &Entropy {
+        &self.entropy
+    }
+
     /// This process's name.
     pub fn process(&self) -> &str {
         &self.process

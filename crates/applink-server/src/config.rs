@@ -9,6 +9,7 @@
 //! public_url = "https://applink.example"
 //! master_key_file = "/run/secrets/applink-master-key"
 //! org_origins = []
+//! webhook_origins = []
 //!
 //! [oauth]
 //! confirm = "always"
@@ -81,6 +82,10 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// What happens at certain points of a refresh: nothing, outside of tests.
     pub points: Points,
+    /// Origins of the operator's own network that webhooks may go to.
+    pub webhook_origins: Vec<Url>,
+    /// How often a live grant is looked at, to notice its death before an app does.
+    pub health_check_period: Duration,
     /// How long an access token is taken to live when nothing better is known.
     pub token_lifetime: Duration,
     /// What keeps audit rows and refresh answers while the database is away.
@@ -259,6 +264,8 @@ impl Config {
             platform: None,
             limits: LimitsConfig::default(),
             points: Points::default(),
+            webhook_origins: Vec::new(),
+            health_check_period: DEFAULT_HEALTH_CHECK_PERIOD,
             token_lifetime: DEFAULT_TOKEN_LIFETIME,
             spool: SpoolConfig { folder, limit: DEFAULT_LIMIT },
             audit_reads: Reads::Each,
@@ -279,3 +286,6 @@ pub(crate) fn spool_beside(database: PathBuf) -> PathBuf {
 
 /// The shortest session timeout an org can be set to is 15 minutes.
 pub const DEFAULT_TOKEN_LIFETIME: Duration = Duration::from_secs(900);
+
+/// Four looks a day: what dies overnight is known in the morning.
+pub const DEFAULT_HEALTH_CHECK_PERIOD: Duration = Duration::from_secs(6 * 3600);

@@ -24,8 +24,9 @@ pub async fn connected(app: &App, addon: AddonId, named: &str) -> Result<Credent
     let message = match connection.error() {
         Some(error) => error.message.clone(),
         None => format!(
-            "The connection `{0}` is not connected: run `applink salesforce:connect {0}` and log in.",
-            connection.name
+            "The connection `{}` is not connected: run `applink {}` and log in.",
+            connection.name,
+            connection.command()
         ),
     };
     Err(ApiError::validation(message))

@@ -18,7 +18,8 @@
 //! | dead | disconnected, `error.id = reauth_required` | failed, `error.id = reauth_required` |
 //!
 //! Every change of a row happens under its add-on's lock ([`crate::addons::store::lock`]), so that a POST, a
-//! DELETE, a callback and a reconciler never interleave. The secrets themselves are in [`crate::tokens`]'s grants.
+//! DELETE, a callback and a reconciler never interleave, and goes through [`write`], which tells webhooks of it. The
+//! secrets themselves are in [`crate::tokens`]'s grants.
 
 pub mod begin;
 pub mod change;
@@ -26,6 +27,7 @@ pub mod disconnect;
 pub mod flow;
 pub mod reconcile;
 pub mod store;
+pub mod write;
 
 use applink_api::connection::ConnectionMethod;
 use applink_api::error::ResourceError;
@@ -65,14 +67,6 @@ impl Kind {
         match self {
             Self::Connection => "$.connection_name",
             Self::Authorization => "$.developer_name",
-        }
-    }
-
-    /// The command that makes it again, for error messages.
-    pub fn command(self) -> &'static str {
-        match self {
-            Self::Connection => "salesforce:connect",
-            Self::Authorization => "salesforce:authorizations:add",
         }
     }
 }
@@ -163,6 +157,23 @@ pub struct Credential {
 }
 
 impl Credential {
+    /// The command that makes it again, spelled as in the official CLI, with its name.
+    pub fn command(&self) -> String {
+        let topic = match self.org_type {
+            OrgType::SalesforceOrg => "salesforce",
+            OrgType::DataCloudOrg => "datacloud",
+        };
+        let verb = match self.kind {
+            Kind::Connection => "connect",
+            Kind::Authorization => "authorizations:add",
+        };
+        let how = match self.method {
+            ConnectionMethod::Jwt => ":jwt",
+            ConnectionMethod::OAuth => "",
+        };
+        format!("{topic}:{verb}{how} {}", self.name)
+    }
+
     /// The org and user, as far as they are or were known.
     pub fn org(&self) -> Option<&OrgUser> {
         match &self.state {

@@ -21,10 +21,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use applink_api::clock::Clock;
+use applink_api::entropy::Entropy;
 use sea_orm::{
     ConnAcquireErr, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
+use tokio::sync::Notify;
 use tokio::time::timeout;
 
 use crate::audit::{Entry, Journal};
@@ -255,12 +257,13 @@ pub struct Store {
     journal: Arc<Journal>,
     /// Something was committed since somebody asked.
     changed: Arc<AtomicBool>,
+    told: Arc<Notify>,
 }
 
 impl Store {
     /// Joins the two.
     pub fn new(database: Database, journal: Arc<Journal>) -> Self {
-        Self { database, journal, changed: Arc::default() }
+        Self { database, journal, changed: Arc::default(), told: Arc::default() }
     }
 
     /// The connections.
@@ -271,6 +274,11 @@ impl Store {
     /// The audit journal.
     pub fn journal(&self) -> &Arc<Journal> {
         &self.journal
+    }
+
+    /// Woken by every commit after which an endpoint is to be told something.
+    pub(crate) fn told(&self) -> &Arc<Notify> {
+        &self.told
     }
 
     /// For reads outside a transaction.
@@ -288,6 +296,8 @@ impl Store {
             journal: Arc::clone(&self.journal),
             entries: Vec::new(),
             changed: Arc::clone(&self.changed),
+            told: Arc::clone(&self.told),
+            tells: AtomicBool::new(false),
         })
     }
 
@@ -313,12 +323,29 @@ pub struct Tx {
     journal: Arc<Journal>,
     entries: Vec<Entry>,
     changed: Arc<AtomicBool>,
+    told: Arc<Notify>,
+    tells: AtomicBool,
 }
 
 impl Tx {
     /// Adds an audit entry; it is written at [`Tx::commit`].
     pub fn audit(&mut self, entry: Entry) {
         self.entries.push(entry);
+    }
+
+    /// The time.
+    pub(crate) fn clock(&self) -> &Clock {
+        self.journal.clock()
+    }
+
+    /// Random bytes.
+    pub(crate) fn entropy(&self) -> &Entropy {
+        self.journal.entropy()
+    }
+
+    /// Deliveries are due once this is committed.
+    pub(crate) fn wake_webhooks(&self) {
+        self.tells.store(true, Ordering::Relaxed);
     }
 
     /// Writes the audit entries and commits. They come last, so that no transaction waits for a row while it
@@ -333,6 +360,9 @@ impl Tx {
             self.journal.commit(self.inner, &self.entries).await
         };
         self.changed.store(true, Ordering::SeqCst);
+        if self.tells.into_inner() {
+            self.told.notify_one();
+        }
         committed
     }
 }

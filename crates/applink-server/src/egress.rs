@@ -12,4 +12,4 @@ mod tenant;
 
 pub use applink_salesforce::OrgEgress;
 pub use operator::{OperatorEgress, OperatorEgressError};
-pub use tenant::{TenantEgress, TenantEgressError, is_public};
+pub use tenant::{TENANT_DEADLINE, TenantEgress, TenantEgressError, is_public};

@@ -75,6 +75,12 @@ env_vars! {
     LOGIN_HOST_MAP = "APPLINK_LOGIN_HOST_MAP",
         "Leads log-ins elsewhere: `from=to` pairs of origins separated by commas, such as `https://login.salesforce.com=http://127.0.0.1:7701`.",
         default "none";
+    WEBHOOK_ORIGINS = "APPLINK_WEBHOOK_ORIGINS",
+        "Origins of your own network that webhooks may be sent to, separated by commas, such as `http://10.1.2.3:8080`. Public addresses over https always may.",
+        default "none";
+    HEALTH_CHECK_PERIOD = "APPLINK_HEALTH_CHECK_PERIOD",
+        "How often each connection and authorization is looked at, in seconds (3600 to 604800), so that a dead one is known before an app needs it.",
+        default "21600";
     SSO_SALT = "APPLINK_SSO_SALT",
         "The salt Heroku signs single sign-on with; without it `x-addon-sso` is not accepted.", default "none", secret;
     OPERATOR_KEY = "APPLINK_OPERATOR_KEY",

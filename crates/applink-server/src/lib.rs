@@ -19,6 +19,8 @@
 //! | [`invocations`] | is this call real? |
 //! | [`trust`] | what meshes verify calls with |
 //! | [`platform`] | a stand-in for the Heroku Platform API, for the stock CLI without Heroku |
+//! | [`webhooks`] | telling endpoints what happened |
+//! | [`health_checks`] | noticing dead grants before apps do |
 //! | [`reconcilers`] | what runs in the background |
 //! | [`vault`], [`audit`] | secrets at rest; who did what |
 //! | [`spool`] | what must not get lost while the database is away |
@@ -39,6 +41,7 @@ pub mod db;
 pub mod egress;
 pub mod env_vars;
 pub mod error;
+pub mod health_checks;
 pub mod invocations;
 pub mod limits;
 pub mod oauth;
@@ -53,6 +56,7 @@ pub mod trust;
 pub mod urls;
 pub mod vault;
 pub mod web;
+pub mod webhooks;
 
 pub use config::Config;
 pub use server::{RunningServer, Server, ServerError};

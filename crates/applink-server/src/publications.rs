@@ -13,6 +13,7 @@
 //!    package, commits the org's id of it, asks how it goes, and writes the result component by component.
 //!    [`flow`] holds the transitions. An intent without an id is settled by asking the org for the marker in the
 //!    registration's description; a match is adopted, not deployed again.
+//!    With a final state goes what webhooks are told ([`change`]).
 //! 7. The request of step 1 has been waiting on the row and answers what became of it.
 //!
 //! [`remove`] takes a publication out of the org again: a deploy like the others, of deletions, in its turn among
@@ -21,6 +22,7 @@
 //! Deploys roll back on error: a publish that fails leaves what was published before as it was.
 
 pub mod api;
+pub mod change;
 pub mod flow;
 pub mod metadata;
 pub mod org;

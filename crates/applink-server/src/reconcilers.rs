@@ -4,6 +4,7 @@
 pub mod runner;
 
 use futures_util::future::BoxFuture;
+use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::Notify;
 
@@ -11,7 +12,10 @@ use crate::app::App;
 use crate::db::StoreError;
 use crate::spool::SpoolError;
 use crate::vault::VaultError;
-use crate::{audit, credentials, invocations, oauth, platform, publications, spool, tokens, trust, vault};
+use crate::{
+    audit, credentials, health_checks, invocations, oauth, platform, publications, spool, tokens, trust,
+    vault, webhooks,
+};
 
 /// What one run did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -56,6 +60,8 @@ pub struct Nudges {
     pub org_keys: Notify,
     /// Keys are to be rotated.
     pub vault: Notify,
+    /// Deliveries are due: the store's commits wake it.
+    pub webhooks: Arc<Notify>,
     /// Never used: housekeeping has time.
     pub housekeeping: Notify,
 }
@@ -144,6 +150,18 @@ pub const ALL: &[Reconciler] = &[
         step: |app| Box::pin(trust::reconcile::fetch_due(app)),
     },
     Reconciler {
+        name: "health checks",
+        period: Duration::from_secs(60),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(health_checks::reconcile::check_due(app)),
+    },
+    Reconciler {
+        name: "old webhook events",
+        period: Duration::from_secs(3600),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(webhooks::deliver::forget_old(app)),
+    },
+    Reconciler {
         name: "platform add-ons",
         period: Duration::from_secs(5),
         nudge: |nudges| &nudges.platform,
@@ -166,6 +184,12 @@ pub const ALL: &[Reconciler] = &[
         period: Duration::from_secs(5),
         nudge: |nudges| &nudges.vault,
         step: |app| Box::pin(vault::reconcile::run(app)),
+    },
+    Reconciler {
+        name: "webhooks",
+        period: Duration::from_secs(5),
+        nudge: |nudges| &nudges.webhooks,
+        step: |app| Box::pin(webhooks::deliver::deliver_due(app)),
     },
 ];
 

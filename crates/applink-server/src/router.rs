@@ -9,7 +9,7 @@ use crate::app::App;
 use crate::web::{self, JSON_LIMIT, Json, access_log, limits, request_id};
 use crate::{
     addons, api_keys, audit, authorizations, connections, invocations, oauth, platform, publications, trust,
-    vault,
+    vault, webhooks,
 };
 
 /// The whole router.
@@ -70,7 +70,22 @@ fn cli() -> Router<App> {
             "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}",
             delete(publications::api::remove),
         );
-    small.merge(publishing)
+    small.merge(publishing).merge(telling())
+}
+
+/// Who is told what happens.
+fn telling() -> Router<App> {
+    use webhooks::api as webhook;
+    Router::new()
+        .route("/addons/{addon}/webhooks", get(webhook::list_webhooks).post(webhook::create_webhook))
+        .route(
+            "/addons/{addon}/webhooks/{webhook}",
+            get(webhook::show_webhook).patch(webhook::update_webhook).delete(webhook::remove_webhook),
+        )
+        .route("/addons/{addon}/webhooks/{webhook}/rotate-secret", post(webhook::rotate_secret))
+        .route("/addons/{addon}/webhooks/{webhook}/test", post(webhook::test_webhook))
+        .route("/addons/{addon}/webhooks/{webhook}/deliveries", get(webhook::list_deliveries))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 
 /// App code through an SDK, at run time. (The first path also answers the CLI's polls.)

@@ -21,6 +21,7 @@ use crate::audit::{self, CHAIN_PURPOSE, ChainKeys, Journal, Recorder};
 use crate::authorizations::HandedOut;
 use crate::config::{Config, Reconciling};
 use crate::db::{Database, OpenError, Store};
+use crate::egress::TenantEgress;
 use crate::error::chain;
 use crate::invocations::keys::KeyRing;
 use crate::limits::Limiter;
@@ -168,7 +169,8 @@ async fn assemble(
         handed_out: HandedOut::default(),
         keys: KeyRing::default(),
         limiter: Limiter::default(),
-        nudges: Nudges::default(),
+        nudges: Nudges { webhooks: Arc::clone(store.told()), ..Nudges::default() },
+        tenant: TenantEgress::new(&config.webhook_origins),
         tasks: TaskTracker::new(),
         config,
         store,

@@ -12,6 +12,9 @@
 mod access;
 #[path = "integration/backends.rs"]
 mod backends;
+#[cfg(test)]
+#[path = "integration/client_app.rs"]
+mod client_app;
 #[path = "integration/connect.rs"]
 mod connect;
 #[path = "integration/disconnect.rs"]
@@ -20,6 +23,8 @@ mod disconnect;
 mod fake_org;
 #[path = "integration/hand_out.rs"]
 mod hand_out;
+#[path = "integration/health_checks.rs"]
+mod health_checks;
 #[path = "integration/input.rs"]
 mod input;
 #[path = "integration/invocations.rs"]
@@ -53,6 +58,8 @@ mod publish_to_orgsim;
 #[cfg(test)]
 #[path = "integration/publishing_stack.rs"]
 mod publishing_stack;
+#[path = "integration/receiver.rs"]
+mod receiver;
 #[path = "integration/reconnect.rs"]
 mod reconnect;
 #[path = "integration/refresh.rs"]
@@ -61,6 +68,9 @@ mod refresh;
 mod remove;
 #[path = "integration/rotation.rs"]
 mod rotation;
+#[cfg(test)]
+#[path = "integration/round_trip.rs"]
+mod round_trip;
 #[cfg(test)]
 #[path = "integration/scripted_org.rs"]
 mod scripted_org;
@@ -75,3 +85,5 @@ mod startup;
 mod transit;
 #[path = "integration/trust.rs"]
 mod trust;
+#[path = "integration/webhooks.rs"]
+mod webhooks;

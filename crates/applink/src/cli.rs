@@ -7,7 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    admin, audit, authorizations, completions, connections, dev, invoke, mesh, org, salesforce, sample, serve,
+    admin, audit, authorizations, completions, connections, dev, invoke, mesh, org, salesforce, sample,
+    serve, webhooks,
 };
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
@@ -65,6 +66,30 @@ pub(crate) enum Command {
     /// Show one stored user
     #[command(name = "applink:authorizations:info", visible_alias = "authorizations:info")]
     AuthorizationsInfo(authorizations::InfoArgs),
+    /// List who is told what happens
+    #[command(name = "applink:webhooks", visible_alias = "webhooks", aliases = ["applink:webhooks:list", "webhooks:list"])]
+    Webhooks(webhooks::ListArgs),
+    /// Have events sent to a URL, signed
+    #[command(name = "applink:webhooks:create", visible_alias = "webhooks:create")]
+    WebhooksCreate(webhooks::CreateArgs),
+    /// Show one webhook
+    #[command(name = "applink:webhooks:show", visible_alias = "webhooks:show", aliases = ["applink:webhooks:info", "webhooks:info"])]
+    WebhooksShow(webhooks::OneArgs),
+    /// Change where events go, or which, or whether
+    #[command(name = "applink:webhooks:update", visible_alias = "webhooks:update")]
+    WebhooksUpdate(webhooks::UpdateArgs),
+    /// Remove a webhook
+    #[command(name = "applink:webhooks:remove", visible_alias = "webhooks:remove")]
+    WebhooksRemove(webhooks::RemoveArgs),
+    /// Give a webhook a new secret
+    #[command(name = "applink:webhooks:rotate-secret", visible_alias = "webhooks:rotate-secret")]
+    WebhooksRotateSecret(webhooks::RotateArgs),
+    /// Send a webhook a test
+    #[command(name = "applink:webhooks:test", visible_alias = "webhooks:test")]
+    WebhooksTest(webhooks::OneArgs),
+    /// List what was delivered to a webhook, and how often it was tried
+    #[command(name = "applink:webhooks:deliveries", visible_alias = "webhooks:deliveries")]
+    WebhooksDeliveries(webhooks::OneArgs),
     /// Have a local org call a published app as one of its users
     Invoke(invoke::Args),
     /// Run a local Salesforce org

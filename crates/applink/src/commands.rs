@@ -12,6 +12,7 @@ pub(crate) mod org;
 pub(crate) mod salesforce;
 pub(crate) mod sample;
 pub(crate) mod serve;
+pub(crate) mod webhooks;
 
 use tokio::runtime::{Builder, Runtime};
 
@@ -61,6 +62,14 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
         Command::ConnectionsInfo(args) => connections::info(args, settings, printer).await,
         Command::Authorizations(args) => authorizations::list(args, settings, printer).await,
         Command::AuthorizationsInfo(args) => authorizations::info(args, settings, printer).await,
+        Command::Webhooks(args) => webhooks::list(args, settings, printer).await,
+        Command::WebhooksCreate(args) => webhooks::create(args, settings, printer).await,
+        Command::WebhooksShow(args) => webhooks::show(args, settings, printer).await,
+        Command::WebhooksUpdate(args) => webhooks::update(args, settings, printer).await,
+        Command::WebhooksRemove(args) => webhooks::remove(args, settings, printer).await,
+        Command::WebhooksRotateSecret(args) => webhooks::rotate(args, settings, printer).await,
+        Command::WebhooksTest(args) => webhooks::test(args, settings, printer).await,
+        Command::WebhooksDeliveries(args) => webhooks::deliveries(args, settings, printer).await,
         Command::Invoke(args) => invoke::run(args, settings, printer).await,
         Command::Org(args) => org::run::run(args, settings, printer).await,
         Command::OrgPermsetsAssign(args) => org::permsets::assign(args, settings, printer).await,

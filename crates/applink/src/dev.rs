@@ -43,6 +43,8 @@ pub(crate) struct DevSettings {
     pub(crate) ports: AskedPorts,
     /// The way in for the stock Heroku CLI.
     pub(crate) tls: Option<tls::Way>,
+    /// Origins that webhooks may be sent to besides public ones.
+    pub(crate) webhook_origins: Vec<url::Url>,
     /// The person's own app, instead of the sample.
     pub(crate) command: Vec<String>,
     /// Where the person is: the own app's folder.

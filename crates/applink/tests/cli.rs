@@ -27,3 +27,5 @@ mod serve;
 mod settings;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/webhooks.rs"]
+mod webhooks;

@@ -190,6 +190,7 @@ const ROWS: &[Row] = &[
         Binary::SalesforceUnits,
         Engine::Sqlite,
     ),
+    row("14", "round_trip::what_the_org_is_asked", Binary::Server, Engine::Sqlite),
     row("15", "connect::a_link_opens_once_and_a_state_is_used_once", Binary::Server, Engine::Sqlite),
     row(
         "15",
@@ -204,12 +205,20 @@ const ROWS: &[Row] = &[
         Engine::Sqlite,
     ),
     row("15", "connect::a_person_confirms_before_any_token_is_exchanged", Binary::Server, Engine::Sqlite),
+    row("15", "round_trip::a_state_lives_ten_minutes", Binary::Server, Engine::Sqlite),
     row("16", "connect::an_identity_at_another_host_is_refused", Binary::Server, Engine::Sqlite),
+    row("16", "round_trip::a_code_goes_only_to_the_host_its_log_in_was_at", Binary::Server, Engine::Sqlite),
     row("17", "oauth_client::no_parameter_leads_a_browser_elsewhere", Binary::Server, Engine::Sqlite),
     row(
         "18",
         "hosts::tests::everything_else_is_refused_with_its_reason",
         Binary::SalesforceUnits,
+        Engine::Sqlite,
+    ),
+    row(
+        "18",
+        "round_trip::a_login_url_elsewhere_is_refused_before_anything_happens",
+        Binary::Server,
         Engine::Sqlite,
     ),
     row(
@@ -297,6 +306,44 @@ const ROWS: &[Row] = &[
         Engine::Postgres,
     ),
     row("56", "secrets::what_is_deleted_is_gone_from_the_files_too", Binary::Server, Engine::Sqlite),
+    row(
+        "43",
+        "egress::tenant::tests::every_spelling_of_a_private_address_is_refused",
+        Binary::ServerUnits,
+        Engine::Sqlite,
+    ),
+    row(
+        "43",
+        "egress::tenant::tests::no_number_hides_a_private_address",
+        Binary::ServerUnits,
+        Engine::Sqlite,
+    ),
+    row(
+        "43",
+        "egress::tenant::tests::a_name_is_looked_up_once_and_the_connection_goes_where_it_led",
+        Binary::ServerUnits,
+        Engine::Sqlite,
+    ),
+    row("55", "webhooks::every_transition_is_told_once_and_in_versions", Binary::Server, Engine::Sqlite),
+    row(
+        "55",
+        "webhooks::what_fails_is_tried_again_on_the_documented_schedule_and_then_given_up",
+        Binary::Server,
+        Engine::Postgres,
+    ),
+    row("55", "webhooks::while_a_secret_is_rotated_both_sign", Binary::Server, Engine::Sqlite),
+    row(
+        "55",
+        "webhooks::a_refused_renewal_is_told_once_and_recovers_only_with_new_tokens",
+        Binary::Server,
+        Engine::Postgres,
+    ),
+    row(
+        "56",
+        "disconnect::a_disconnect_leaves_no_secret_in_the_database_file",
+        Binary::Server,
+        Engine::Sqlite,
+    ),
 ];
 
 /// Measures every row and prints the table.

@@ -148,6 +148,12 @@ impl<'a> Call<'a> {
         self.repeatable()
     }
 
+    /// A read that only who may change things may do.
+    pub(super) fn managing(mut self) -> Self {
+        self.access = Access::Change;
+        self
+    }
+
     pub(super) fn within(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self

@@ -34,6 +34,10 @@ pub(super) struct ClientForm {
     /// `true` makes users approve it themselves.
     self_authorized: Option<bool>,
     client_credentials_user: Option<String>,
+    enabled: Option<bool>,
+    refresh_tokens_last_seconds: Option<u32>,
+    ip_restricted: Option<bool>,
+    withheld_scopes: Option<Vec<String>>,
 }
 
 pub(super) async fn list(State(state): State<OrgState>) -> Result<Json<Value>, Problem> {
@@ -62,6 +66,9 @@ fn describe(client: &Client) -> Value {
         "keeps_grant_on_replay": client.keeps_grant_on_replay,
         "session_timeout_minutes": client.session_timeout_minutes,
         "permitted": permitted,
+        "refresh_tokens_last_seconds": client.refresh_tokens_last_seconds,
+        "ip_restricted": client.ip_restricted,
+        "withheld_scopes": client.withheld_scopes,
     })
 }
 
@@ -136,6 +143,9 @@ fn new_client(name: &str, consumer_key: String, secret: &str) -> Client {
         permitted: Permitted::SelfAuthorized,
         session_timeout_minutes: None,
         client_credentials_user: None,
+        refresh_tokens_last_seconds: None,
+        ip_restricted: false,
+        withheld_scopes: Vec::new(),
     }
 }
 
@@ -156,6 +166,10 @@ fn change(client: &mut Client, form: ClientForm, public_key: Option<String>) {
     set(&mut client.session_timeout_minutes, form.session_timeout_minutes.map(Some));
     set(&mut client.client_credentials_user, form.client_credentials_user.map(Some));
     set(&mut client.public_key, public_key.map(Some));
+    set(&mut client.enabled, form.enabled);
+    set(&mut client.refresh_tokens_last_seconds, form.refresh_tokens_last_seconds.map(Some));
+    set(&mut client.ip_restricted, form.ip_restricted);
+    set(&mut client.withheld_scopes, form.withheld_scopes);
     let approved = form
         .admin_approved_profiles
         .map(|profiles| Permitted::AdminApproved { profiles, permission_sets: Vec::new() });

@@ -106,7 +106,7 @@ fn checked_request(
     Ok(AuthorizationRequest {
         consumer_key: client.consumer_key.clone(),
         redirect_uri,
-        scopes: granted.join(" "),
+        scopes: client.granted(granted).join(" "),
         state: query.state,
         code_challenge: query.code_challenge,
         nonce: query.nonce,

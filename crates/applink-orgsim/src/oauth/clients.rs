@@ -4,6 +4,7 @@ use rusqlite::OptionalExtension;
 use serde::{Deserialize, Serialize};
 use url::{Host, Url};
 
+use crate::clock::MICROS_PER_SECOND;
 use crate::db::{DbError, Tx};
 use crate::failure::Failure;
 use crate::rights::{Caller, PREAMBLE, preamble_params};
@@ -46,6 +47,16 @@ pub(crate) struct Client {
     pub(crate) session_timeout_minutes: Option<u32>,
     /// The user the client credentials flow runs as; none when the flow is off.
     pub(crate) client_credentials_user: Option<String>,
+    /// Refresh token policy: how long after consent its refresh tokens are good (0: not at all); none for until
+    /// revoked.
+    #[serde(default)]
+    pub(crate) refresh_tokens_last_seconds: Option<u32>,
+    /// IP restrictions are enforced, and whoever calls the token endpoint is outside of the trusted ranges.
+    #[serde(default)]
+    pub(crate) ip_restricted: bool,
+    /// Scopes that are asked for and left out of what is granted, without a word.
+    #[serde(default)]
+    pub(crate) withheld_scopes: Vec<String>,
 }
 
 /// Clients kept before they could be switched off are on.
@@ -68,6 +79,18 @@ impl Client {
         self.callbacks
             .iter()
             .any(|registered| registered == redirect_uri || loopback_matches(registered, redirect_uri))
+    }
+
+    /// What is granted of what was asked for.
+    pub(crate) fn granted(&self, scopes: Vec<String>) -> Vec<String> {
+        scopes.into_iter().filter(|scope| !self.withheld_scopes.contains(scope)).collect()
+    }
+
+    /// Whether a refresh token of a grant that was made then is still good.
+    pub(crate) fn refresh_token_lasts(&self, created_micros: i64, now_micros: i64) -> bool {
+        self.refresh_tokens_last_seconds.is_none_or(|seconds| {
+            now_micros < created_micros.saturating_add(i64::from(seconds) * MICROS_PER_SECOND)
+        })
     }
 
     /// Whether this is the client's secret.

@@ -61,6 +61,9 @@ pub(super) fn grant(state: &OrgState, form: &TokenForm) -> Result<Value, TokenEr
     if !client.enabled {
         return Err(token_error::blocked_client());
     }
+    if client.ip_restricted {
+        return Err(token_error::ip_restricted());
+    }
     check_audience(state, &assertion.claims.aud)?;
     if expiry_seconds(assertion.claims.exp) <= state.clock().now_seconds() {
         return Err(token_error::invalid_grant("expired authorization code"));

@@ -202,6 +202,7 @@ fn refresh(state: &OrgState, form: &TokenForm) -> Result<Value, TokenError> {
     state.db().write(|tx| {
         let grant = grants::of_refresh_token(tx, token.expose_secret())?
             .filter(|grant| grant.consumer_key == client.consumer_key)
+            .filter(|grant| client.refresh_token_lasts(grant.created_micros, tx.now_micros()))
             .ok_or_else(dead)?;
         let user = active_user(tx, &grant.user_id)?;
         if clients::is_admin_approved(tx, &client, &user.id)? == Some(false) {
@@ -300,6 +301,7 @@ fn authenticated_client(
         None => !secret_needed(&client),
     };
     match known {
+        true if client.ip_restricted => Err(token_error::ip_restricted()),
         true if client.enabled => Ok(client),
         true => Err(token_error::blocked_client()),
         false => Err(token_error::bad_client_credentials()),

@@ -74,6 +74,10 @@ pub(super) fn blocked_client() -> TokenError {
     refused(BLOCKED.0, BLOCKED.1)
 }
 
+pub(super) fn ip_restricted() -> TokenError {
+    refused("invalid_grant", "ip restricted")
+}
+
 pub(super) fn inactive_user() -> TokenError {
     refused("inactive_user", "user is inactive")
 }

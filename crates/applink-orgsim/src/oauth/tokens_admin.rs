@@ -106,7 +106,9 @@ fn describe(state: &OrgState, tx: &Tx<'_>, client: &Client, token: &str) -> Resu
     {
         return Ok(Some(describe_session(state, tx, &session)?));
     }
-    let grant = grants::of_refresh_token(tx, token)?.filter(|grant| visible(Some(&grant.consumer_key)));
+    let grant = grants::of_refresh_token(tx, token)?
+        .filter(|grant| visible(Some(&grant.consumer_key)))
+        .filter(|grant| client.refresh_token_lasts(grant.created_micros, tx.now_micros()));
     grant.map(|grant| describe_grant(state, tx, &grant)).transpose()
 }
 

@@ -252,6 +252,9 @@ fn control_plane_client(config: &OrgConfig, credentials: &Credentials) -> Client
         permitted: Permitted::SelfAuthorized,
         session_timeout_minutes: None,
         client_credentials_user: None,
+        refresh_tokens_last_seconds: None,
+        ip_restricted: false,
+        withheld_scopes: Vec::new(),
     }
 }
 
@@ -277,6 +280,9 @@ fn jwt_client(credentials: &Credentials) -> Client {
         },
         session_timeout_minutes: None,
         client_credentials_user: None,
+        refresh_tokens_last_seconds: None,
+        ip_restricted: false,
+        withheld_scopes: Vec::new(),
     }
 }
 

@@ -128,8 +128,30 @@ impl OAuth {
         client: &OAuthClient,
         access_token: &SecretString,
     ) -> Result<Introspection, TokenFailure> {
-        let mut form: Form<'_> =
-            vec![("token", access_token.expose_secret()), ("token_type_hint", "access_token")];
+        self.introspect_as(at, client, access_token, "access_token").await
+    }
+
+    /// Asks whether a refresh token is good. Asking uses nothing up, also where refresh tokens rotate.
+    ///
+    /// # Errors
+    /// [`TokenFailure`]; not every app may introspect, so treat it as best effort.
+    pub async fn introspect_refresh_token(
+        &self,
+        at: &OrgOrigin,
+        client: &OAuthClient,
+        refresh_token: &SecretString,
+    ) -> Result<Introspection, TokenFailure> {
+        self.introspect_as(at, client, refresh_token, "refresh_token").await
+    }
+
+    async fn introspect_as(
+        &self,
+        at: &OrgOrigin,
+        client: &OAuthClient,
+        token: &SecretString,
+        hint: &'static str,
+    ) -> Result<Introspection, TokenFailure> {
+        let mut form: Form<'_> = vec![("token", token.expose_secret()), ("token_type_hint", hint)];
         identify(&mut form, client);
         let answer = self.post(at, "/services/oauth2/introspect", &form).await?;
         let wire: WireIntrospection = success(at, &answer)?;

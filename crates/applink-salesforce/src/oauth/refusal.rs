@@ -29,6 +29,8 @@ pub struct Refusal {
 pub enum RefusalClass {
     /// JWT: nobody has approved the app for this user.
     NotApproved,
+    /// An admin has switched the app off in this org.
+    AppBlocked,
     /// The app admits only users an admin chose, and this one isn't among them.
     NotAdminApproved,
     /// JWT: `aud` is not a host of this org.
@@ -81,14 +83,17 @@ impl RefusalClass {
         matches!(self, Self::InProgress | Self::RateLimited | Self::Unavailable)
     }
 
-    /// What to do about it, in one sentence.
+    /// What to do about it, in one sentence. Steps are those of `docs/external-client-app.md`.
     pub fn hint(self) -> &'static str {
         match self {
             Self::NotApproved => {
-                "Pre-authorize the user: in the external client app's policies choose \"Admin approved users are pre-authorized\" and give the user a selected permission set or profile."
+                "Pre-authorize the user: in the external client app's policies choose \"Admin approved users are pre-authorized\" and give the user a selected permission set or profile (step 4 of the guide to the external client app)."
             }
             Self::NotAdminApproved => {
-                "Assign the user a profile or permission set that the external client app's policies list."
+                "Assign the user a profile or permission set that the external client app's policies list (step 4 of the guide to the external client app)."
+            }
+            Self::AppBlocked => {
+                "Have the org's admin unblock the external client app, or enable it under Policies (step 4 of the guide to the external client app)."
             }
             Self::WrongAudience => {
                 "Pass the login URL of this kind of org: https://test.salesforce.com for a sandbox or scratch org, https://login.salesforce.com otherwise, or its My Domain URL."
@@ -112,16 +117,20 @@ impl RefusalClass {
             }
             Self::InactiveUser => "Have an admin activate the user, or use another one.",
             Self::InactiveOrg => "The org is locked or expired: have its admin or Salesforce bring it back.",
-            Self::AppNotInstalled => "Install the external client app in this org, then try again.",
+            Self::AppNotInstalled => {
+                "Install the external client app in this org (step 1 of the guide to the external client app), then try again."
+            }
             Self::RedirectUriMismatch => {
-                "Add this service's callback URL to the external client app, character by character."
+                "Add this service's callback URL to the external client app, character by character (step 2 of the guide to the external client app)."
             }
             Self::WrongScope => {
-                "Add the scopes to the external client app: api, id (profile, email) and refresh_token."
+                "Add the scopes to the external client app: api, id (profile, email) and refresh_token (step 2 of the guide to the external client app)."
             }
-            Self::GrantNotAllowed => "Enable this flow in the external client app's OAuth settings.",
+            Self::GrantNotAllowed => {
+                "Enable this flow in the external client app's OAuth settings (step 2 of the guide to the external client app)."
+            }
             Self::IpRefused => {
-                "Allow this service's address in the org: relax the app's IP policy or add a trusted range."
+                "Allow this service's address in the org: set the external client app's IP Relaxation to \"Relax IP restrictions\" or add a trusted range (step 3 of the guide to the external client app)."
             }
             Self::Denied => "Consent was refused: start again and choose Allow.",
             Self::InProgress => "The same request is being handled: it is tried again shortly.",
@@ -134,7 +143,7 @@ impl RefusalClass {
 }
 
 /// Descriptions decide before codes: `invalid_grant` alone stands for a dozen different things. Lower case.
-const BY_DESCRIPTION: [(&str, RefusalClass); 25] = [
+const BY_DESCRIPTION: [(&str, RefusalClass); 26] = [
     ("already being processed", RefusalClass::InProgress),
     ("retry your request", RefusalClass::Unavailable),
     ("hasn't approved this consumer", RefusalClass::NotApproved),
@@ -155,6 +164,7 @@ const BY_DESCRIPTION: [(&str, RefusalClass); 25] = [
     ("invalid client credentials", RefusalClass::WrongSecret),
     ("invalid consumer", RefusalClass::UnknownApp),
     ("app is not installed", RefusalClass::AppNotInstalled),
+    ("blocked by admin", RefusalClass::AppBlocked),
     ("no client credentials user", RefusalClass::GrantNotAllowed),
     ("user is inactive", RefusalClass::InactiveUser),
     ("redirect_uri", RefusalClass::RedirectUriMismatch),
@@ -162,12 +172,13 @@ const BY_DESCRIPTION: [(&str, RefusalClass); 25] = [
     ("ip not allowed", RefusalClass::IpRefused),
 ];
 
-const BY_CODE: [(&str, RefusalClass); 20] = [
+const BY_CODE: [(&str, RefusalClass); 21] = [
     ("invalid_client_id", RefusalClass::UnknownApp),
     ("invalid_client", RefusalClass::WrongSecret),
     ("invalid_client_credentials", RefusalClass::WrongSecret),
     ("invalid_app_access", RefusalClass::NotAdminApproved),
     ("oauth_app_access_denied", RefusalClass::NotAdminApproved),
+    ("oauth_app_blocked", RefusalClass::AppBlocked),
     ("access_denied", RefusalClass::Denied),
     ("access-denied", RefusalClass::Denied),
     ("inactive_user", RefusalClass::InactiveUser),
@@ -308,6 +319,7 @@ mod tests {
             ("invalid_grant", "token request is already being processed", RefusalClass::InProgress),
             ("invalid_grant", "invalid code verifier", RefusalClass::WrongVerifier),
             ("invalid_grant", "ip restricted", RefusalClass::IpRefused),
+            ("OAUTH_APP_BLOCKED", "this app is blocked by admin", RefusalClass::AppBlocked),
             ("something_new", "never seen", RefusalClass::Other),
         ] {
             let body = serde_json::json!({"error": error, "error_description": description}).to_string();

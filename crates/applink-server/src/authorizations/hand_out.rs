@@ -125,7 +125,8 @@ pub(super) fn not_live(credential: &Credential) -> ApiError {
         State::Disconnecting(_) | State::Disconnected { .. } | State::Live(_) => refuse(
             error_id::REAUTH_REQUIRED,
             format!(
-                "The authorization `{name}` is disconnected. Run `applink salesforce:authorizations:add {name}` to authorize again."
+                "The authorization `{name}` is disconnected: run `applink {}` to authorize again.",
+                credential.command()
             ),
         ),
     }

@@ -19,6 +19,9 @@ pub(super) struct ConfigFile {
     #[serde(default)]
     pub(super) org_origins: Vec<String>,
     #[serde(default)]
+    pub(super) webhook_origins: Vec<String>,
+    pub(super) health_check_period: Option<u64>,
+    #[serde(default)]
     pub(super) login_host_map: BTreeMap<String, String>,
     #[serde(default, deserialize_with = "secret")]
     pub(super) sso_salt: Option<SecretString>,

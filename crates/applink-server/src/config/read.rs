@@ -13,8 +13,9 @@ use url::{Host, Url};
 
 use super::file::{self, ClientSection, ConfigFile, LimitsSection};
 use super::{
-    AccessConfig, Config, ConfigError, ConfigProblem, Confirm, ConnectTimeout, DEFAULT_TOKEN_LIFETIME,
-    LoginClient, MASTER_KEY_ADVICE, OAuthConfig, Reconciling, RotationSetting, spool_beside,
+    AccessConfig, Config, ConfigError, ConfigProblem, Confirm, ConnectTimeout, DEFAULT_HEALTH_CHECK_PERIOD,
+    DEFAULT_TOKEN_LIFETIME, LoginClient, MASTER_KEY_ADVICE, OAuthConfig, Reconciling, RotationSetting,
+    spool_beside,
 };
 use crate::audit::recorder::Reads;
 use crate::db::DatabaseUrl;
@@ -66,6 +67,9 @@ impl Reader<'_> {
         let oauth = self.oauth(&mut file, &org_hosts);
         let access = self.access(&mut file);
         let limits = self.limits(&file.limits);
+        let webhook_origins = self.webhook_origins(&file);
+        let health_check_period =
+            self.seconds(var::HEALTH_CHECK_PERIOD, file.health_check_period, 3600..=604_800);
         let token_lifetime = self
             .seconds(var::TOKEN_LIFETIME, file.token_lifetime, 60..=86_400)
             .unwrap_or(DEFAULT_TOKEN_LIFETIME);
@@ -85,6 +89,8 @@ impl Reader<'_> {
             platform: None,
             limits,
             points: Points::default(),
+            webhook_origins,
+            health_check_period: health_check_period.unwrap_or(DEFAULT_HEALTH_CHECK_PERIOD),
             token_lifetime,
             spool,
             audit_reads,
@@ -245,6 +251,11 @@ impl Reader<'_> {
             hosts = self.changed(var::LOGIN_HOST_MAP, hosts, |hosts| hosts.lead(&from, &to));
         }
         hosts
+    }
+
+    fn webhook_origins(&mut self, file: &ConfigFile) -> Vec<Url> {
+        let texts = self.list(var::WEBHOOK_ORIGINS).unwrap_or_else(|| file.webhook_origins.clone());
+        texts.iter().filter_map(|text| self.checked(var::WEBHOOK_ORIGINS, webhook_origin(text))).collect()
     }
 
     fn pairs(&mut self, texts: &[String]) -> Vec<(String, String)> {
@@ -426,6 +437,15 @@ fn public_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
+fn webhook_origin(text: &str) -> Result<Url, String> {
+    let advice = "write origins such as http://127.0.0.1:4000";
+    let url = Url::parse(text).map_err(|_| advice.to_owned())?;
+    let is_web = matches!(url.scheme(), "http" | "https");
+    let is_bare =
+        url.path() == "/" && url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+    if is_web && is_bare { Ok(url) } else { Err(advice.to_owned()) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -469,6 +489,7 @@ mod tests {
                 (var::TOKEN_LIFETIME, "5"),
                 (var::LOGIN_HOST_MAP, "https://login.salesforce.com"),
                 (var::ORG_ORIGINS, "ftp://x"),
+                (var::WEBHOOK_ORIGINS, "http://10.0.0.1/path"),
                 (var::OAUTH_CONFIRM, "sometimes"),
             ],
             None,
@@ -484,6 +505,7 @@ mod tests {
             var::TOKEN_LIFETIME,
             var::LOGIN_HOST_MAP,
             var::ORG_ORIGINS,
+            var::WEBHOOK_ORIGINS,
             var::OAUTH_CONFIRM,
         ] {
             assert!(named.contains(&setting), "{setting} is missing in {named:?}");

@@ -1,6 +1,6 @@
 //! A person removes a connection or an authorization.
 
-use super::{Credential, Kind, flow, store};
+use super::{Credential, Kind, flow, store, write};
 use crate::addons;
 use crate::app::App;
 use crate::audit::Entry;
@@ -26,7 +26,7 @@ pub async fn disconnect(
     flow::disconnect(&mut credential, &manager.actor.name, app.clock.now());
     oauth::store::forget(&*tx, credential.id).await?;
     tokens::store::start_revoking(&*tx, credential.id).await?;
-    store::save(&*tx, &credential).await?;
+    write::save(&tx, &credential).await?;
     let action = match kind {
         Kind::Connection => "connection.disconnect",
         Kind::Authorization => "authorization.disconnect",

@@ -62,16 +62,16 @@ pub fn bound_to(credential: &Credential) -> Option<OrgUser> {
 /// error names the new one.
 pub fn rename(credential: &mut Credential, name: Option<&Name>, alias: Option<&Alias>) {
     if let Some(name) = name {
-        let command = |name: &str| format!("`applink {} {name}`", credential.kind.command());
-        let (old, new) = (command(&credential.name), command(name.as_str()));
+        let old = format!("`applink {}`", credential.command());
         let default_alias = format!("{DEFAULT_ALIAS}{}", credential.name);
         if credential.alias.as_deref() == Some(&default_alias) {
             credential.alias = Some(Alias::default_for(name).as_str().to_owned());
         }
+        name.as_str().clone_into(&mut credential.name);
+        let new = format!("`applink {}`", credential.command());
         if let State::Dead { error, .. } | State::Failed { error, .. } = &mut credential.state {
             error.message = error.message.replace(&old, &new);
         }
-        name.as_str().clone_into(&mut credential.name);
     }
     if let Some(alias) = alias {
         credential.alias = Some(alias.as_str().to_owned());
@@ -106,17 +106,18 @@ pub fn fail(credential: &mut Credential, error: ResourceError, by: &str, now: Ti
 /// The grant died at the org. Anything but a live row is left as it is.
 pub fn die(credential: &mut Credential, why: &str, now: Timestamp) {
     if let State::Live(org) = &credential.state {
-        let error = reauth_required(credential.kind, &credential.name, why);
+        let error = reauth_required(credential, why);
         credential.state = State::Dead { org: org.clone(), error };
         touch(credential, "applink", now);
     }
 }
 
-/// The error of a dead grant: what happened, and the command that helps.
-pub fn reauth_required(kind: Kind, name: &str, why: &str) -> ResourceError {
+/// The error of a dead grant: in one sentence, what happened and the command that helps.
+pub fn reauth_required(credential: &Credential, why: &str) -> ResourceError {
+    let (why, command) = (why.trim_end_matches('.'), credential.command());
     ResourceError {
         id: error_id::REAUTH_REQUIRED.into(),
-        message: format!("{why} Run `applink {} {name}` to connect again.", kind.command()),
+        message: format!("{why}: run `applink {command}` to connect again."),
     }
 }
 
@@ -144,9 +145,8 @@ pub fn expire(credential: &mut Credential, now: Timestamp) -> Option<()> {
     match credential.state {
         State::Pending { until, .. } if until <= now => {
             let message = format!(
-                "Nobody finished the log-in in time. Run `applink {} {}` to start again.",
-                credential.kind.command(),
-                credential.name
+                "Nobody finished the log-in in time: run `applink {}` to start again.",
+                credential.command()
             );
             let error = ResourceError { id: error_id::ORG_CONNECTION_FAILED.into(), message };
             fail(credential, error, "applink", now);
@@ -218,13 +218,13 @@ mod tests {
     }
 
     fn dead() -> State {
-        State::Dead { org: org(), error: reauth_required(Kind::Connection, "prod", "The org revoked it.") }
+        State::Dead { org: org(), error: reauth_required(&pending(NOW), "The org revoked it.") }
     }
 
     #[test]
     fn only_a_live_name_is_taken() {
         let waiting = pending(NOW);
-        let error = reauth_required(Kind::Connection, "x", "y");
+        let error = reauth_required(&waiting, "y");
         let failed = credential(State::Failed { error, was: None });
         for again in [waiting, failed, credential(dead()), credential(gone(None, NOW))] {
             assert_eq!(begin(Some(&again)), Ok(Begin::TakeUp), "{:?}", again.state);
@@ -240,6 +240,7 @@ mod tests {
         die(&mut live, "The org revoked it.", NOW);
         let error = live.error().unwrap();
         assert_eq!(error.id, "reauth_required");
+        assert_eq!(error.message.matches(". ").count(), 0, "one sentence: {}", error.message);
         assert!(error.message.contains("applink salesforce:connect prod"), "{}", error.message);
         let mut waiting = pending(NOW);
         die(&mut waiting, "x", NOW);
@@ -273,8 +274,7 @@ mod tests {
     fn another_name_takes_its_default_alias_and_its_advice_along() {
         let mut row = credential(dead());
         (row.kind, row.name, row.alias) = (Kind::Authorization, "old".into(), Some("applink:old".into()));
-        row.state =
-            State::Dead { org: org(), error: reauth_required(Kind::Authorization, "old", "It ended.") };
+        row.state = State::Dead { org: org(), error: reauth_required(&row, "It ended.") };
         rename(&mut row, Some(&"new".parse().unwrap()), None);
         assert_eq!((row.name.as_str(), row.alias.as_deref()), ("new", Some("applink:new")));
         assert!(row.error().unwrap().message.contains("salesforce:authorizations:add new`"));

@@ -6,7 +6,7 @@ use std::time::Duration;
 use applink_api::time::Timestamp;
 
 use super::store::{self, Model};
-use super::{Credential, State, flow};
+use super::{Credential, State, flow, write};
 use crate::addons;
 use crate::app::App;
 use crate::audit::{Actor, Entry};
@@ -49,10 +49,10 @@ async fn settle(app: &App, row: &Model) -> Result<bool, StoreError> {
         Action::Expire => oauth::store::forget(&*tx, credential.id).await?,
         Action::Finish if tokens::store::any_left(&*tx, RowId(credential.id)).await? => return Ok(false),
         Action::Finish => flow::disconnected(&mut credential, now),
-        Action::Remove => store::delete(&*tx, addon, credential.id).await?,
+        Action::Remove => write::delete(&tx, &credential).await?,
     }
     if action != Action::Remove {
-        store::save(&*tx, &credential).await?;
+        write::save(&tx, &credential).await?;
     }
     tx.audit(entry(action.audited(), &credential));
     tx.commit().await?;

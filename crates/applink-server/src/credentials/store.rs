@@ -132,13 +132,13 @@ pub async fn live_connections(
     query.all(connection).await?.into_iter().map(Credential::try_from).collect()
 }
 
-/// Adds a row.
+/// Adds a row; [`super::write::insert`] tells of it too.
 pub async fn insert(connection: &impl ConnectionTrait, credential: &Credential) -> Result<(), StoreError> {
     Entity::insert(model(credential).into_active_model()).exec_without_returning(connection).await?;
     Ok(())
 }
 
-/// Writes everything that may change, and frees the lease.
+/// Writes everything that may change, and frees the lease; [`super::write::save`] tells of it too.
 pub async fn save(connection: &impl ConnectionTrait, credential: &Credential) -> Result<(), StoreError> {
     let row = model(credential);
     let (id, created_at) = (row.id, row.created_at);
@@ -150,7 +150,7 @@ pub async fn save(connection: &impl ConnectionTrait, credential: &Credential) ->
     Ok(())
 }
 
-/// Removes a row.
+/// Removes a row; see [`super::write::delete`].
 pub async fn delete(connection: &impl ConnectionTrait, addon: AddonId, id: Uuid) -> Result<(), StoreError> {
     let query =
         Entity::delete_many().filter(Column::Id.eq(RowId(id))).filter(Column::AddonId.eq(RowId::from(addon)));

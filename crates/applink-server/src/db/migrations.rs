@@ -13,6 +13,7 @@ mod m20261126_000015_token_age;
 mod m20261126_000020_spool;
 mod m20261126_000021_vault;
 mod m20261126_000022_epochs;
+mod m20261126_000025_webhooks;
 mod m20261126_000030_trust;
 
 use std::collections::HashSet;
@@ -40,6 +41,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000021_vault::Migration),
             Box::new(m20261126_000022_epochs::Migration),
             Box::new(m20261126_000015_token_age::Migration),
+            Box::new(m20261126_000025_webhooks::Migration),
         ]
     }
 }

@@ -82,7 +82,7 @@ async fn rename(
     let mut tx = app.store.begin().await?;
     let mut current = renamed(&mut tx, manager, row, change).await?;
     Change::touch(&mut current, &manager.actor.name, app.clock.now());
-    credentials::store::save(&*tx, &current).await?;
+    credentials::write::save(&tx, &current).await?;
     tx.commit().await?;
     Ok(current)
 }
@@ -110,7 +110,7 @@ async fn browser(
         current.login_url.clone_from(&login.url);
         Change::touch(&mut current, &manager.actor.name, app.clock.now());
     }
-    credentials::store::save(&*tx, &current).await?;
+    credentials::write::save(&tx, &current).await?;
     store::insert(&*tx, link.offer(app, manager, &login.origin, &current, client_id)).await?;
     let action = match current.kind {
         Kind::Connection => "connection.reconnect_requested",
@@ -238,7 +238,8 @@ async fn swap(
     current.method = ConnectionMethod::Jwt;
     current.login_url.clone_from(&with.login.url);
     flow::complete(&mut current, with.org.clone(), &manager.actor.name, app.clock.now());
-    credentials::store::save(&*tx, &current).await?;
+    credentials::write::save(&tx, &current).await?;
+    credentials::write::tell_renewed(&tx, current.addon, current.id).await?;
     let grant = sealed.grant(app, &current, &with.login.origin, &with.given, with.org);
     let id = grant.id;
     tokens::store::insert(&*tx, grant).await?;

@@ -65,11 +65,11 @@ pub(super) fn client_id(app: &App, login: &OrgOrigin) -> Result<String, ApiError
 /// Whatever the row stood for before is void.
 async fn write(tx: &Tx, credential: &Credential, is_new: bool) -> Result<(), ApiError> {
     if is_new {
-        return Ok(credentials::store::insert(&**tx, credential).await?);
+        return Ok(credentials::write::insert(tx, credential).await?);
     }
     store::forget(&**tx, credential.id).await?;
     tokens::store::start_revoking(&**tx, credential.id).await?;
-    Ok(credentials::store::save(&**tx, credential).await?)
+    Ok(credentials::write::save(tx, credential).await?)
 }
 
 /// A one-time link to be, and the flow behind it.

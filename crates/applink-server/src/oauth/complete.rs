@@ -7,7 +7,9 @@ use secrecy::SecretString;
 
 use applink_api::error::{ResourceError, error_id};
 
-use super::identify::{ConnectError, ensure_same_org, ensure_same_user, identify};
+use super::identify::{
+    ConnectError, ensure_refreshable, ensure_same_org, ensure_same_user, identify, lasting,
+};
 use super::pages::{Connected, Trouble};
 use super::{secrets, store};
 use crate::addons;
@@ -109,12 +111,16 @@ async fn tokens_and_user(app: &App, flow: &Flow) -> Result<(Tokens, OrgUser), St
     };
     let tokens = secrets::try_each(&client, || true, exchange).await;
     let tokens = tokens.map_err(|failure| Stop::Org(ConnectError::Tokens(failure)))?;
-    let identified = match &tokens.refresh_token {
-        None => Err(ConnectError::NoRefreshToken),
-        Some(_) => identify(app, login, &tokens).await,
+    let identified = match ensure_refreshable(&tokens) {
+        Ok(()) => identify(app, login, &tokens).await,
+        Err(error) => Err(error),
     };
     match identified {
-        Ok(org) => Ok((tokens, org)),
+        Ok(org) => {
+            // A refresh token that does not last needs no revoking.
+            let tokens = lasting(app, &flow.row.client_id, tokens).await.map_err(Stop::Org)?;
+            Ok((tokens, org))
+        }
         Err(error) => {
             drop_tokens(app, &tokens).await;
             Err(Stop::Org(error))
@@ -155,7 +161,8 @@ async fn write(app: &App, row: &store::Model, tokens: &Tokens, org: OrgUser) -> 
     flow::complete(&mut credential, org, &row.started_by, app.clock.now());
     tokens::store::start_revoking(&*tx, credential.id).await?;
     tokens::store::insert(&*tx, grant).await?;
-    credentials::store::save(&*tx, &credential).await?;
+    credentials::write::save(&tx, &credential).await?;
+    credentials::write::tell_renewed(&tx, credential.addon, credential.id).await?;
     tx.audit(live_entry(&browser(row), &credential));
     Ok(Written { tx, credential, grant: id, others })
 }
@@ -270,7 +277,7 @@ async fn fail_row(app: &App, row: &store::Model, error: ResourceError) -> Result
     };
     if !in_place {
         flow::fail(&mut credential, error.clone(), &row.started_by, app.clock.now());
-        credentials::store::save(&*tx, &credential).await?;
+        credentials::write::save(&tx, &credential).await?;
     }
     tx.audit(Entry::new(&browser(row), action, row.addon(), credential.id).with_detail(detail));
     tx.commit().await?;

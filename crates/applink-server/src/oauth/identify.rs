@@ -4,10 +4,11 @@ use applink_api::error::{ResourceError, error_id};
 use applink_salesforce::hosts::HostRefused;
 use applink_salesforce::identity::{IdentityError, IdentityUrl};
 use applink_salesforce::ids::RecordId;
-use applink_salesforce::oauth::{KeyError, Outcome, TokenFailure, Tokens};
+use applink_salesforce::oauth::{KeyError, OAuthClient, Outcome, Refusal, TokenFailure, Tokens};
 use applink_salesforce::rest::ApiVersion;
 use applink_salesforce::{Org, OrgError, OrgOrigin};
 
+use super::secrets;
 use crate::app::App;
 use crate::credentials::begin::capitalised;
 use crate::credentials::{Kind, OrgUser};
@@ -40,9 +41,6 @@ pub enum ConnectError {
         /// The user.
         username: String,
     },
-    /// There is no refresh token, so the grant would die with the first session.
-    #[error("the org gave no refresh token")]
-    NoRefreshToken,
     /// The org would end the user's oldest grant for this client.
     #[error("{username} has {grants} grants for this client already")]
     TooManyGrants {
@@ -51,6 +49,17 @@ pub enum ConnectError {
         /// How many there are without this one.
         grants: u64,
     },
+    /// The grant lacks a scope that everything else needs.
+    #[error("the org granted no scope {key}")]
+    MissingScope {
+        /// As on the wire.
+        key: &'static str,
+        /// As Setup shows it.
+        label: &'static str,
+    },
+    /// There is no refresh token, or one that is dead at once, so the grant would die with the first session.
+    #[error("the org gave no refresh token that lasts")]
+    NoLastingRefreshToken,
     /// A call to the org failed.
     #[error("the org could not be asked")]
     Org(#[source] OrgError),
@@ -69,10 +78,13 @@ impl ConnectError {
             Self::Identity(error) => format!("{}.", capitalised(&error.to_string())),
             Self::TwoUsers => "The org named two different users for one token. Log out there and try again.".to_owned(),
             Self::NoPermission { username } => format!(
-                "The user {username} lacks the permission Manage Heroku AppLink. In Setup, assign a permission set that has it (such as Manage Heroku AppLink) to this user, then try again."
+                "The user {username} lacks the permission Manage Heroku AppLink. In Setup, assign a permission set that has it (such as Manage Heroku AppLink) to this user (step 4 of the guide to the external client app), then try again."
             ),
-            Self::NoRefreshToken => {
-                "The org gave no refresh token. Add the scope \"Perform requests at any time (refresh_token, offline_access)\" to the external client app, then try again.".to_owned()
+            Self::MissingScope { key, label } => format!(
+                "The org granted no scope `{key}`. Add \"{label} ({key})\" to the external client app's OAuth scopes (step 2 of the guide to the external client app), then try again."
+            ),
+            Self::NoLastingRefreshToken => {
+                "The org granted the scope refresh_token but gave no refresh token that lasts. Set the external client app's Refresh Token Policy to \"Refresh token is valid until revoked\" (step 3 of the guide to the external client app), then try again.".to_owned()
             }
             Self::TooManyGrants { username, grants } => format!(
                 "The user {username} is connected {grants} times through this external client app already, and an org keeps five at most: one more may silently end the oldest. Disconnect one that is not needed, use another user, or add --force."
@@ -88,12 +100,83 @@ impl ConnectError {
     pub fn resource_error(&self) -> ResourceError {
         let id = match self {
             Self::Tokens(failure) if failure.outcome() != Outcome::NotSent => error_id::AUTHENTICATION_FAILED,
-            Self::NoPermission { .. } | Self::NoRefreshToken | Self::Key(_) | Self::TooManyGrants { .. } => {
-                error_id::AUTHENTICATION_FAILED
-            }
+            Self::NoPermission { .. }
+            | Self::TooManyGrants { .. }
+            | Self::MissingScope { .. }
+            | Self::NoLastingRefreshToken
+            | Self::Key(_) => error_id::AUTHENTICATION_FAILED,
             _ => error_id::ORG_CONNECTION_FAILED,
         };
         ResourceError { id: id.into(), message: self.sentence() }
+    }
+}
+
+/// A scope that is needed.
+struct Needed {
+    key: &'static str,
+    /// As Setup shows it.
+    label: &'static str,
+    /// Any of these will do.
+    held: &'static [&'static str],
+}
+
+const API: Needed = Needed { key: "api", label: "Manage user data via APIs", held: &["api", "full"] };
+const IDENTITY: Needed = Needed {
+    key: "id",
+    label: "Access the identity URL service",
+    held: &["id", "profile", "email", "address", "phone", "openid", "full"],
+};
+const LASTING: Needed = Needed {
+    key: "refresh_token",
+    label: "Perform requests at any time",
+    held: &["refresh_token", "offline_access"],
+};
+
+/// An org that does not say what it granted is taken at its word that it granted what was asked for.
+fn ensure_granted(tokens: &Tokens, needed: &[Needed]) -> Result<(), ConnectError> {
+    let is_held = |needed: &Needed| tokens.scopes.iter().any(|scope| needed.held.contains(&scope.as_str()));
+    match needed.iter().find(|needed| !is_held(needed)) {
+        Some(Needed { key, label, .. }) if !tokens.scopes.is_empty() => {
+            Err(ConnectError::MissingScope { key, label })
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The tokens of a log-in with a person, who is not there when the first session ends.
+///
+/// # Errors
+/// [`ConnectError`] naming what the external client app lacks.
+pub fn ensure_refreshable(tokens: &Tokens) -> Result<(), ConnectError> {
+    ensure_granted(tokens, &[API, IDENTITY, LASTING])?;
+    tokens.refresh_token.as_ref().map(drop).ok_or(ConnectError::NoLastingRefreshToken)
+}
+
+/// An org whose policy expires refresh tokens at once still gives one: better known now than when the first session
+/// ends. The org is asked, and when it says no, one refresh decides; its tokens are the grant's then.
+///
+/// # Errors
+/// [`ConnectError`] when the refresh token is no good, or nobody knows any more whether it is.
+pub async fn lasting(app: &App, client_id: &str, tokens: Tokens) -> Result<Tokens, ConnectError> {
+    let Some(refresh_token) = &tokens.refresh_token else { return Ok(tokens) };
+    let instance = tokens.instance(&app.hosts).map_err(ConnectError::Host)?;
+    let client = app.config.oauth.client_secrets(client_id);
+    let said = app.oauth.introspect_refresh_token(&instance, &client.first, refresh_token).await;
+    if said.map_or(true, |said| said.active) {
+        return Ok(tokens);
+    }
+    let (at, token) = (&instance, refresh_token);
+    let refresh = |client: OAuthClient| async move { app.oauth.refresh(at, &client, token).await };
+    match secrets::try_each(&client, || true, refresh).await {
+        Ok(mut renewed) => {
+            renewed.refresh_token = renewed.refresh_token.or(tokens.refresh_token);
+            Ok(renewed)
+        }
+        Err(failure) if failure.refusal().is_some_and(Refusal::ends_grant) => {
+            Err(ConnectError::NoLastingRefreshToken)
+        }
+        Err(failure) if failure.outcome() == Outcome::NotSent => Ok(tokens),
+        Err(failure) => Err(ConnectError::Tokens(failure)),
     }
 }
 
@@ -103,6 +186,7 @@ impl ConnectError {
 /// # Errors
 /// [`ConnectError`].
 pub async fn identify(app: &App, login: &OrgOrigin, tokens: &Tokens) -> Result<OrgUser, ConnectError> {
+    ensure_granted(tokens, &[API, IDENTITY])?;
     let instance = tokens.instance(&app.hosts).map_err(ConnectError::Host)?;
     let identity = tokens.identity(&app.hosts).map_err(ConnectError::Identity)?;
     identity.ensure_from(login, &instance).map_err(ConnectError::Identity)?;

@@ -167,11 +167,11 @@ async fn write(
     let state = State::Live(org.clone());
     let credential = asked.credential(app, manager, existing, ConnectionMethod::Jwt, state);
     if is_new {
-        credentials::store::insert(&*tx, &credential).await?;
+        credentials::write::insert(&tx, &credential).await?;
     } else {
         store::forget(&*tx, credential.id).await?;
         tokens::store::start_revoking(&*tx, credential.id).await?;
-        credentials::store::save(&*tx, &credential).await?;
+        credentials::write::save(&tx, &credential).await?;
     }
     tokens::store::insert(&*tx, sealed.grant(app, &credential, &asked.login, given, org)).await?;
     tx.audit(live_entry(&manager.actor, &credential));

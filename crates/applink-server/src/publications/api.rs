@@ -107,7 +107,7 @@ fn which_app() -> ApiError {
     ApiError::validation(message)
 }
 
-fn wire(publication: Publication, connection_name: &str, removal: Option<Removal>) -> Wire {
+pub(super) fn wire(publication: Publication, connection_name: &str, removal: Option<Removal>) -> Wire {
     let (registration_id, components) = match publication.live {
         Some(live) => (live.registration_id, live.components),
         None => (String::new(), Vec::new()),

@@ -394,6 +394,7 @@ async fn record(
     if let Some(live) = &live {
         store::set_live(&*tx, deploy, live, now).await?;
     }
+    super::change::tell(&tx, deploy).await?;
     if deploy.kind == DeployKind::Remove && matches!(deploy.state, DeployState::Published { .. }) {
         store::delete(&*tx, deploy.addon, deploy.publication).await?;
     }

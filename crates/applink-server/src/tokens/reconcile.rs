@@ -76,7 +76,7 @@ async fn erase(app: &App, grant: &Model, detail: &str) -> Result<(), StoreError>
         && !store::any_left(&*tx, grant.credential_id).await?
     {
         flow::disconnected(&mut credential, app.clock.now());
-        credentials::store::save(&*tx, &credential).await?;
+        credentials::write::save(&tx, &credential).await?;
     }
     tx.audit(
         Entry::new(&Actor::system(), "grant.erased", grant.addon(), grant.credential_id.0)

@@ -216,7 +216,7 @@ async fn record(app: &App, held: Held, answer: Answer) -> Result<(), TokenError>
             };
             tracing::warn!(grant = %held.grant.id, error = %crate::error::chain(&failure), "a token refresh failed");
             if verdict == Verdict::Ended {
-                return bury(app, &held.grant, &format!("The org ended the grant ({failure}).")).await;
+                return bury(app, &held.grant, &ended(&held.grant, &failure)).await;
             }
             let refusal = failure.refusal().and_then(mendable);
             let state = settle(app, &held, event, refusal.clone()).await?;
@@ -241,6 +241,17 @@ fn verdict(state: &LeaseState, refusal: &Refusal) -> Verdict {
     }
 }
 
+/// A grant that was never refreshed may be one that could not be: its app's policy is worth a look.
+fn ended(grant: &Model, failure: &TokenFailure) -> String {
+    let policy = match grant.token_version {
+        1 => {
+            "; if that happens after every log-in, see Refresh Token Policy, step 3 of the guide to the external client app"
+        }
+        _ => "",
+    };
+    format!("The org ended the grant ({failure}{policy})")
+}
+
 /// What an org refuses and what mends it; none when it passes by itself.
 fn mendable(refusal: &Refusal) -> Option<String> {
     (!refusal.class.is_transient())
@@ -255,7 +266,11 @@ async fn settle(
 ) -> Result<LeaseState, StoreError> {
     let (state, _) = step(&LeaseState { fence: held.grant.fence, ..held.state.clone() }, event);
     let tx = app.store.begin().await?;
-    store::save_failure(&*tx, &held.grant, &state, refusal).await?;
+    let told = store::save_failure(&*tx, &held.grant, &state, refusal.clone()).await?;
+    if let (true, Some(sentence)) = (told, refusal) {
+        let grant = &held.grant;
+        credentials::write::tell_refused(&tx, grant.addon(), grant.credential_id.0, sentence).await?;
+    }
     tx.commit().await?;
     Ok(state)
 }
@@ -381,6 +396,7 @@ pub(crate) async fn commit(
     if !store::save_tokens(&*tx, grant, state, renewed).await? {
         return Ok(false);
     }
+    credentials::write::tell_renewed(&tx, grant.addon(), grant.credential_id.0).await?;
     tx.audit(Entry::new(&Actor::system(), "grant.refreshed", grant.addon(), grant.credential_id.0));
     app.config.points.reached(Point::Committing, grant.id.0).await;
     tx.commit().await?;
@@ -394,7 +410,7 @@ async fn follow(tx: &Tx, grant: &Model, instance_url: &str) -> Result<(), StoreE
         && let State::Live(org) = &mut credential.state
     {
         instance_url.clone_into(&mut org.instance_url);
-        credentials::store::save(&**tx, &credential).await?;
+        credentials::write::save(tx, &credential).await?;
     }
     Ok(())
 }
@@ -412,7 +428,7 @@ async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), TokenError> {
     let mut error = None;
     if let Some(mut credential) = found {
         flow::die(&mut credential, why, app.clock.now());
-        credentials::store::save(&*tx, &credential).await?;
+        credentials::write::save(&tx, &credential).await?;
         error = Credential::error(&credential).cloned();
     }
     tx.audit(

@@ -31,6 +31,8 @@ pub(super) const COLUMNS: &[SealedColumn] = &[
         addon: Some("(SELECT a.addon_id FROM attachments a WHERE a.id = t.id)"),
     },
     SealedColumn { table: "platform_config_vars", column: "value", addon: None },
+    SealedColumn { table: "webhook_endpoints", column: "secret", addon: Some("t.addon_id") },
+    SealedColumn { table: "webhook_endpoints", column: "former_secret", addon: Some("t.addon_id") },
 ];
 
 /// Table and column of each.

@@ -113,3 +113,68 @@ async fn a_revocation_that_outlived_its_lease_leaves_the_grant_to_the_next_holde
     let erased = rows.await.unwrap().iter().filter(|row| row.action == "grant.erased").count();
     assert_eq!(erased, 1);
 }
+
+/// Promise 56: after a disconnect nothing of the grant is left, sealed or not, once the file is packed; the row stays,
+/// and the audit log says what happened.
+#[tokio::test]
+async fn a_disconnect_leaves_no_secret_in_the_database_file() {
+    let stack = Stack::start().await;
+    stack.connect("prod").await;
+    stack.authorize("worker").await;
+    let grants = sealed_grants(&stack).await;
+    assert_eq!(grants.len(), 4, "an access and a refresh token for each");
+    for path in ["/connections/prod", "/authorizations/worker"] {
+        stack.manager(Method::DELETE, path, None).await;
+    }
+    stack.reconcile("grants").await;
+    stack.reconcile("credentials").await;
+    assert!(sealed_grants(&stack).await.is_empty(), "the ciphertext is gone");
+    for path in ["/connections/prod", "/authorizations/worker"] {
+        let shown = stack.manager(Method::GET, path, None).await.expect(200).json();
+        assert_eq!(shown["status"], json!("disconnected"));
+    }
+    let app = stack.server.app();
+    let rows = applink_server::audit::store::of_addon(app.store.reader(), stack.tenant.addon, 100);
+    let erased = rows.await.unwrap().iter().filter(|row| row.action == "grant.erased").count();
+    assert_eq!(erased, 2, "the tombstones");
+    if !stack.backend.is_sqlite {
+        return;
+    }
+    let tokens = stack.org.script().secrets.clone();
+    let folder = stack.backend.folder().to_owned();
+    stack.server.stop().await;
+    let file = std::fs::read(folder.join("applink.db")).unwrap();
+    let packed = packed(&folder.join("applink.db")).await;
+    for (what, content) in [("file", &file), ("packed file", &packed)] {
+        let holds = |needle: &[u8]| content.windows(needle.len()).any(|window| window == needle);
+        assert!(tokens.iter().all(|token| !holds(token.as_bytes())), "a token is in the {what}");
+    }
+    let holds = |needle: &[u8]| packed.windows(needle.len()).any(|window| window == needle);
+    assert!(grants.iter().all(|sealed| !holds(sealed)), "a ciphertext is in the packed file");
+}
+
+/// Every sealed value of every grant.
+async fn sealed_grants(stack: &Stack) -> Vec<Vec<u8>> {
+    use sea_orm::{ConnectionTrait as _, Statement};
+    let reader = stack.server.app().store.reader();
+    let sql = "SELECT access_token, refresh_token FROM grants";
+    let statement = Statement::from_string(reader.get_database_backend(), sql);
+    let rows = reader.query_all_raw(statement).await.unwrap();
+    let columns = ["access_token", "refresh_token"];
+    let values = rows.iter().flat_map(|row| {
+        columns.map(|column| row.try_get::<Option<Vec<u8>>>("", column).unwrap().unwrap_or_default())
+    });
+    values.filter(|value| !value.is_empty()).collect()
+}
+
+/// The file's content after VACUUM.
+async fn packed(path: &std::path::Path) -> Vec<u8> {
+    use sea_orm::ConnectionTrait as _;
+    let url = format!("sqlite://{}?mode=rwc", path.display());
+    let connection = sea_orm::Database::connect(url).await.unwrap();
+    connection.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+    connection.execute_unprepared("VACUUM").await.unwrap();
+    connection.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await.unwrap();
+    connection.close().await.unwrap();
+    std::fs::read(path).unwrap()
+}

@@ -71,7 +71,9 @@ pub(crate) struct Script {
     pub(crate) assertions: Vec<Value>,
     /// `/id/keys` answers 500.
     pub(crate) keys_refused: bool,
-    /// How long its sessions last; without that it does not introspect.
+    /// Whether it says of no refresh token how it is.
+    pub(crate) without_introspection: bool,
+    /// How long its sessions last; without that it does not introspect access tokens.
     pub(crate) session_seconds: Option<i64>,
     /// Its time; stands still at the tests' start without one.
     pub(crate) clock: Option<MockClock>,
@@ -253,6 +255,11 @@ impl FakeOrg {
         answer
     }
 
+    /// An admin revokes every refresh token.
+    pub(crate) fn revoke_all(&self) {
+        self.script().refresh_tokens.clear();
+    }
+
     /// A refresh token of a grant; of a new one without `family`.
     fn new_refresh_token(&self, family: Option<u32>) -> String {
         let token = self.secret("refresh");
@@ -377,7 +384,24 @@ fn replayed(script: &mut Script, sent: &str) {
     script.refresh_tokens.retain(|_, known| known.id != family);
 }
 
+/// How a refresh token is.
+fn asked_of(org: &FakeOrg, form: &HashMap<String, String>) -> Response {
+    org.served("asked of refresh token");
+    let script = org.script();
+    if script.without_introspection {
+        return StatusCode::NOT_FOUND.into_response();
+    }
+    if form.get("client_secret").map(String::as_str) != Some(CONSUMER_SECRET) {
+        return refused("invalid_client", "invalid client credentials");
+    }
+    let token = form.get("token").cloned().unwrap_or_default();
+    Json(json!({"active": script.refresh_tokens.contains_key(&token)})).into_response()
+}
+
 async fn introspect(State(org): State<FakeOrg>, Form(form): Form<HashMap<String, String>>) -> Response {
+    if form.get("token_type_hint").map(String::as_str) == Some("refresh_token") {
+        return asked_of(&org, &form);
+    }
     org.served("introspect");
     let script = org.script();
     let Some(session_seconds) = script.session_seconds else { return StatusCode::NOT_FOUND.into_response() };

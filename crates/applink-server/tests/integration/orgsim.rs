@@ -16,7 +16,7 @@ use crate::stack::Stack;
 
 const LOGIN: &str = "https://login.salesforce.com";
 
-async fn start() -> (Stack, RunningOrg) {
+pub(crate) async fn start() -> (Stack, RunningOrg) {
     let org = Org::start(OrgConfig::new("Acme", "canary-sim-key".into())).await.unwrap();
     let (client_id, secret) = org.oauth_client();
     let stack = Stack::with(|config| {
@@ -93,7 +93,13 @@ fn user<'a>(org: &'a RunningOrg, role: &str) -> &'a applink_orgsim::SampleUser {
     org.users().iter().find(|user| user.role == role).expect("a sample user")
 }
 
-async fn log_in_as(stack: &Stack, org: &RunningOrg, role: &str, begun: &Value, decision: &str) -> String {
+pub(crate) async fn log_in_as(
+    stack: &Stack,
+    org: &RunningOrg,
+    role: &str,
+    begun: &Value,
+    decision: &str,
+) -> String {
     let person = user(org, role);
     let answers = [
         ("username", person.username.as_str()),

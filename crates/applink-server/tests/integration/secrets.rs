@@ -168,8 +168,10 @@ async fn no_secret_is_in_the_logs_or_in_the_database() {
         "{} lines were captured",
         logs.lines().count()
     );
-    let deep = logs.lines().find(|line| line.contains("a token refresh failed")).expect("a refused refresh");
-    assert!(deep.contains("request_id="), "a line from a task behind a request says which: {deep}");
+    // Other tests of this process log too, and what reconcilers do is behind no request.
+    let mut deep = logs.lines().filter(|line| line.contains("a token refresh failed"));
+    let says = deep.any(|line| line.contains("request_id="));
+    assert!(says, "a line from a task behind a request says which");
     for secret in &secrets {
         assert!(secret.len() >= 8);
         assert!(

@@ -51,6 +51,9 @@ pub(crate) struct Args {
     /// Where state is kept
     #[arg(long, value_name = "DIR", default_value = ".applink")]
     state_dir: PathBuf,
+    /// Where webhooks may be sent to besides public https URLs, such as http://127.0.0.1:4000; may be repeated
+    #[arg(long = "webhook-origin", value_name = "ORIGIN")]
+    webhook_origins: Vec<url::Url>,
     /// Your own app, run behind the mesh instead of the sample
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
@@ -76,6 +79,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
             (true, false) => Some(Way::Proxy(args.proxy_port)),
             (false, false) => None,
         },
+        webhook_origins: args.webhook_origins,
         command: args.command,
         directory: settings.directory().to_owned(),
     };

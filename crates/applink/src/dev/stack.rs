@@ -317,6 +317,7 @@ async fn start_server(
 ) -> Result<RunningServer, StackError> {
     let mut config = server_config(port, state, dir, org, sandbox).map_err(start_error("control plane"))?;
     platform::mount(&mut config, &Entropy::system(), settings.tls.is_some());
+    config.webhook_origins.clone_from(&settings.webhook_origins);
     Server::start(config).await.map_err(|error| {
         if error.is_port_taken() {
             StackError::PortTaken { part: "control plane", port, flag: "--port", source: error.into() }

@@ -27,6 +27,16 @@ fn top_level() {
       applink:connections:info           Show one connected org [alias: connections:info]
       applink:authorizations             List the stored users [alias: authorizations]
       applink:authorizations:info        Show one stored user [alias: authorizations:info]
+      applink:webhooks                   List who is told what happens [alias: webhooks]
+      applink:webhooks:create            Have events sent to a URL, signed [alias: webhooks:create]
+      applink:webhooks:show              Show one webhook [alias: webhooks:show]
+      applink:webhooks:update            Change where events go, or which, or whether [alias:
+                                         webhooks:update]
+      applink:webhooks:remove            Remove a webhook [alias: webhooks:remove]
+      applink:webhooks:rotate-secret     Give a webhook a new secret [alias: webhooks:rotate-secret]
+      applink:webhooks:test              Send a webhook a test [alias: webhooks:test]
+      applink:webhooks:deliveries        List what was delivered to a webhook, and how often it was
+                                         tried [alias: webhooks:deliveries]
       invoke                             Have a local org call a published app as one of its users
       org                                Run a local Salesforce org
       org:permsets:assign                Assign a permission set to a user of a local org

@@ -172,6 +172,9 @@ impl Applier<'_, '_> {
             permitted: Permitted::SelfAuthorized,
             session_timeout_minutes: None,
             client_credentials_user: None,
+            refresh_tokens_last_seconds: None,
+            ip_restricted: false,
+            withheld_scopes: Vec::new(),
         })
     }
 
