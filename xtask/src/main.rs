@@ -2,8 +2,10 @@
 #![expect(clippy::print_stdout, reason = "a developer's tool talks on its terminal")]
 #![expect(clippy::disallowed_methods, reason = "wall-clock time of each step is what this tool reports")]
 
+mod bench;
 mod conformance;
 mod figures;
+mod fuzz;
 mod postgres;
 mod suites;
 mod tools;
@@ -17,6 +19,9 @@ cargo xtask <command>
   suites          list the suites
   figures [NAME …]
                   measure what we promise in numbers: dev, credentials (release build; not part of the tests)
+  bench mesh [--quick]
+                  the mesh beside its peers; writes docs/performance.md (with --quick: one round, writes nothing)
+  fuzz [SECONDS]  the fuzz targets, optimised, for longer than the tests run them (default 60)
   conformance-table
                   run the official SDKs and write docs/reference/sdk-conformance.md from that
   help            this text
@@ -31,6 +36,10 @@ fn main() -> ExitCode {
     match words.as_slice() {
         ["test", names @ ..] => test(names),
         ["figures", names @ ..] => outcome(figures::run(names)),
+        ["bench", "mesh"] => outcome(bench::mesh(false)),
+        ["bench", "mesh", "--quick"] => outcome(bench::mesh(true)),
+        ["fuzz"] => outcome(fuzz::run(None)),
+        ["fuzz", seconds] => outcome(fuzz::run(Some(seconds))),
         ["suites"] => {
             for suite in suites::all() {
                 println!("{:<12} {}", suite.name, suite.about);

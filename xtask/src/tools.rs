@@ -28,6 +28,10 @@ pub(crate) enum Tool {
     Npm,
     /// Key pairs.
     OpenSsl,
+    /// What the mesh is compared with.
+    Nginx,
+    /// Makes load.
+    Wrk,
 }
 
 impl Tool {
@@ -42,6 +46,8 @@ impl Tool {
             Self::NodeJs => "nodejs",
             Self::Npm => "npm",
             Self::OpenSsl => "openssl",
+            Self::Nginx => "nginx-light",
+            Self::Wrk => "wrk",
         }
     }
 
@@ -56,6 +62,8 @@ impl Tool {
             Self::NodeJs => find_program(&["node", "nodejs"]).is_some(),
             Self::Npm => find_program(&["npm"]).is_some(),
             Self::OpenSsl => find_program(&["openssl"]).is_some(),
+            Self::Nginx => find_program(&["nginx"]).is_some() || Path::new("/usr/sbin/nginx").exists(),
+            Self::Wrk => find_program(&["wrk"]).is_some(),
         }
     }
 }
@@ -73,8 +81,17 @@ fn has_ensurepip() -> bool {
 /// # Errors
 /// Names the one line a person has to run when we are not root, or what the installer said.
 pub(crate) fn ensure(suites: &[Suite]) -> Result<()> {
+    let tools: Vec<Tool> = suites.iter().flat_map(|suite| suite.tools).copied().collect();
+    ensure_tools(&tools)
+}
+
+/// Installs what of these is missing.
+///
+/// # Errors
+/// As [`ensure`].
+pub(crate) fn ensure_tools(tools: &[Tool]) -> Result<()> {
     let mut missing: Vec<&str> = Vec::new();
-    for tool in suites.iter().flat_map(|suite| suite.tools) {
+    for tool in tools {
         if !tool.is_installed() && !missing.contains(&tool.package()) {
             missing.push(tool.package());
         }

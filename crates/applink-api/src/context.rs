@@ -6,12 +6,14 @@
 //!
 //! The keys are those the official mesh and SDKs read.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::de::{IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use crate::secret::{SecretString, wire};
 
@@ -78,12 +80,11 @@ impl RequestContext {
     /// # Errors
     /// [`ContextError`], with [`ContextError::Field`] naming the first field that is missing or empty.
     pub fn decode(encoded: &[u8]) -> Result<Self, ContextError> {
-        let object: Map<String, Value> =
-            serde_json::from_slice(&decode_base64(encoded)?).map_err(ContextError::Json)?;
-        let object = lower_case_keys(object);
-        let mut values = Vec::with_capacity(REQUEST_FIELDS.len());
-        for (key, reported) in REQUEST_FIELDS {
-            values.push(required_text(&object, key, reported)?);
+        let json = decode_base64(encoded)?;
+        let Fields(fields) = serde_json::from_slice(&json).map_err(ContextError::Json)?;
+        let mut values: [String; REQUEST_FIELDS.len()] = Default::default();
+        for ((value, field), (_, reported)) in values.iter_mut().zip(fields).zip(REQUEST_FIELDS) {
+            *value = required_text(field, reported)?;
         }
         let mut values = values.into_iter();
         let mut next = || values.next().unwrap_or_default();
@@ -108,17 +109,46 @@ impl RequestContext {
     }
 }
 
-fn lower_case_keys(object: Map<String, Value>) -> Map<String, Value> {
-    object.into_iter().map(|(key, value)| (key.to_ascii_lowercase(), value)).collect()
+/// The values of [`REQUEST_FIELDS`], in their order; of a key that comes twice the last.
+struct Fields([Option<Value>; REQUEST_FIELDS.len()]);
+
+/// A key, borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Key<'j>(#[serde(borrow)] Cow<'j, str>);
+
+impl<'de> Deserialize<'de> for Fields {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
+    }
 }
 
-fn required_text(
-    object: &Map<String, Value>,
-    key: &str,
-    reported: &'static str,
-) -> Result<String, ContextError> {
-    match object.get(&key.to_ascii_lowercase()) {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text.clone()),
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
+        let mut fields = Fields(Default::default());
+        while let Some(Key(key)) = map.next_key()? {
+            let known = REQUEST_FIELDS.iter().position(|(name, _)| name.eq_ignore_ascii_case(&key));
+            match known.and_then(|at| fields.0.get_mut(at)) {
+                Some(field) => *field = Some(map.next_value()?),
+                None => {
+                    let _: IgnoredAny = map.next_value()?;
+                }
+            }
+        }
+        Ok(fields)
+    }
+}
+
+fn required_text(field: Option<Value>, reported: &'static str) -> Result<String, ContextError> {
+    match field {
+        Some(Value::String(text)) if !text.is_empty() => Ok(text),
         None | Some(Value::Null | Value::String(_)) => Err(ContextError::Field(reported)),
         Some(_) => Err(ContextError::Json(serde::de::Error::custom("a field is not a string"))),
     }
@@ -174,7 +204,15 @@ impl ClientContext {
     /// # Errors
     /// [`ContextError`] when it is not padded base64 of such an object.
     pub fn decode(encoded: &[u8]) -> Result<Self, ContextError> {
-        serde_json::from_slice(&decode_base64(encoded)?).map_err(ContextError::Json)
+        Self::from_json(&decode_base64(encoded)?)
+    }
+
+    /// Reads what the header holds, its base64 undone.
+    ///
+    /// # Errors
+    /// [`ContextError::Json`].
+    pub fn from_json(json: &[u8]) -> Result<Self, ContextError> {
+        serde_json::from_slice(json).map_err(ContextError::Json)
     }
 
     /// The header value.

@@ -37,3 +37,20 @@ pub struct InvocationVerdict {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub token_id: Option<String>,
 }
+
+/// Body of `POST {API_URL}/data_action_targets/authenticate`. A 200 says that the signature is right.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct DataActionAuthRequest {
+    /// Query parameter `apiName` of the data action, or empty.
+    pub api_name: String,
+    /// Query parameter `orgId`, or empty.
+    pub org_id: String,
+    /// Header `x-signature`.
+    #[serde(with = "wire")]
+    pub signature: SecretString,
+    /// The raw body as text; bytes that are none are replaced, so the signature may be over something else.
+    pub payload: String,
+    /// Ours: the raw body in base64, when it is no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub payload_base64: Option<String>,
+}

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use applink_api::context::{ClientContext, ContextError};
+use applink_api::context::{ClientContext, ContextError, MAX_ENCODED};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde::de::Error as _;
@@ -37,8 +37,12 @@ impl SentClientContext {
     /// # Errors
     /// [`ContextError`].
     pub fn decode(encoded: &[u8]) -> Result<Self, ContextError> {
-        let known = ClientContext::decode(encoded)?;
+        if encoded.len() > MAX_ENCODED {
+            return Err(ContextError::TooLong);
+        }
         let json = STANDARD.decode(encoded).map_err(ContextError::Base64)?;
+        // A known field that comes twice is refused here.
+        let known = ClientContext::from_json(&json)?;
         let all: Map<String, Value> = serde_json::from_slice(&json).map_err(ContextError::Json)?;
         ensure_no_twin(&all, &FIELDS)?;
         if let Some(Value::Object(user)) = all.get(USER_CONTEXT) {

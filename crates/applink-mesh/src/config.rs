@@ -25,8 +25,8 @@ mod yaml;
 
 pub use allowed_hosts::AllowedHosts;
 pub use arguments::{Arguments, ArgumentsError, USAGE};
-pub(crate) use environment::SECRET;
 pub use environment::{EnvironmentError, VARIABLES};
+pub(crate) use environment::{RELOAD_SIGNAL, SECRET};
 pub use resolve::{ConfigError, Sources, YAML_NAMES};
 pub use trust::{TrustSettings, VerifyRule};
 pub use yaml::YamlError;
@@ -35,6 +35,8 @@ pub use yaml::YamlError;
 pub const DEFAULT_PORT: u16 = 8070;
 /// The public mesh's default.
 pub const DEFAULT_APP_PORT: u16 = 3000;
+/// Where metrics are served, on loopback, unless another port is set or it is taken.
+pub const DEFAULT_METRICS_PORT: u16 = 19_070;
 /// The public mesh's default.
 pub const DEFAULT_HEALTH_PATH: &str = "/healthcheck";
 
@@ -75,6 +77,12 @@ pub struct MeshConfig {
     pub mesh_secret: Option<SecretString>,
     /// Bounds.
     pub limits: Limits,
+    /// Threads that serve connections; with 0 the runtime it is started on does.
+    pub threads: usize,
+    /// Where metrics are served, when they are.
+    pub metrics: Option<SocketAddr>,
+    /// How often the control plane is told what happened, when it is.
+    pub report_every: Option<Duration>,
     /// The app's command, when the mesh starts the app.
     pub child: Option<ChildConfig>,
     /// The time.
@@ -104,6 +112,9 @@ impl MeshConfig {
             forwarded: ForwardedRule::default(),
             mesh_secret: None,
             limits: Limits::default(),
+            threads: 0,
+            metrics: None,
+            report_every: Some(Duration::from_secs(5)),
             child: None,
             clock: Clock::system(),
             entropy: Entropy::system(),
@@ -262,6 +273,8 @@ pub struct Limits {
     pub grace: Duration,
     /// After that, how long requests that are being answered may take before the app is told. 10 s.
     pub drain: Duration,
+    /// While the app is exchanged for a new one, how long a request waits for it. 30 s, then 503.
+    pub reload: Duration,
     /// After the app was told to stop, how long it may take before it is killed. 15 s: with `drain` inside the 30 s
     /// that Heroku and Kubernetes give.
     pub child_stop: Duration,
@@ -277,6 +290,7 @@ impl Default for Limits {
             data_action_body: 1024 * 1024,
             grace: Duration::ZERO,
             drain: Duration::from_secs(10),
+            reload: Duration::from_secs(30),
             child_stop: Duration::from_secs(15),
         }
     }

@@ -18,9 +18,40 @@ use std::time::Duration;
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::Sleep;
+use tokio::time::{Instant, Sleep};
 
 use crate::config::Limits;
+
+/// Client connections, counted.
+#[derive(Debug, Default)]
+pub(crate) struct Connections {
+    open: AtomicUsize,
+    total: AtomicUsize,
+}
+
+/// One of them, while it is open.
+#[derive(Debug)]
+pub(crate) struct Open<'c>(&'c Connections);
+
+impl Connections {
+    pub(crate) fn open(&self) -> Open<'_> {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        self.total.fetch_add(1, Ordering::Relaxed);
+        Open(self)
+    }
+
+    /// Those that are open, and all that ever were.
+    pub(crate) fn numbers(&self) -> (u64, u64) {
+        let read = |number: &AtomicUsize| u64::try_from(number.load(Ordering::Relaxed)).unwrap_or(u64::MAX);
+        (read(&self.open), read(&self.total))
+    }
+}
+
+impl Drop for Open<'_> {
+    fn drop(&mut self) {
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
 
 /// Who is at the other end.
 #[derive(Clone, Copy, Debug)]
@@ -171,6 +202,9 @@ struct Patience {
     phase: Phase,
     http2: Option<bool>,
     started_seen: usize,
+    /// When the current phase has lasted too long.
+    deadline: Option<Instant>,
+    /// Set once and moved only when it goes off too early: phases change with every request.
     timer: Option<Pin<Box<Sleep>>>,
 }
 
@@ -192,6 +226,7 @@ impl Patience {
             phase: Phase::Head,
             http2: None,
             started_seen: 0,
+            deadline: None,
             timer: None,
         }
     }
@@ -211,7 +246,7 @@ impl Patience {
 
     fn enter(&mut self, phase: Phase) {
         self.phase = phase;
-        self.timer = None;
+        self.deadline = None;
     }
 
     /// Pending until the limit of the current phase has passed.
@@ -227,8 +262,17 @@ impl Patience {
             self.enter(Phase::Idle);
         }
         let limit = if self.phase == Phase::Head { self.header } else { self.idle };
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep(limit)));
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::ErrorKind::TimedOut.into()))
+        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
+        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        if timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        loop {
+            ready!(timer.as_mut().poll(cx));
+            if timer.deadline() == deadline {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            timer.as_mut().reset(deadline);
+        }
     }
 }

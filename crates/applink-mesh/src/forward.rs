@@ -5,6 +5,7 @@
 //! * An app that breaks off in the middle of a response breaks the client's connection off too.
 //! * A client that goes away takes its request to the app with it.
 
+use std::task::Poll;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -17,12 +18,12 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Client, ResponseFuture};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
-use tokio::sync::mpsc;
 
 use crate::config::{HostRule, MeshConfig};
 use crate::connection::{ConnectionState, InFlight};
 use crate::forward::body::{Activity, BodyStalled};
-use crate::readiness::{Readiness, Stage};
+use crate::forward::interim::Interims;
+use crate::readiness::{AtApp, Readiness};
 use crate::respond::{Body, BoxError, MARKER, MeshError};
 
 pub(crate) mod body;
@@ -42,6 +43,7 @@ pub(crate) struct Forwarder {
     app: Authority,
     host: HostRule,
     response_limit: Duration,
+    reload_limit: Duration,
     readiness: Readiness,
 }
 
@@ -67,6 +69,7 @@ impl Forwarder {
             app: config.app.authority().clone(),
             host: config.host,
             response_limit: config.limits.response,
+            reload_limit: config.limits.reload,
             readiness,
         }
     }
@@ -79,15 +82,13 @@ impl Forwarder {
         path: &PathAndQuery,
         mut line: Line<'_>,
     ) -> Result<Response<Body>, MeshError> {
-        if self.readiness.stage() == Stage::Starting {
-            return Err(MeshError::AppStarting);
-        }
+        let at_app = self.readiness.enter(self.reload_limit).await.ok_or(MeshError::AppStarting)?;
         let interim_wanted = parts.version == Version::HTTP_11;
         let upgrade = line.upgrade.take().filter(|_| parts.headers.contains_key(UPGRADE));
         let mut request = self.request(parts, body, path)?;
-        let interim = interim_wanted.then(|| interim::collect(&mut request));
+        let interim = interim_wanted.then(|| Interims::collect(&mut request));
         let answer = self.exchange(request, interim, &line).await?;
-        self.pass_back(answer, upgrade, line.in_flight)
+        self.pass_back(answer, upgrade, line.in_flight, at_app)
     }
 
     fn request(
@@ -124,17 +125,18 @@ impl Forwarder {
     async fn exchange(
         &self,
         request: Request<Body>,
-        mut interim: Option<mpsc::Receiver<Bytes>>,
+        interim: Option<Interims>,
         line: &Line<'_>,
     ) -> Result<Response<Incoming>, MeshError> {
         let mut answer = self.client.request(request);
-        loop {
-            tokio::select! {
-                biased;
-                Some(encoded) = next(&mut interim) => line.connection.send_interim(&encoded),
-                head = self.await_head(&mut answer, line.activity.as_ref()) => return head,
+        let mut head = std::pin::pin!(self.await_head(&mut answer, line.activity.as_ref()));
+        std::future::poll_fn(|cx| {
+            while let Some(Poll::Ready(some)) = interim.as_ref().map(|interim| interim.poll_some(cx)) {
+                some.iter().for_each(|encoded| line.connection.send_interim(encoded));
             }
-        }
+            head.as_mut().poll(cx)
+        })
+        .await
     }
 
     /// The limit counts from the last piece of the request's body, so an upload may take as long as it moves.
@@ -160,6 +162,7 @@ impl Forwarder {
         mut answer: Response<Incoming>,
         upgrade: Option<OnUpgrade>,
         in_flight: InFlight,
+        at_app: AtApp,
     ) -> Result<Response<Body>, MeshError> {
         let app_side =
             (answer.status() == StatusCode::SWITCHING_PROTOCOLS).then(|| hyper::upgrade::on(&mut answer));
@@ -171,28 +174,16 @@ impl Forwarder {
         *passed.status_mut() = parts.status;
         *passed.headers_mut() = parts.headers;
         let Some(app_side) = app_side else {
-            let body = body::ResponseBody::new(incoming, in_flight);
+            let body = body::ResponseBody::new(incoming, in_flight, at_app);
             return Ok(passed.map(|()| body.map_err(BoxError::from).boxed_unsync()));
         };
         let Some(client_side) = upgrade else {
             return Err(MeshError::AppUnreachable("the app changed protocol without being asked".into()));
         };
         keep_upgrade(passed.headers_mut(), protocol);
-        tunnel::spawn(client_side, app_side, self.readiness.clone(), in_flight);
+        tunnel::spawn(client_side, app_side, self.readiness.clone(), (in_flight, at_app));
         Ok(passed.map(|()| crate::respond::full(Bytes::new())))
     }
-}
-
-/// The next interim response; never ready once there can't be one.
-async fn next(interim: &mut Option<mpsc::Receiver<Bytes>>) -> Option<Bytes> {
-    let encoded = match interim {
-        Some(receiver) => receiver.recv().await,
-        None => std::future::pending().await,
-    };
-    if encoded.is_none() {
-        *interim = None;
-    }
-    encoded
 }
 
 /// Puts the one hop-by-hop header back that has to cross: both hops change protocol together.

@@ -3,6 +3,7 @@
 mod authenticate;
 mod bind;
 pub mod bypass;
+mod check;
 pub mod child;
 pub mod classify;
 pub mod client_context;

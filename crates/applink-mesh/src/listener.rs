@@ -12,11 +12,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 
-use crate::config::{Limits, Listen};
+use crate::config::{Limits, Listen, MeshConfig};
 use crate::connection::{ConnectionState, GuardedStream, Peer};
+use crate::forward::Forwarder;
 use crate::pipeline::Pipeline;
 
 /// Connections the system holds until they are accepted.
@@ -54,32 +55,82 @@ pub(crate) fn listen(socket: TcpSocket) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// One who serves connections: the runtime this is called on, or a thread with a runtime of its own.
+struct Worker {
+    work: mpsc::UnboundedSender<Work>,
+}
+
+enum Work {
+    Connection(std::net::TcpStream, SocketAddr),
+    /// No more come: those in progress may take this long.
+    Drain(Duration),
+}
+
 /// Serves until `stop`, then finishes the requests in progress for at most the drain time.
 pub(crate) async fn serve(
     listener: TcpListener,
     pipeline: Arc<Pipeline>,
-    limits: Limits,
+    config: Arc<MeshConfig>,
     stop: oneshot::Receiver<Duration>,
 ) {
-    let server = Server { builder: builder(&limits), pipeline, limits };
-    let graceful = GracefulShutdown::new();
-    let mut connections = JoinSet::new();
+    let (ended, mut all_ended) = mpsc::channel::<()>(1);
+    let workers = workers(&pipeline, &config, &ended);
+    drop(ended);
     let mut stop = stop;
+    let mut turn = workers.iter().cycle();
     let drain = loop {
         tokio::select! {
             accepted = listener.accept() => match accepted {
                 Ok((stream, address)) => {
-                    connections.spawn(server.clone().connection(stream, Peer { address }, graceful.watcher()));
+                    if let (Some(worker), Ok(stream)) = (turn.next(), stream.into_std()) {
+                        let _ = worker.work.send(Work::Connection(stream, address));
+                    }
                 }
                 Err(error) => pause(&error).await,
             },
-            Some(_) = connections.join_next() => {}
             drain = &mut stop => break drain.unwrap_or_default(),
         }
     };
     drop(listener);
-    // Connections that are not done by then end with this function.
-    let _ = tokio::time::timeout(drain, graceful.shutdown()).await;
+    for worker in &workers {
+        let _ = worker.work.send(Work::Drain(drain));
+    }
+    // Each drops its end when it is through.
+    let _ = all_ended.recv().await;
+}
+
+/// In turn they get the connections, so that all are equally busy whatever the system thinks of the clients' ports.
+fn workers(pipeline: &Arc<Pipeline>, config: &Arc<MeshConfig>, ended: &mpsc::Sender<()>) -> Vec<Worker> {
+    let threads: Vec<Worker> = (0..config.threads)
+        .filter_map(|number| thread(number, Arc::clone(pipeline), Arc::clone(config), ended.clone()))
+        .collect();
+    if !threads.is_empty() {
+        return threads;
+    }
+    let (work, queue) = mpsc::unbounded_channel();
+    let (server, ended) = (Server::new(Arc::clone(pipeline), config), ended.clone());
+    tokio::spawn(async move {
+        server.work(queue).await;
+        drop(ended);
+    });
+    vec![Worker { work }]
+}
+
+/// A thread whose connections, to clients and to the app, never meet another's.
+fn thread(
+    number: usize,
+    pipeline: Arc<Pipeline>,
+    config: Arc<MeshConfig>,
+    ended: mpsc::Sender<()>,
+) -> Option<Worker> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().ok()?;
+    let (work, queue) = mpsc::unbounded_channel();
+    let serve = move || {
+        runtime.block_on(async move { Server::new(pipeline, &config).work(queue).await });
+        drop(ended);
+    };
+    std::thread::Builder::new().name(format!("mesh-{number}")).spawn(serve).ok()?;
+    Some(Worker { work })
 }
 
 async fn pause(error: &io::Error) {
@@ -103,17 +154,49 @@ fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
 struct Server {
     builder: auto::Builder<TokioExecutor>,
     pipeline: Arc<Pipeline>,
+    forwarder: Arc<Forwarder>,
     limits: Limits,
 }
 
 impl Server {
+    fn new(pipeline: Arc<Pipeline>, config: &MeshConfig) -> Self {
+        let forwarder = Arc::new(Forwarder::new(config, pipeline.readiness.clone()));
+        Self { builder: builder(&config.limits), pipeline, forwarder, limits: config.limits.clone() }
+    }
+
+    /// Until it is told to drain, or nobody is there to tell it anything.
+    async fn work(self, mut queue: mpsc::UnboundedReceiver<Work>) {
+        let graceful = GracefulShutdown::new();
+        let mut connections = JoinSet::new();
+        let drain = loop {
+            tokio::select! {
+                work = queue.recv() => match work {
+                    Some(Work::Connection(stream, address)) => {
+                        if let Ok(stream) = TcpStream::from_std(stream) {
+                            let served = self.clone().connection(stream, Peer { address }, graceful.watcher());
+                            connections.spawn(served);
+                        }
+                    }
+                    Some(Work::Drain(drain)) => break drain,
+                    None => return,
+                },
+                Some(_) = connections.join_next() => {}
+            }
+        };
+        // Connections that are not done by then end with this function.
+        let _ = tokio::time::timeout(drain, graceful.shutdown()).await;
+    }
+
     async fn connection(self, stream: TcpStream, peer: Peer, watcher: Watcher) {
         let _ = stream.set_nodelay(true);
+        let counted = Arc::clone(&self.pipeline);
+        let _open = counted.connections.open();
         let state = ConnectionState::new(peer);
         let guarded = GuardedStream::new(stream, Arc::clone(&state), &self.limits);
         let service = service_fn(move |request: Request<Incoming>| {
-            let (pipeline, state) = (Arc::clone(&self.pipeline), Arc::clone(&state));
-            async move { Ok::<_, std::convert::Infallible>(pipeline.handle(request, state).await) }
+            let (pipeline, forwarder, state) =
+                (Arc::clone(&self.pipeline), Arc::clone(&self.forwarder), Arc::clone(&state));
+            async move { Ok::<_, std::convert::Infallible>(pipeline.handle(&forwarder, request, state).await) }
         });
         let connection =
             self.builder.serve_connection_with_upgrades(TokioIo::new(guarded), service).into_owned();

@@ -16,15 +16,15 @@ use crate::authenticate::data_action::DataActionVerifier;
 use crate::authenticate::local::LocalVerifier;
 use crate::authenticate::replay::{Replay, ReplayGuard};
 use crate::authenticate::{Authenticator, Verifier};
-use crate::child::{Child, ChildExit, ChildSignal, ChildStartError};
-use crate::config::{Limits, MeshConfig, ReplayRule, SECRET, VerifyRule};
+use crate::child::{Child, ChildConfig, ChildExit, ChildSignal, ChildStartError};
+use crate::config::{MeshConfig, ReplayRule, SECRET, VerifyRule};
+use crate::connection::Connections;
 use crate::control_plane::{ControlPlane, ControlPlaneConfigError};
 use crate::decide::DecisionRules;
-use crate::forward::Forwarder;
 use crate::listener;
 use crate::pipeline::Pipeline;
-use crate::readiness::{Readiness, Stage, accepts_connections};
-use crate::record::{Counters, Recorder};
+use crate::readiness::{Readiness, Stage, accepts_connections, wait_for};
+use crate::record::{Counters, Recorder, metrics, report};
 use crate::sanitize::Sanitizer;
 use crate::trust::{Trust, poll};
 
@@ -83,7 +83,9 @@ pub struct RunningMesh {
     server: JoinHandle<()>,
     /// What runs beside the traffic.
     tasks: Vec<JoinHandle<()>>,
-    limits: Limits,
+    config: Arc<MeshConfig>,
+    secret: Option<SecretString>,
+    metrics: Option<SocketAddr>,
 }
 
 impl Mesh {
@@ -108,10 +110,16 @@ impl Mesh {
         let trust = Trust::new(config.clock.clone(), config.trust.max_staleness);
         let pipeline =
             Arc::new(pipeline(&config, control_plane.clone(), trust.clone(), secret.as_ref(), &readiness)?);
-        let tasks = tasks(&config, child.is_some(), &readiness, trust, control_plane);
+        let config = Arc::new(config);
+        let (metrics, served) = match serve_metrics(&config, &pipeline, &trust).await {
+            Some((address, task)) => (Some(address), Some(task)),
+            None => (None, None),
+        };
+        let mut tasks = tasks(&config, &pipeline, trust, control_plane);
+        tasks.extend(served);
         let (stop, stopped) = oneshot::channel();
         let server =
-            tokio::spawn(listener::serve(listener, Arc::clone(&pipeline), config.limits.clone(), stopped));
+            tokio::spawn(listener::serve(listener, Arc::clone(&pipeline), Arc::clone(&config), stopped));
         Ok(RunningMesh {
             address,
             readiness,
@@ -120,7 +128,9 @@ impl Mesh {
             stop: Some(stop),
             server,
             tasks,
-            limits: config.limits,
+            config,
+            secret,
+            metrics,
         })
     }
 }
@@ -157,30 +167,60 @@ async fn start_child(
     if accepts_connections(&config.app).await {
         return Err(MeshStartError::AppPortTaken { app: config.app.authority().clone() });
     }
+    Ok(Some(start(child, config, secret)?))
+}
+
+fn start(
+    child: &ChildConfig,
+    config: &MeshConfig,
+    secret: Option<&SecretString>,
+) -> Result<Child, ChildStartError> {
     let port = config.app.port().to_string();
     let mut extra = vec![("APP_PORT", OsStr::new(&port))];
     if let Some(secret) = secret {
         extra.push((SECRET, OsStr::new(secret.expose_secret())));
     }
-    Ok(Some(Child::start(child, &extra)?))
+    Child::start(child, &extra)
 }
 
 /// Starts what runs beside the traffic.
 fn tasks(
     config: &MeshConfig,
-    has_child: bool,
-    readiness: &Readiness,
+    pipeline: &Arc<Pipeline>,
     trust: Trust,
     control_plane: ControlPlane,
 ) -> Vec<JoinHandle<()>> {
     let mut tasks = Vec::new();
-    if has_child {
-        tasks.push(tokio::spawn(readiness.clone().watch_app(config.app.clone())));
+    if config.child.is_some() {
+        tasks.push(tokio::spawn(pipeline.readiness.clone().watch_app(config.app.clone())));
     }
     if config.trust.verify == VerifyRule::Local && !config.bypass.all {
-        tasks.push(tokio::spawn(poll::run(trust, control_plane, config.trust.poll_every)));
+        tasks.push(tokio::spawn(poll::run(trust, control_plane.clone(), config.trust.poll_every)));
+    }
+    if let Some(every) = config.report_every {
+        tasks.push(tokio::spawn(report::run(Arc::clone(pipeline), control_plane, every)));
     }
     tasks
+}
+
+/// Metrics are a help, not a need: a mesh without them starts all the same.
+async fn serve_metrics(
+    config: &MeshConfig,
+    pipeline: &Arc<Pipeline>,
+    trust: &Trust,
+) -> Option<(SocketAddr, JoinHandle<()>)> {
+    let wanted = config.metrics?;
+    match tokio::net::TcpListener::bind(wanted).await {
+        Ok(listener) => {
+            let address = listener.local_addr().ok()?;
+            let serve = metrics::serve(listener, Arc::clone(pipeline), trust.clone());
+            Some((address, tokio::spawn(serve)))
+        }
+        Err(error) => {
+            tracing::warn!(%error, address = %wanted, "no metrics: APPLINK_MESH_METRICS can choose another address");
+            None
+        }
+    }
 }
 
 fn verifier(config: &MeshConfig, control_plane: ControlPlane, trust: Trust) -> Box<dyn Verifier> {
@@ -227,7 +267,7 @@ fn pipeline(
         ),
         sanitizer: Sanitizer::new(secret, config.forwarded, keep_client_context)
             .map_err(MeshStartError::Secret)?,
-        forwarder: Forwarder::new(config, readiness.clone()),
+        connections: Connections::default(),
         readiness: readiness.clone(),
         recorder: Recorder::new(config.clock.clone()),
         entropy: config.entropy.clone(),
@@ -316,6 +356,38 @@ impl RunningMesh {
         }
     }
 
+    /// Where metrics are served.
+    pub fn metrics_addr(&self) -> Option<SocketAddr> {
+        self.metrics
+    }
+
+    /// Exchanges the app for a new one without losing a request: new requests wait (at most
+    /// [`Limits::reload`](crate::config::Limits)), those the app has are finished (at most
+    /// [`Limits::drain`](crate::config::Limits)), the app is stopped and started again, and when it listens the waiting
+    /// requests go to it. A mesh that started no app does nothing.
+    ///
+    /// # Errors
+    /// [`ChildStartError`] when the command can't be run any more; then the old app is gone, and
+    /// [`RunningMesh::wait_for_child`] says how it ended.
+    pub async fn reload(&mut self) -> Result<(), ChildStartError> {
+        let (Some(command), Some(child)) = (&self.config.child, &self.child) else { return Ok(()) };
+        self.readiness.hold();
+        let limits = &self.config.limits;
+        let _ = tokio::time::timeout(limits.drain, self.readiness.left()).await;
+        child.signal(ChildSignal::Terminate);
+        child.wait_or_kill(limits.child_stop).await;
+        let child = self.child.insert(start(command, &self.config, self.secret.as_ref())?);
+        tokio::select! {
+            () = wait_for(&self.config.app) => {
+                self.readiness.advance(Stage::Ready);
+                self.readiness.release();
+            }
+            // Who waits for the child learns of it.
+            _ = child.wait() => {}
+        }
+        Ok(())
+    }
+
     /// [`RunningMesh::stop_with`] SIGTERM.
     pub async fn stop(self) -> Option<ChildExit> {
         self.stop_with(ChildSignal::Terminate).await
@@ -328,9 +400,10 @@ impl RunningMesh {
     pub async fn stop_with(mut self, signal: ChildSignal) -> Option<ChildExit> {
         self.readiness.advance(Stage::Draining);
         let ended = self.child.as_ref().is_some_and(|child| child.exited().is_some());
-        let drain = if ended { DRAIN_WITHOUT_APP.min(self.limits.drain) } else { self.limits.drain };
+        let limits = self.config.limits.clone();
+        let drain = if ended { DRAIN_WITHOUT_APP.min(limits.drain) } else { limits.drain };
         if !ended {
-            tokio::time::sleep(self.limits.grace).await;
+            tokio::time::sleep(limits.grace).await;
         }
         if let Some(stop) = self.stop.take() {
             let _ = stop.send(drain);
@@ -339,7 +412,7 @@ impl RunningMesh {
         let exit = match &self.child {
             Some(child) => {
                 child.signal(signal);
-                child.wait_or_kill(self.limits.child_stop).await
+                child.wait_or_kill(limits.child_stop).await
             }
             None => None,
         };

@@ -14,7 +14,7 @@ use secrecy::ExposeSecret as _;
 use crate::authenticate::Authenticator;
 use crate::authenticate::data_action::DataActionVerifier;
 use crate::classify::{Call, DataActionCall, SalesforceCall};
-use crate::connection::{ConnectionState, InFlight};
+use crate::connection::{ConnectionState, Connections, InFlight};
 use crate::decide::{Decision, DecisionRules, decide};
 use crate::forward::body::RequestBody;
 use crate::forward::{Forwarder, Line, hop_by_hop, keep_upgrade};
@@ -37,7 +37,7 @@ pub(crate) struct Pipeline {
     pub(crate) authenticator: Authenticator,
     pub(crate) data_actions: DataActionVerifier,
     pub(crate) sanitizer: Sanitizer,
-    pub(crate) forwarder: Forwarder,
+    pub(crate) connections: Connections,
     pub(crate) readiness: Readiness,
     pub(crate) recorder: Recorder,
     pub(crate) entropy: Entropy,
@@ -58,6 +58,7 @@ impl Pipeline {
     /// Answers one request, whatever happens.
     pub(crate) async fn handle(
         &self,
+        forwarder: &Forwarder,
         request: Request<Incoming>,
         connection: Arc<ConnectionState>,
     ) -> Response<Body> {
@@ -70,20 +71,21 @@ impl Pipeline {
             body: Some(RequestBody::new(body, self.body_limit)),
             expects_continue: parts.headers.contains_key(EXPECT),
         };
-        let mut record = self.recorder.begin(&parts, &exchange.request_id);
-        let mut response = match self.run(parts, &mut exchange, &mut record).await {
+        let mut record = self.recorder.begin(&parts);
+        let mut response = match self.run(forwarder, parts, &mut exchange, &mut record).await {
             Ok(response) => response,
             Err(error) => self.refuse(error, &mut exchange, &mut record),
         };
         return_request_id(&mut response, &exchange.request_id);
         // Record: last, because only now is it known how it ended.
-        self.recorder.end(record, response.status());
+        self.recorder.end(record, &exchange.request_id, response.status());
         response
     }
 
     /// The phases in their order. An error in one of them is the answer.
     async fn run(
         &self,
+        forwarder: &Forwarder,
         parts: request::Parts,
         exchange: &mut Exchange,
         record: &mut Record,
@@ -100,7 +102,7 @@ impl Pipeline {
         // Sanitize: right before forwarding, so that nothing can be added after it.
         let parts = self.sanitize(parts, facts, &received, exchange);
         // Forward: the app's own answer, whatever it is.
-        self.forward(parts, body, &received, exchange).await
+        Self::forward(forwarder, parts, body, &received, exchange).await
     }
 
     /// What the app may believe, and the body it gets: the caller's own, or the bytes that were verified.
@@ -169,7 +171,7 @@ impl Pipeline {
     }
 
     async fn forward(
-        &self,
+        forwarder: &Forwarder,
         parts: request::Parts,
         body: Option<Body>,
         received: &Received,
@@ -181,11 +183,14 @@ impl Pipeline {
         let in_flight = exchange.in_flight.take().unwrap_or_else(|| exchange.connection.begin());
         let upgrade = exchange.upgrade.take();
         let line = Line { connection: &exchange.connection, upgrade, activity, in_flight };
-        self.forwarder.forward(parts, body, received.path.as_sent(), line).await
+        forwarder.forward(parts, body, received.path.as_sent(), line).await
     }
 
     fn health(&self, request_id: &str) -> Response<Body> {
         let (status, text) = match self.readiness.stage() {
+            Stage::Ready if self.readiness.is_held() => {
+                (StatusCode::SERVICE_UNAVAILABLE, "App is restarting")
+            }
             Stage::Ready => (StatusCode::OK, "OK"),
             Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "App is starting"),
             Stage::Draining | Stage::Stopped => (StatusCode::SERVICE_UNAVAILABLE, "Stopping"),
@@ -194,7 +199,7 @@ impl Pipeline {
     }
 
     fn refuse(&self, error: MeshError, exchange: &mut Exchange, record: &mut Record) -> Response<Body> {
-        self.recorder.failed(record, &error);
+        self.recorder.failed(record, &exchange.request_id, &error);
         // Reading on would ask a caller that waits for `100 Continue` to send its body after all.
         if let Some(body) =
             exchange.body.take().filter(|body| !body.is_end_stream() && !exchange.expects_continue)

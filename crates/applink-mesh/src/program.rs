@@ -6,13 +6,16 @@ use std::io::Write as _;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::level_filters::LevelFilter;
-use tracing_subscriber::filter::Targets;
-use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
-use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::check::Finding;
 use crate::child::ChildSignal;
-use crate::config::{Arguments, MeshConfig, Sources, USAGE, YAML_NAMES};
+use crate::config::{Arguments, MeshConfig, RELOAD_SIGNAL, Sources, USAGE, YAML_NAMES};
 use crate::mesh::{Mesh, MeshStartError, RunningMesh};
+use crate::record::chain;
+use crate::respond::BoxError;
+use log::Log;
+
+mod log;
 
 /// The command line makes no sense, as with most programs.
 const EXIT_USAGE: u8 = 2;
@@ -23,24 +26,56 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
     match Arguments::parse(arguments) {
         Ok(Arguments::Help) => say(USAGE),
         Ok(Arguments::Version) => say(concat!("applink-mesh v", env!("CARGO_PKG_VERSION"))),
+        Ok(Arguments::Check) => check(),
         Ok(Arguments::Run { port, command }) => start(port, command),
         Err(error) => fail(&error, EXIT_USAGE),
     }
 }
 
 fn start(port: Option<u16>, command: Vec<OsString>) -> u8 {
-    log_to_stderr();
-    let yaml = match read_yaml() {
-        Ok(yaml) => yaml,
-        Err(error) => return fail(&error, 1),
+    let _log = log();
+    match configuration(port, command).and_then(|config| Ok((config, reload_signal()?, runtime()?))) {
+        Ok((config, reload, runtime)) => runtime.block_on(supervise(config, reload)),
+        Err(error) => fail(&*error, 1),
+    }
+}
+
+/// The requests have threads of their own; this one polls, reports, and looks after the app.
+fn runtime() -> Result<tokio::runtime::Runtime, BoxError> {
+    Ok(tokio::runtime::Builder::new_current_thread().enable_all().build()?)
+}
+
+fn configuration(port: Option<u16>, command: Vec<OsString>) -> Result<MeshConfig, BoxError> {
+    let yaml = read_yaml()?;
+    Ok(MeshConfig::resolve(Sources { port, command, environment: &variable, yaml })?)
+}
+
+/// Exit code 1 when a mesh would not work.
+fn check() -> u8 {
+    let (config, runtime) = match configuration(None, Vec::new()).and_then(|config| Ok((config, runtime()?)))
+    {
+        Ok(ready) => ready,
+        Err(error) => return fail(&*error, 1),
     };
-    let config = match MeshConfig::resolve(Sources { port, command, environment: &variable, yaml }) {
-        Ok(config) => config,
-        Err(error) => return fail(&error, 1),
-    };
-    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime.block_on(supervise(config)),
-        Err(error) => fail(&error, 1),
+    let findings = runtime.block_on(crate::check::check(&config));
+    for finding in &findings {
+        say(&finding.to_string());
+    }
+    u8::from(findings.iter().any(|finding| matches!(finding, Finding::Problem(_))))
+}
+
+#[derive(Debug, thiserror::Error)]
+#[error("{RELOAD_SIGNAL} is `{0}`; it must be HUP, USR1, USR2 or off")]
+struct UnknownSignal(String);
+
+fn reload_signal() -> Result<Option<ChildSignal>, BoxError> {
+    let named = variable(RELOAD_SIGNAL).unwrap_or_default().to_ascii_uppercase();
+    match named.strip_prefix("SIG").unwrap_or(&named) {
+        "" | "OFF" => Ok(None),
+        "HUP" => Ok(Some(ChildSignal::HangUp)),
+        "USR1" => Ok(Some(ChildSignal::User1)),
+        "USR2" => Ok(Some(ChildSignal::User2)),
+        _ => Err(UnknownSignal(named).into()),
     }
 }
 
@@ -69,18 +104,13 @@ struct YamlReadError {
 }
 
 /// `GO_LOG` is the public mesh's name of the level; `APPLINK_MESH_LOG=json` writes JSON lines.
-fn log_to_stderr() {
-    let level = variable("GO_LOG").and_then(|level| level.to_ascii_lowercase().parse().ok());
-    // Nothing but our own lines: what libraries say at lower levels was not written with our secrets in mind.
-    let ours = Targets::new().with_target("applink_mesh", level.unwrap_or(LevelFilter::INFO));
-    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
-    let json = variable("APPLINK_MESH_LOG").is_some_and(|format| format == "json");
-    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
-    // Only a second subscriber in the same process could fail here.
-    let _ = tracing_subscriber::registry().with(lines.with_filter(ours)).try_init();
+fn log() -> Log {
+    let level: Option<LevelFilter> =
+        variable("GO_LOG").and_then(|level| level.to_ascii_lowercase().parse().ok());
+    Log::start(level, variable("APPLINK_MESH_LOG").is_some_and(|format| format == "json"))
 }
 
-async fn supervise(config: MeshConfig) -> u8 {
+async fn supervise(config: MeshConfig, reload: Option<ChildSignal>) -> u8 {
     // Before the app is started, so that no signal finds the mesh without a handler and the app alone.
     let mut signals = match Signals::new() {
         Ok(signals) => signals,
@@ -89,8 +119,9 @@ async fn supervise(config: MeshConfig) -> u8 {
     let app = config.app.authority().clone();
     match Mesh::start(config).await {
         Ok(mesh) => {
-            tracing::info!(address = %mesh.addr(), %app, "listening");
-            serve(mesh, &mut signals).await
+            let metrics = mesh.metrics_addr().map(tracing::field::display);
+            tracing::info!(address = %mesh.addr(), %app, metrics, "listening");
+            serve(mesh, &mut signals, reload).await
         }
         Err(error) => {
             let code = if let MeshStartError::Child(child) = &error { child.code() } else { 1 };
@@ -100,7 +131,7 @@ async fn supervise(config: MeshConfig) -> u8 {
 }
 
 /// Until the app ends or a signal says to stop; other signals are the app's, as long as nothing stops.
-async fn serve(mesh: RunningMesh, signals: &mut Signals) -> u8 {
+async fn serve(mut mesh: RunningMesh, signals: &mut Signals, reload: Option<ChildSignal>) -> u8 {
     loop {
         tokio::select! {
             exit = mesh.wait_for_child() => {
@@ -112,8 +143,39 @@ async fn serve(mesh: RunningMesh, signals: &mut Signals) -> u8 {
                 return exit.code();
             }
             signal = signals.next() => match signal {
+                asked if Some(asked) == reload => {
+                    if let Some(stop) = exchange(&mut mesh, signals, reload).await {
+                        return stop_in_order(mesh, stop, signals).await;
+                    }
+                }
                 passed @ (ChildSignal::User1 | ChildSignal::User2) => mesh.signal_child(passed),
                 stop => return stop_in_order(mesh, stop, signals).await,
+            },
+        }
+    }
+}
+
+/// Exchanges the app; gives the signal that came in between and says to stop.
+async fn exchange(
+    mesh: &mut RunningMesh,
+    signals: &mut Signals,
+    reload: Option<ChildSignal>,
+) -> Option<ChildSignal> {
+    tracing::info!("exchanging the app: new requests wait");
+    let mut exchanged = std::pin::pin!(mesh.reload());
+    loop {
+        tokio::select! {
+            done = &mut exchanged => {
+                match done {
+                    Ok(()) => tracing::info!("the app has been exchanged"),
+                    Err(error) => tracing::error!("{}", chain(&error)),
+                }
+                return None;
+            }
+            signal = signals.next() => match signal {
+                again if Some(again) == reload => {}
+                ChildSignal::User1 | ChildSignal::User2 => {}
+                stop => return Some(stop),
             },
         }
     }

@@ -1,17 +1,25 @@
 //! Phase *record*: one line per request in the access log (target `applink_mesh::access`), and counters.
 //!
 //! A line holds method, path without its query, status, request id, verdict, org and user ids and durations. It
-//! never holds a token, a query, a body or any other header.
+//! never holds a token, a query, a body or any other header. The same goes to the control plane, as counts of all
+//! requests and a sample of them ([`report`]), and as numbers to whoever asks for metrics ([`metrics`]).
 
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use applink_api::clock::Clock;
+use applink_api::mesh_report::InvocationRecord;
 use applink_api::time::Timestamp;
+use http::uri::PathAndQuery;
 use http::{Method, StatusCode, request};
 
 use crate::authenticate::Verified;
+use crate::record::report::cut;
+use crate::record::tally::{Ending, Pending, Tally, micros};
 use crate::respond::MeshError;
+
+pub(crate) mod metrics;
+pub(crate) mod report;
+pub(crate) mod tally;
 
 /// A path that is longer is cut in the log.
 const LONGEST_PATH: usize = 512;
@@ -37,10 +45,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     clock: Clock,
-    requests: AtomicU64,
-    refused: AtomicU64,
-    open: AtomicU64,
-    verified: AtomicU64,
+    tally: Mutex<Tally>,
 }
 
 /// What is known about a request so far.
@@ -49,31 +54,31 @@ pub(crate) struct Record {
     begin: Timestamp,
     authenticated: Option<Timestamp>,
     method: Method,
-    path: String,
-    request_id: String,
+    target: Option<PathAndQuery>,
     verdict: &'static str,
     org_id: String,
     user_id: String,
 }
 
+impl Record {
+    /// Without the query.
+    fn path(&self) -> &str {
+        let path = self.target.as_ref().map_or("/", PathAndQuery::path);
+        path.get(..path.floor_char_boundary(LONGEST_PATH)).unwrap_or_default()
+    }
+}
+
 impl Recorder {
     pub(crate) fn new(clock: Clock) -> Self {
-        Self {
-            clock,
-            requests: AtomicU64::new(0),
-            refused: AtomicU64::new(0),
-            open: AtomicU64::new(0),
-            verified: AtomicU64::new(0),
-        }
+        Self { clock, tally: Mutex::default() }
     }
 
-    pub(crate) fn begin(&self, parts: &request::Parts, request_id: &str) -> Record {
+    pub(crate) fn begin(&self, parts: &request::Parts) -> Record {
         Record {
             begin: self.clock.now(),
             authenticated: None,
             method: parts.method.clone(),
-            path: parts.uri.path().chars().take(LONGEST_PATH).collect(),
-            request_id: request_id.to_owned(),
+            target: parts.uri.path_and_query().cloned(),
             verdict: "own",
             org_id: String::new(),
             user_id: String::new(),
@@ -93,8 +98,6 @@ impl Recorder {
             (None, Some(_)) => "signed",
             (None, None) => "open",
         };
-        let counter = if record.verdict == "open" { &self.open } else { &self.verified };
-        counter.fetch_add(1, Ordering::Relaxed);
         if let Some(verified) = verified {
             record.org_id.clone_from(&verified.org_id);
             record.user_id = verified.user_id.clone().unwrap_or_default();
@@ -105,53 +108,85 @@ impl Recorder {
     }
 
     /// Something stood in the way. The caller learns little of it; here is the whole chain.
-    pub(crate) fn failed(&self, record: &mut Record, error: &MeshError) {
-        self.refused.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn failed(&self, record: &mut Record, request_id: &str, error: &MeshError) {
         record.verdict = error.marker();
-        let cause = chain(error);
         match error {
             MeshError::ControlPlaneAway(_)
             | MeshError::ControlPlaneAnswer(_)
             | MeshError::AppUnreachable(_)
-            | MeshError::AppTimeout => tracing::warn!(request_id = record.request_id, "{cause}"),
-            _ => tracing::debug!(request_id = record.request_id, "{cause}"),
+            | MeshError::AppTimeout => tracing::warn!(request_id, "{}", chain(error)),
+            _ => tracing::debug!(request_id, "{}", chain(error)),
         }
     }
 
     /// The one line, when the head of the answer is there.
-    pub(crate) fn end(&self, record: Record, status: StatusCode) {
-        self.requests.fetch_add(1, Ordering::Relaxed);
+    pub(crate) fn end(&self, record: Record, request_id: &str, status: StatusCode) {
         let end = self.clock.now();
         let authenticated = record.authenticated.unwrap_or(end);
+        let ending = Ending {
+            at: record.begin,
+            verdict: record.verdict,
+            status: status.as_u16(),
+            mesh_micros: micros(authenticated.since(record.begin)),
+            app_micros: record.authenticated.map(|at| micros(end.since(at))),
+        };
+        self.lock().add(ending, || invocation(&record, request_id, ending));
         tracing::info!(
             target: "applink_mesh::access",
             method = record.method.as_str(),
-            path = record.path,
-            status = status.as_u16(),
-            verdict = record.verdict,
-            request_id = record.request_id,
+            path = record.path(),
+            status = ending.status,
+            verdict = ending.verdict,
+            request_id,
             org = record.org_id,
             user = record.user_id,
-            mesh_us = micros(authenticated.since(record.begin)),
-            app_us = micros(end.since(authenticated)),
+            mesh_us = ending.mesh_micros,
+            app_us = ending.app_micros.unwrap_or_default(),
             "request"
         );
     }
 
+    /// What happened since this was last asked, for a report.
+    pub(crate) fn take_pending(&self) -> Pending {
+        self.lock().take_pending()
+    }
+
+    /// Reads the numbers.
+    pub(crate) fn look<T>(&self, read: impl FnOnce(&Tally) -> T) -> T {
+        read(&self.lock())
+    }
+
     pub(crate) fn counters(&self) -> Counters {
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        Counters {
-            requests: read(&self.requests),
-            refused: read(&self.refused),
-            open: read(&self.open),
-            verified: read(&self.verified),
-            ..Counters::default()
+        let mut counters = Counters::default();
+        for ((verdict, _), count) in &self.lock().totals {
+            counters.requests += count;
+            match *verdict {
+                "open" => counters.open += count,
+                "verified" | "signed" => counters.verified += count,
+                "own" | "info" | "health" => {}
+                _ => counters.refused += count,
+            }
         }
+        counters
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Tally> {
+        self.tally.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn micros(duration: Duration) -> u64 {
-    u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
+fn invocation(record: &Record, request_id: &str, ending: Ending) -> InvocationRecord {
+    InvocationRecord {
+        at: ending.at,
+        request_id: cut(request_id),
+        org_id: cut(&record.org_id),
+        user_id: record.user_id.clone(),
+        operation: cut(&format!("{} {}", record.method, record.path())),
+        verdict: ending.verdict.to_owned(),
+        status: ending.status,
+        mesh_micros: ending.mesh_micros,
+        app_micros: ending.app_micros.unwrap_or_default(),
+    }
 }
 
 /// An error with all its causes, as one line.

@@ -94,6 +94,12 @@ impl Trust {
         self.shared.known.borrow().reachable
     }
 
+    /// Since when the bundle is not known to hold; `None` without one.
+    pub(crate) fn age(&self) -> Option<Duration> {
+        let known = self.shared.known.borrow();
+        known.bundle.as_ref().map(|_| self.shared.clock.now().since(known.good_at))
+    }
+
     /// Waits until a poll that begins after this call is over. All who wait share one.
     pub(crate) async fn refreshed(&self) {
         let mut changes = self.shared.known.subscribe();

@@ -14,8 +14,11 @@ mod integration {
     mod http2;
     mod limits;
     mod logs;
+    mod metrics;
+    mod packaging;
     mod process;
     mod raw;
+    mod reload;
     mod signer;
     mod smuggling;
     mod stack;

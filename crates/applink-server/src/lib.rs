@@ -17,6 +17,7 @@
 //! | [`tokens`] | grants: handing out and refreshing, exactly once |
 //! | [`publications`] | apps in orgs |
 //! | [`invocations`] | is this call real? |
+//! | [`data_action_targets`] | is this data action signed? |
 //! | [`trust`] | what meshes verify calls with |
 //! | [`platform`] | a stand-in for the Heroku Platform API, for the stock CLI without Heroku |
 //! | [`webhooks`] | telling endpoints what happened |
@@ -37,6 +38,7 @@ pub mod authorizations;
 pub mod config;
 pub mod connections;
 pub mod credentials;
+pub mod data_action_targets;
 pub mod db;
 pub mod egress;
 pub mod env_vars;

@@ -8,8 +8,8 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::web::{self, JSON_LIMIT, Json, access_log, limits, request_id};
 use crate::{
-    addons, api_keys, audit, authorizations, connections, invocations, oauth, platform, publications, trust,
-    vault, webhooks,
+    addons, api_keys, audit, authorizations, connections, data_action_targets, invocations, oauth, platform,
+    publications, trust, vault, webhooks,
 };
 
 /// The whole router.
@@ -104,6 +104,11 @@ fn mesh() -> Router<App> {
         .route("/addons/{addon}/invocations/authentication", post(invocations::api::authenticate_invocation))
         .route("/addons/{addon}/invocations/report", post(invocations::report::report_invocations))
         .route("/addons/{addon}/invocations/tokens", post(invocations::report::use_token))
+        .route(
+            "/addons/{addon}/data_action_targets/authenticate",
+            post(data_action_targets::api::authenticate_data_action)
+                .layer(DefaultBodyLimit::max(data_action_targets::api::BODY_LIMIT)),
+        )
         .route("/addons/{addon}/trust-bundle", get(trust::api::show_trust_bundle))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }

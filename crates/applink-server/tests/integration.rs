@@ -17,6 +17,8 @@ mod backends;
 mod client_app;
 #[path = "integration/connect.rs"]
 mod connect;
+#[path = "integration/data_actions.rs"]
+mod data_actions;
 #[path = "integration/disconnect.rs"]
 mod disconnect;
 #[path = "integration/fake_org.rs"]

@@ -1,5 +1,7 @@
 //! The command line: `[--port N] [--] [command [argument…]]`.
 //!
+//! `check` alone is ours; a command of that name goes after `--`.
+//!
 //! Everything from the first word that is no flag belongs to the app's command, so both `mesh npm start` and
 //! `mesh --port 80 -- npm start` work.
 
@@ -8,9 +10,11 @@ use std::ffi::{OsStr, OsString};
 /// What `--help` prints.
 pub const USAGE: &str = "\
 Usage: applink-mesh [--port PORT] [--] [COMMAND [ARGUMENT...]]
+       applink-mesh check
 
 A reverse proxy in front of an app: it starts COMMAND, and passes on only calls from connected Salesforce orgs.
 Without COMMAND it stands in front of an app that is already running.
+`check` alone starts nothing: it says whether configuration, control plane and app are as they should be.
 
 Options:
   -p, --port PORT  public port (default: PORT, else 8070)
@@ -27,6 +31,8 @@ pub enum Arguments {
     Help,
     /// Print the version.
     Version,
+    /// Say whether a mesh would work here.
+    Check,
     /// Run.
     Run {
         /// `--port`.
@@ -56,7 +62,7 @@ impl Arguments {
     /// # Errors
     /// [`ArgumentsError`].
     pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, ArgumentsError> {
-        let mut rest = arguments.into_iter();
+        let mut rest = arguments.into_iter().collect::<Vec<_>>().into_iter();
         let mut port = None;
         while let Some(argument) = rest.next() {
             match flag(&argument) {
@@ -65,6 +71,7 @@ impl Arguments {
                 Some("-V" | "--version") => return Ok(Self::Version),
                 Some("-p" | "--port") => port = Some(next_port(rest.next())?),
                 Some(text) => port = Some(attached_port(text)?),
+                None if argument == "check" && port.is_none() && rest.len() == 0 => return Ok(Self::Check),
                 None => {
                     return Ok(Self::Run { port, command: std::iter::once(argument).chain(rest).collect() });
                 }
@@ -124,6 +131,9 @@ mod tests {
             ("--help", Arguments::Help),
             ("--version npm", Arguments::Version),
             ("npm --version", run(None, "npm --version")),
+            ("check", Arguments::Check),
+            ("-- check", run(None, "check")),
+            ("check all", run(None, "check all")),
         ] {
             assert_eq!(parse(line), Ok(expected), "{line}");
         }

@@ -1,5 +1,7 @@
 //! The environment variables, each read once, at the start.
 
+use std::net::{Ipv4Addr, SocketAddr};
+
 use applink_api::ids::AppUuid;
 use secrecy::SecretString;
 
@@ -8,7 +10,7 @@ use crate::config::{ForwardedRule, HostRule, ReplayRule, RequestIdRule, VerdictR
 use crate::path::PathRule;
 
 /// Every variable the mesh reads, with what it means.
-pub const VARIABLES: [(&str, &str); 23] = [
+pub const VARIABLES: [(&str, &str); 27] = [
     (API_URL, "the control plane's URL, up to and including the add-on (required)"),
     (TOKEN, "the add-on's token (required)"),
     (OLD_API_URL, "older spelling, read when neither of the first two is set"),
@@ -35,6 +37,13 @@ pub const VARIABLES: [(&str, &str); 23] = [
     (HOST, "app (default): the app sees its own address as Host; preserve: the caller's"),
     (FORWARDED, "overwrite (default), or trust (default on Heroku): x-forwarded-* come from a router"),
     (KEEP_CLIENT_CONTEXT, "true, with bypass-all only: the caller's x-client-context reaches the app"),
+    (
+        METRICS,
+        "a port of loopback, an address, or off (default 127.0.0.1:19070): where GET /metrics is answered",
+    ),
+    (REPORTS, "on (default), or off: the control plane is told what was called"),
+    (THREADS, "how many threads serve requests (default: as many as processors, at most 4)"),
+    (RELOAD_SIGNAL, "HUP, USR1 or USR2: exchanges the app for a new one; off (default)"),
     (RESPONSE_TIMEOUT, "seconds the app may take to begin its answer (default 125)"),
     (GRACE, "seconds for which new connections are still served after a stop signal (default 0)"),
     (DATA_ACTION_LIMIT, "largest body of a data action in bytes (default 1048576)"),
@@ -61,6 +70,10 @@ const VERDICTS: &str = "APPLINK_MESH_VERDICTS";
 const HOST: &str = "APPLINK_MESH_HOST";
 const FORWARDED: &str = "APPLINK_MESH_FORWARDED";
 const KEEP_CLIENT_CONTEXT: &str = "APPLINK_MESH_KEEP_CLIENT_CONTEXT";
+const METRICS: &str = "APPLINK_MESH_METRICS";
+const REPORTS: &str = "APPLINK_MESH_REPORTS";
+const THREADS: &str = "APPLINK_MESH_THREADS";
+pub(crate) const RELOAD_SIGNAL: &str = "APPLINK_MESH_RELOAD_SIGNAL";
 const RESPONSE_TIMEOUT: &str = "APPLINK_MESH_RESPONSE_TIMEOUT_SECONDS";
 const GRACE: &str = "APPLINK_MESH_GRACE_SECONDS";
 const DATA_ACTION_LIMIT: &str = "APPLINK_MESH_DATA_ACTION_LIMIT_BYTES";
@@ -115,9 +128,19 @@ pub(crate) struct EnvironmentSettings {
     pub(crate) verdicts: VerdictRule,
     pub(crate) host: HostRule,
     pub(crate) forwarded: ForwardedRule,
+    pub(crate) metrics: Option<MetricsSetting>,
+    pub(crate) reports: bool,
+    pub(crate) threads: Option<usize>,
     pub(crate) response_timeout_seconds: Option<u64>,
     pub(crate) grace_seconds: Option<u64>,
     pub(crate) data_action_limit: Option<usize>,
+}
+
+/// Where metrics are served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum MetricsSetting {
+    Off,
+    At(SocketAddr),
 }
 
 /// Looks variables up; an empty one counts as not set.
@@ -125,6 +148,7 @@ pub(crate) struct Environment<'l> {
     pub(crate) lookup: &'l dyn Fn(&str) -> Option<String>,
 }
 
+const METRICS_FORMS: &str = "a port, an address such as 127.0.0.1:9464, or off";
 const TRUTHS: &str = "true or false";
 const PORTS: &str = "a port from 1 to 65535";
 const NUMBERS: &str = "a whole number above 0";
@@ -167,6 +191,9 @@ impl Environment<'_> {
             forwarded: self
                 .one_of(FORWARDED, ("overwrite", ForwardedRule::Overwrite), ("trust", ForwardedRule::Trust))?
                 .unwrap_or(forwarded),
+            metrics: self.parsed(METRICS, METRICS_FORMS, metrics)?,
+            reports: self.choice(REPORTS, ("on", true), ("off", false))?,
+            threads: self.number(THREADS)?,
             response_timeout_seconds: self.number(RESPONSE_TIMEOUT)?,
             grace_seconds: self.number(GRACE)?,
             data_action_limit: self.number(DATA_ACTION_LIMIT)?,
@@ -260,6 +287,15 @@ impl Environment<'_> {
     }
 }
 
+fn metrics(text: &str) -> Option<MetricsSetting> {
+    if text == "off" {
+        return Some(MetricsSetting::Off);
+    }
+    let port = text.parse::<u16>().ok().filter(|port| *port > 0);
+    let loopback = port.map(|port| SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+    loopback.or_else(|| text.parse().ok()).map(MetricsSetting::At)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -319,6 +355,9 @@ mod tests {
             APP_PORT,
             APP_ID,
             REPLAY,
+            METRICS,
+            REPORTS,
+            THREADS,
             VERIFY,
             MAX_STALENESS,
             PATHS,

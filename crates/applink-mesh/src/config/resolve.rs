@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::fmt;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use applink_api::clock::Clock;
@@ -10,12 +11,17 @@ use applink_api::entropy::Entropy;
 
 use crate::bypass::{BypassRules, HealthRoute};
 use crate::child::{ChildConfig, ChildOutput};
-use crate::config::environment::{Environment, EnvironmentError, EnvironmentSettings};
+use crate::config::environment::{Environment, EnvironmentError, EnvironmentSettings, MetricsSetting};
 use crate::config::yaml::{YamlError, YamlFile};
 use crate::config::{
-    AppAddress, AppAddressError, DEFAULT_APP_PORT, DEFAULT_HEALTH_PATH, DEFAULT_PORT, Limits, Listen,
-    MeshConfig, TrustSettings,
+    AppAddress, AppAddressError, DEFAULT_APP_PORT, DEFAULT_HEALTH_PATH, DEFAULT_METRICS_PORT, DEFAULT_PORT,
+    Limits, Listen, MeshConfig, TrustSettings,
 };
+
+/// How often the control plane is told what happened.
+const REPORT_EVERY: Duration = Duration::from_secs(5);
+/// Threads, unless more are asked for.
+const MOST_THREADS: usize = 4;
 
 /// The names the file may have, the first that exists counts.
 pub const YAML_NAMES: [&str; 2] =
@@ -127,6 +133,9 @@ fn join(
         host: environment.host,
         forwarded: environment.forwarded,
         mesh_secret: environment.mesh_secret,
+        threads: environment.threads.unwrap_or_else(default_threads),
+        metrics: metrics_address(environment.metrics),
+        report_every: environment.reports.then_some(REPORT_EVERY),
         child,
         clock: Clock::system(),
         entropy: Entropy::system(),
@@ -141,6 +150,19 @@ fn bypass(environment: &EnvironmentSettings, file: YamlFile) -> BypassRules {
         keep_client_context: environment.bypass_all && environment.keep_client_context,
         routes: file.bypass_routes,
         health: enabled.then_some(HealthRoute { path, answer: environment.health }),
+    }
+}
+
+/// A mesh shares its machine with the app.
+fn default_threads() -> usize {
+    std::thread::available_parallelism().map_or(1, usize::from).min(MOST_THREADS)
+}
+
+fn metrics_address(setting: Option<MetricsSetting>) -> Option<SocketAddr> {
+    match setting {
+        Some(MetricsSetting::Off) => None,
+        Some(MetricsSetting::At(address)) => Some(address),
+        None => Some(SocketAddr::from((Ipv4Addr::LOCALHOST, DEFAULT_METRICS_PORT))),
     }
 }
 

@@ -11,6 +11,7 @@ use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
 use crate::connection::InFlight;
+use crate::readiness::AtApp;
 use crate::respond::BoxError;
 use crate::sanitize;
 
@@ -105,16 +106,17 @@ fn sanitized(mut frame: Frame<Bytes>) -> Frame<Bytes> {
     frame
 }
 
-/// A response's body, which keeps the connection marked as busy until it is through.
+/// A response's body, which keeps the connection and the app marked as busy until it is through.
 #[derive(Debug)]
 pub(crate) struct ResponseBody<B> {
     inner: B,
     _in_flight: InFlight,
+    _at_app: AtApp,
 }
 
 impl<B> ResponseBody<B> {
-    pub(crate) fn new(inner: B, in_flight: InFlight) -> Self {
-        Self { inner, _in_flight: in_flight }
+    pub(crate) fn new(inner: B, in_flight: InFlight, at_app: AtApp) -> Self {
+        Self { inner, _in_flight: in_flight, _at_app: at_app }
     }
 }
 

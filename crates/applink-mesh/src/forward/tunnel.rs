@@ -4,12 +4,12 @@ use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 
 use crate::connection::InFlight;
-use crate::readiness::{Readiness, Stage};
+use crate::readiness::{AtApp, Readiness, Stage};
 
 /// Connects both sides once both have changed protocol, until one ends or the mesh stops.
-pub(crate) fn spawn(client: OnUpgrade, app: OnUpgrade, readiness: Readiness, in_flight: InFlight) {
+pub(crate) fn spawn(client: OnUpgrade, app: OnUpgrade, readiness: Readiness, held: (InFlight, AtApp)) {
     tokio::spawn(async move {
-        let _in_flight = in_flight;
+        let _held = held;
         tokio::select! {
             () = join(client, app) => {}
             () = readiness.reached(Stage::Stopped) => {}

@@ -4,6 +4,10 @@ use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+/// 2048 and 8192 bits.
+const MIN_BYTES: usize = 256;
+const MAX_BYTES: usize = 1024;
+
 /// Verifies RS256 signatures (RFC 7518 §3.3) with one RSA key of 2048 to 8192 bits.
 pub(crate) struct VerifyingKey(ParsedPublicKey);
 
@@ -17,7 +21,12 @@ impl VerifyingKey {
     /// From a JWK's modulus and exponent, both base64url. `None` when they are no usable key.
     pub(crate) fn parse(n: &str, e: &str) -> Option<Self> {
         let (n, e) = (URL_SAFE_NO_PAD.decode(n).ok()?, URL_SAFE_NO_PAD.decode(e).ok()?);
-        let body = [der(INTEGER, &unsigned(&n)), der(INTEGER, &unsigned(&e))].concat();
+        let (n, e) = (unsigned(&n), unsigned(&e));
+        // The library looks at the size only when it verifies.
+        if !(MIN_BYTES..=MAX_BYTES + 1).contains(&n.len()) {
+            return None;
+        }
+        let body = [der(INTEGER, &n), der(INTEGER, &e)].concat();
         ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, der(SEQUENCE, &body)).ok().map(Self)
     }
 

@@ -117,6 +117,14 @@ impl Wire {
         }
     }
 
+    /// The next `length` bytes.
+    pub(crate) async fn read_exactly(&mut self, length: usize) -> String {
+        while self.read.len() < length {
+            assert!(self.stream.read_buf(&mut self.read).await.unwrap() > 0, "closed too early");
+        }
+        String::from_utf8_lossy(&self.read.drain(..length).collect::<Vec<u8>>()).into_owned()
+    }
+
     /// What is left until the connection ends, in whatever way.
     pub(crate) async fn read_rest(mut self) -> Vec<u8> {
         while matches!(self.stream.read_buf(&mut self.read).await, Ok(got) if got > 0) {}

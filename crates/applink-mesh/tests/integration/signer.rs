@@ -2,7 +2,6 @@
 
 use std::sync::LazyLock;
 
-use aws_lc_rs::encoding::AsDer as _;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{KeyPair as _, RSA_PKCS1_SHA256, RsaKeyPair};
@@ -30,18 +29,15 @@ impl Signer {
 
     /// As the trust bundle has it.
     pub(crate) fn public(&self) -> Value {
-        let key = self.pair.public_key();
+        // PKCS #1 of a 2048-bit key: a sequence of the modulus, with its sign byte, and the exponent 65537.
+        let der = self.public_der();
         let number = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
-        json!({
-            "kid": self.kid,
-            "n": number(key.modulus().big_endian_without_leading_zero()),
-            "e": number(key.exponent().big_endian_without_leading_zero()),
-        })
+        json!({"kid": self.kid, "n": number(&der[9..265]), "e": number(&der[267..270])})
     }
 
     /// The public key's DER form: what a verifier that confuses algorithms would take for a shared secret.
     pub(crate) fn public_der(&self) -> Vec<u8> {
-        self.pair.public_key().as_der().unwrap().as_ref().to_vec()
+        self.pair.public_key().as_ref().to_vec()
     }
 
     pub(crate) fn sign(&self, header: &Value, claims: &Value) -> String {

@@ -84,6 +84,7 @@ pub(crate) fn config(api_url: &str, app: SocketAddr) -> (MeshConfig, MockClock) 
     config.clock = clock;
     // What the trust bundle is for is tested with one; the rest is about what the control plane says.
     config.trust.verify = VerifyRule::Ask;
+    config.report_every = None;
     (config, hand)
 }
 

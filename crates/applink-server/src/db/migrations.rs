@@ -15,6 +15,7 @@ mod m20261126_000021_vault;
 mod m20261126_000022_epochs;
 mod m20261126_000025_webhooks;
 mod m20261126_000030_trust;
+mod m20261126_000031_data_action_keys;
 
 use std::collections::HashSet;
 
@@ -42,6 +43,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000022_epochs::Migration),
             Box::new(m20261126_000015_token_age::Migration),
             Box::new(m20261126_000025_webhooks::Migration),
+            Box::new(m20261126_000031_data_action_keys::Migration),
         ]
     }
 }

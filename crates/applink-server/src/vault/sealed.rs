@@ -33,6 +33,7 @@ pub(super) const COLUMNS: &[SealedColumn] = &[
     SealedColumn { table: "platform_config_vars", column: "value", addon: None },
     SealedColumn { table: "webhook_endpoints", column: "secret", addon: Some("t.addon_id") },
     SealedColumn { table: "webhook_endpoints", column: "former_secret", addon: Some("t.addon_id") },
+    SealedColumn { table: "data_action_keys", column: "signing_key", addon: Some("t.addon_id") },
 ];
 
 /// Table and column of each.

@@ -429,6 +429,9 @@ fn mesh_config(
         let routes = PUBLIC_ROUTES.iter().map(|route| BypassRoute::parse(route));
         config.bypass.routes = routes.collect::<Result<_, _>>()?;
     }
+    // One process is enough of a stack: the mesh serves on its runtime, and has no port for metrics.
+    config.threads = 0;
+    config.metrics = None;
     config.listen = Listen::At(loopback(ports.mesh));
     config.allowed_hosts = Some(AllowedHosts::loopback(ports.mesh));
     config.child = Some(child(settings, ports, addon, api_url)?);

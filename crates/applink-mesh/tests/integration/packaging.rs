@@ -1,0 +1,135 @@
+//! The buildpack, and the official samples' Procfile lines, run as a dyno would run them.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::integration::process::Ports;
+use crate::integration::raw::send;
+
+fn buildpack(script: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/heroku-buildpack/bin").join(script)
+}
+
+fn app_with_procfile(line: &str) -> tempfile::TempDir {
+    let app = tempfile::tempdir().unwrap();
+    std::fs::write(app.path().join("Procfile"), line).unwrap();
+    app
+}
+
+fn compile(app: &Path, env: &Path) -> Output {
+    Command::new(buildpack("compile")).arg(app).arg(app).arg(env).output().unwrap()
+}
+
+/// The binary of this build, where the buildpack looks for it.
+fn vendor(app: &Path) {
+    std::fs::create_dir_all(app.join("vendor")).unwrap();
+    std::fs::copy(env!("CARGO_BIN_EXE_applink-mesh"), app.join("vendor/applink-mesh")).unwrap();
+}
+
+#[test]
+fn the_buildpack_detects_apps_that_name_the_mesh() {
+    for (line, found) in [
+        ("web: APP_PORT=3000 heroku-applink-service-mesh npm start", true),
+        ("web: heroku-integration-service-mesh npm start", true),
+        ("web: applink-mesh npm start", true),
+        ("web: npm start", false),
+    ] {
+        let app = app_with_procfile(line);
+        let status = Command::new(buildpack("detect")).arg(app.path()).output().unwrap().status;
+        assert_eq!(status.success(), found, "{line}");
+    }
+}
+
+#[test]
+fn the_buildpack_takes_nothing_it_does_not_know() {
+    let app = app_with_procfile("web: applink-mesh npm start");
+    let env = tempfile::tempdir().unwrap();
+    let nothing = compile(app.path(), env.path());
+    assert!(!nothing.status.success());
+    assert!(String::from_utf8_lossy(&nothing.stderr).contains("set APPLINK_MESH_URL"));
+    for (url, says) in
+        [("http://example.com/mesh", "https://"), ("https://example.com/mesh", "APPLINK_MESH_SHA256")]
+    {
+        std::fs::write(env.path().join("APPLINK_MESH_URL"), url).unwrap();
+        let refused = compile(app.path(), env.path());
+        assert!(!refused.status.success());
+        assert!(String::from_utf8_lossy(&refused.stderr).contains(says), "{url}");
+    }
+    std::fs::remove_file(env.path().join("APPLINK_MESH_URL")).unwrap();
+    vendor(app.path());
+    std::fs::write(env.path().join("APPLINK_MESH_SHA256"), "0".repeat(64)).unwrap();
+    assert!(!compile(app.path(), env.path()).status.success());
+}
+
+/// What stands for `npm`, `java` and `uvicorn`: an app that listens where the sample would.
+const APP: &str = r#"#!/usr/bin/env python3
+import http.server, os
+class Handler(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(b"the app")
+    def log_message(self, *args): pass
+http.server.HTTPServer(("127.0.0.1", int(os.environ["APP_PORT"])), Handler).serve_forever()
+"#;
+
+#[tokio::test]
+async fn the_official_procfile_lines_run_as_they_are() {
+    for line in [
+        "env APP_PORT=$APP_PORT heroku-applink-service-mesh npm start",
+        "heroku-applink-service-mesh npm start",
+        "heroku-applink-service-mesh-latest-amd64 npm start",
+        "heroku-applink-service-mesh -- java -jar target/app.jar",
+        "heroku-applink-service-mesh --port $PORT -- uvicorn app:app --host 127.0.0.1 --port $APP_PORT",
+        "heroku-integration-service-mesh npm start",
+    ] {
+        let ports = Ports::reserve();
+        let app = app_with_procfile(&format!("web: {line}"));
+        vendor(app.path());
+        let compiled = compile(app.path(), app.path());
+        assert!(compiled.status.success(), "{}", String::from_utf8_lossy(&compiled.stderr));
+        assert!(String::from_utf8_lossy(&compiled.stdout).contains("applink-mesh v"));
+        let bin = app.path().join(".applink/bin");
+        for name in ["npm", "java", "uvicorn"] {
+            std::fs::write(bin.join(name), APP).unwrap();
+            std::fs::set_permissions(bin.join(name), PermissionsExt::from_mode(0o755)).unwrap();
+        }
+        // A dyno sources .profile.d with HOME at the app, then runs the line with a shell.
+        let script = format!(". .profile.d/applink-mesh.sh; exec {line}");
+        let mut process = tokio::process::Command::new("sh")
+            .args(["-c", &script])
+            .current_dir(app.path())
+            .env("HOME", app.path())
+            .env("PORT", ports.public.to_string())
+            .env("APP_PORT", ports.app.to_string())
+            .env("DYNO", "web.1")
+            .env("HEROKU_APPLINK_API_URL", "http://127.0.0.1:9/addons/a1")
+            .env("HEROKU_APPLINK_TOKEN", "token")
+            .env("HEROKU_APPLINK_SERVICE_MESH_BYPASS_ALL_ROUTES", "true")
+            .env("APPLINK_MESH_METRICS", "off")
+            .stderr(std::process::Stdio::null())
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        let address = ([127, 0, 0, 1], ports.public).into();
+        let served = async {
+            loop {
+                if tokio::net::TcpStream::connect(address).await.is_ok() {
+                    let raw = send(address, "GET /x", &[], b"").await;
+                    if raw.status == 200 {
+                        return raw.text();
+                    }
+                }
+                tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+            }
+        };
+        let text = tokio::time::timeout(std::time::Duration::from_secs(60), served).await;
+        assert_eq!(text.as_deref(), Ok("the app"), "{line}");
+        kill(Pid::from_raw(i32::try_from(process.id().unwrap()).unwrap()), Signal::SIGTERM).unwrap();
+        process.wait().await.unwrap();
+    }
+}

@@ -1,0 +1,47 @@
+//! What the mesh calls: `POST /addons/{addon}/data_action_targets/authenticate`.
+
+use applink_api::ids::RecordId;
+use applink_api::invocation::DataActionAuthRequest;
+use axum::extract::State;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use secrecy::ExposeSecret as _;
+
+use super::{flow, store};
+use crate::app::App;
+use crate::credentials;
+use crate::error::ApiError;
+use crate::web::auth::RequireApp;
+use crate::web::{ApiJson, Json};
+
+/// Largest body: the mesh's limit of 1 MiB for a payload, as text and, where it is none, as base64 too.
+pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// 200 when the signature is that of the payload, or 403. The official mesh reads the status only.
+pub async fn authenticate_data_action(
+    State(app): State<App>,
+    caller: RequireApp,
+    ApiJson(request): ApiJson<DataActionAuthRequest>,
+) -> Result<Json<serde_json::Value>, ApiError> {
+    let addon = caller.attachment.addon.id;
+    let org_id: RecordId = request.org_id.parse().map_err(|_| refused("the org id is not one"))?;
+    let live = credentials::store::live_connections(app.store.reader(), addon, org_id.as_str()).await?;
+    if live.is_empty() {
+        return Err(refused("the org is not connected to this add-on"));
+    }
+    let payload = match &request.payload_base64 {
+        Some(encoded) => STANDARD.decode(encoded).map_err(|_| refused("the payload is not base64"))?,
+        None => request.payload.into_bytes(),
+    };
+    for row in store::keys(app.store.reader(), addon, org_id.as_str(), &request.api_name).await? {
+        let key = app.vault.open_sealed(row.place(), &row.signing_key).await?;
+        if flow::is_signed(key.expose_secret().as_bytes(), &payload, request.signature.expose_secret()) {
+            return Ok(Json(serde_json::json!({})));
+        }
+    }
+    Err(refused("the signature is not one of this data action target"))
+}
+
+fn refused(why: &str) -> ApiError {
+    ApiError::forbidden(format!("The data action is refused: {why}."))
+}
