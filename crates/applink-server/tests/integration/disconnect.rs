@@ -134,7 +134,7 @@ async fn a_disconnect_leaves_no_secret_in_the_database_file() {
         assert_eq!(shown["status"], json!("disconnected"));
     }
     let app = stack.server.app();
-    let rows = applink_server::audit::store::of_addon(app.store.reader(), stack.tenant.addon, 100);
+    let rows = applink_server::audit::store::rows_of_addon(app.store.reader(), stack.tenant.addon, 100);
     let erased = rows.await.unwrap().iter().filter(|row| row.action == "grant.erased").count();
     assert_eq!(erased, 2, "the tombstones");
     if !stack.backend.is_sqlite {
