@@ -15,11 +15,11 @@ pub(crate) fn bars(title: &str, groups: &[String], series: &[(&str, Vec<f64>)]) 
         series.iter().flat_map(|(_, values)| values).fold(1.0_f64, |highest, value| highest.max(*value));
     let top = nice(highest);
     let mut svg = String::new();
-    let _ = write!(
+    let _ = writeln!(
         svg,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
          font-size=\"12\"><rect width=\"{WIDTH}\" height=\"{HEIGHT}\" fill=\"#fff\"/>\
-         <text x=\"{LEFT}\" y=\"20\" font-size=\"15\">{title}</text>\n"
+         <text x=\"{LEFT}\" y=\"20\" font-size=\"15\">{title}</text>"
     );
     legend(&mut svg, series);
     axis(&mut svg, top);
