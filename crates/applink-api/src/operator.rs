@@ -215,3 +215,77 @@ pub struct Rotation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub finished_at: Option<Timestamp>,
 }
+
+/// One attachment of an add-on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AttachmentInfo {
+    /// Its uuid.
+    pub id: uuid::Uuid,
+    /// The config-var prefix.
+    pub name: String,
+    /// The app.
+    pub app: App,
+}
+
+/// An add-on with everything it is attached to.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AddonInfo {
+    /// Its uuid.
+    pub id: AddonId,
+    /// Its name.
+    pub name: String,
+    /// Where it is attached, oldest first.
+    #[serde(default)]
+    pub attachments: Vec<AttachmentInfo>,
+}
+
+/// An API key without its secret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyInfo {
+    /// Its uuid.
+    pub id: uuid::Uuid,
+    /// Whose it is.
+    pub owner: String,
+    /// What it may do.
+    pub scope: Scope,
+    /// The one add-on it reaches, for [`Scope::Manage`].
+    pub addon: Option<AddonId>,
+    /// Its first characters.
+    pub shown_prefix: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+}
+
+/// An add-on that is being taken apart, or was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Removal {
+    /// The add-on's uuid.
+    pub addon: AddonId,
+    /// Its name.
+    pub name: String,
+    /// `unpublish`, `revoke` or `done`.
+    pub stage: String,
+    /// Who asked for it.
+    pub requested_by: String,
+    /// When.
+    pub requested_at: Timestamp,
+    /// When everything was erased.
+    pub finished_at: Option<Timestamp>,
+    /// Publications that are out of their orgs.
+    pub unpublished: Vec<String>,
+    /// What is left in orgs.
+    pub left: Vec<LeftBehind>,
+}
+
+/// Something that could not be undone in an org.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LeftBehind {
+    /// `publication`, `connection` or `authorization`.
+    pub kind: String,
+    /// Its name.
+    pub name: String,
+    /// The org.
+    pub org_id: Option<String>,
+    /// Why, and what helps.
+    pub reason: String,
+}

@@ -110,12 +110,24 @@ pub(crate) enum Command {
     /// Change where orgs call an app
     #[command(name = "admin:apps:set-url")]
     AdminAppsSetUrl(admin::apps::SetUrlArgs),
+    /// List the add-ons of a control plane
+    #[command(name = "admin:addons", alias = "admin:addons:list")]
+    AdminAddons(admin::addons::ListArgs),
     /// Provision an add-on and attach it to an app
     #[command(name = "admin:addons:create")]
     AdminAddonsCreate(admin::addons::CreateArgs),
     /// Attach an add-on to one more app
     #[command(name = "admin:addons:attach")]
     AdminAddonsAttach(admin::addons::AttachArgs),
+    /// Detach an add-on from an app
+    #[command(name = "admin:addons:detach")]
+    AdminAddonsDetach(admin::addons::DetachArgs),
+    /// Destroy an add-on: revoke what it has at orgs, and erase it
+    #[command(name = "admin:addons:destroy")]
+    AdminAddonsDestroy(admin::addons::DestroyArgs),
+    /// List the API keys of a control plane
+    #[command(name = "admin:keys", alias = "admin:keys:list")]
+    AdminKeys(admin::keys::ListArgs),
     /// Make an API key
     #[command(name = "admin:keys:create")]
     AdminKeysCreate(admin::keys::CreateArgs),
@@ -131,6 +143,15 @@ pub(crate) enum Command {
     /// Replace every data key and seal every secret anew
     #[command(name = "admin:vault:rotate-data")]
     AdminVaultRotateData(admin::vault::VaultArgs),
+    /// Make an API key void
+    #[command(name = "admin:keys:revoke")]
+    AdminKeysRevoke(admin::keys::RevokeArgs),
+    /// Write the manifest that makes a control plane a Heroku add-on
+    #[command(name = "admin:manifest")]
+    AdminManifest(admin::manifest::Args),
+    /// List the add-ons that were destroyed, and what is left in orgs
+    #[command(name = "admin:removals", alias = "admin:removals:list")]
+    AdminRemovals(admin::removals::ListArgs),
     /// Run the bundled sample app, as `dev` does behind the mesh
     #[command(hide = true)]
     Sample(sample::Args),

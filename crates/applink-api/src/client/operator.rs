@@ -1,10 +1,14 @@
 //! `/operator`: what an operator sets up, with an operator key.
 
+use serde::de::IgnoredAny;
+
 use super::ClientError;
 use super::transport::{Call, Transport, one_segment};
+use crate::ids::AddonId;
 use crate::operator::{
-    App, CreateAddon, CreateApiKey, CreateApp, CreateAttachment, CreateExpiringApiKey, CreatedApiKey,
-    EraseName, ErasedName, ProvisionedAddon, RotationKind, SetAppUrl, StartRotation, VaultStatus,
+    AddonInfo, ApiKeyInfo, App, CreateAddon, CreateApiKey, CreateApp, CreateAttachment,
+    CreateExpiringApiKey, CreatedApiKey, EraseName, ErasedName, ProvisionedAddon, Removal, RotationKind,
+    SetAppUrl, StartRotation, VaultStatus,
 };
 
 /// Apps, add-ons and API keys. From [`super::Client::operator`].
@@ -94,6 +98,78 @@ impl Operator<'_> {
     ) -> Result<ProvisionedAddon, ClientError> {
         let addon = one_segment("add-on", addon)?;
         self.post(&["operator", "addons", addon, "attachments"], request).await
+    }
+
+    /// Every add-on, with what it is attached to.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn list_addons(&self) -> Result<Vec<AddonInfo>, ClientError> {
+        self.get(&["operator", "addons"]).await
+    }
+
+    /// One add-on (uuid or name).
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::is_not_found`] when there is no such add-on.
+    pub async fn addon(&self, addon: &str) -> Result<AddonInfo, ClientError> {
+        self.get(&["operator", "addons", one_segment("add-on", addon)?]).await
+    }
+
+    /// Removes an attachment of an add-on (uuid or name); its token is void at once.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn detach_addon(&self, addon: &str, attachment: uuid::Uuid) -> Result<(), ClientError> {
+        let (addon, attachment) = (one_segment("add-on", addon)?, attachment.to_string());
+        let url = self.transport.root_url(&["operator", "addons", addon, "attachments", &attachment]);
+        self.transport.fetch_if_any::<IgnoredAny>(Call::delete(url)).await.map(drop)
+    }
+
+    /// Takes an add-on (uuid or name) out of use at once; what is in orgs is cleared up in the background.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn destroy_addon(&self, addon: &str) -> Result<Removal, ClientError> {
+        let url = self.transport.root_url(&["operator", "addons", one_segment("add-on", addon)?]);
+        self.transport.fetch(Call::delete(url)).await
+    }
+
+    /// How the removal of an add-on goes, or went.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::is_not_found`] when there was none.
+    pub async fn removal(&self, addon: AddonId) -> Result<Removal, ClientError> {
+        self.get(&["operator", "removals", &addon.to_string()]).await
+    }
+
+    /// Every removal, newest first.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn list_removals(&self) -> Result<Vec<Removal>, ClientError> {
+        self.get(&["operator", "removals"]).await
+    }
+
+    /// Every live API key, without its secret.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn list_keys(&self) -> Result<Vec<ApiKeyInfo>, ClientError> {
+        self.get(&["operator", "keys"]).await
+    }
+
+    /// Makes a key void at once.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::is_not_found`] when there is no such live key.
+    pub async fn revoke_key(&self, key: uuid::Uuid) -> Result<(), ClientError> {
+        let url = self.transport.root_url(&["operator", "keys", &key.to_string()]);
+        self.transport.fetch_if_any::<IgnoredAny>(Call::delete(url)).await.map(drop)
+    }
+
+    async fn get<T: serde::de::DeserializeOwned>(&self, segments: &[&str]) -> Result<T, ClientError> {
+        self.transport.fetch(Call::get(self.transport.root_url(segments))).await
     }
 
     /// Makes an API key. The only time the key is shown.

@@ -5,6 +5,8 @@ pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod keys;
 pub(crate) mod vault;
+pub(crate) mod manifest;
+pub(crate) mod removals;
 
 /// Which control plane.
 #[derive(Debug, clap::Args)]

@@ -45,13 +45,20 @@ fn top_level() {
       admin:apps                         List the apps of a control plane
       admin:apps:create                  Make an app known to a control plane
       admin:apps:set-url                 Change where orgs call an app
+      admin:addons                       List the add-ons of a control plane
       admin:addons:create                Provision an add-on and attach it to an app
       admin:addons:attach                Attach an add-on to one more app
+      admin:addons:detach                Detach an add-on from an app
+      admin:addons:destroy               Destroy an add-on: revoke what it has at orgs, and erase it
+      admin:keys                         List the API keys of a control plane
       admin:keys:create                  Make an API key
       admin:audit:erase-name             Erase a person's name from the audit log
       admin:vault:status                 Show which keys seal what, and how far a rotation is
       admin:vault:rotate-master          Change over to the new master key while serving
       admin:vault:rotate-data            Replace every data key and seal every secret anew
+      admin:keys:revoke                  Make an API key void
+      admin:manifest                     Write the manifest that makes a control plane a Heroku add-on
+      admin:removals                     List the add-ons that were destroyed, and what is left in orgs
       audit:verify                       Check that the audit ledger is as it was written
       completions                        Write the completions of a shell to standard output
       help                               Print this message or the help of the given subcommand(s)

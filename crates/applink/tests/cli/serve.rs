@@ -92,6 +92,39 @@ fn an_operator_sets_up_an_app_that_then_finds_its_addon() {
 }
 
 #[test]
+fn an_operator_moves_an_addon_between_apps_and_destroys_it() {
+    let (running, url) = started();
+    for app in ["my-app", "other-app"] {
+        operate(&url, &format!("admin apps create {app}"));
+    }
+    let created = operate(&url, "admin addons create --app my-app --name applink-mine --json").stdout;
+    let created: Value = serde_json::from_str(&created).unwrap();
+    operate(&url, "admin addons attach applink-mine --app other-app --as SHARED");
+    let listed = operate(&url, "admin addons").stdout;
+    assert!(listed.contains("my-app as HEROKU_APPLINK, other-app as SHARED"), "{listed}");
+    operate(&url, "admin addons detach applink-mine --app my-app");
+    let as_app = || {
+        applink("connections")
+            .env("HEROKU_APPLINK_API_URL", created["api_url"].as_str().unwrap())
+            .env("HEROKU_APPLINK_TOKEN", created["token"].as_str().unwrap())
+            .env("HEROKU_APP_ID", created["app"]["id"].as_str().unwrap())
+            .run()
+    };
+    assert_eq!(as_app().code, Some(1), "its token is void");
+    let key = operate(&url, "admin keys create --owner ops@example.com --scope operate").stdout;
+    let keys: Value = serde_json::from_str(&operate(&url, "admin keys --json").stdout).unwrap();
+    assert!(key.starts_with(keys[0]["shown_prefix"].as_str().unwrap()));
+    operate(&url, &format!("admin keys revoke {}", keys[0]["id"].as_str().unwrap()));
+    assert!(operate(&url, "admin keys").stdout.contains("There are no API keys."));
+    operate(&url, "admin addons destroy applink-mine --wait --confirm applink-mine");
+    assert!(operate(&url, "admin addons").stdout.contains("There are no add-ons yet."));
+    let removals: Value = serde_json::from_str(&operate(&url, "admin removals --json").stdout).unwrap();
+    assert_eq!(removals[0]["stage"], "done");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.finish().code, Some(0));
+}
+
+#[test]
 fn the_ledger_of_a_stopped_server_is_whole() {
     let mut running = serve().spawn();
     running.first_line();

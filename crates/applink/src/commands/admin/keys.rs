@@ -1,13 +1,13 @@
-//! `admin:keys:create`. The key goes to standard output, alone, this one time.
+//! `admin:keys…`. A new key goes to standard output, alone, this one time.
 
 use applink_api::ids::AddonId;
-use applink_api::operator::{CreateExpiringApiKey, Scope};
+use applink_api::operator::{ApiKeyInfo, CreateExpiringApiKey, Scope};
 use secrecy::ExposeSecret as _;
 
 use super::ServerArgs;
 use crate::arguments::OutputArgs;
 use crate::error::{CliError, ExitStatus};
-use crate::printer::Printer;
+use crate::printer::{Printer, Table};
 use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
@@ -71,5 +71,71 @@ pub(crate) async fn create(
         printer.data(created.key.expose_secret())?;
         printer.note("The key is shown only now; set it as APPLINK_API_KEY.");
     }
+    Ok(ExitStatus::Success)
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct ListArgs {
+    #[command(flatten)]
+    server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
+}
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct RevokeArgs {
+    /// Uuid of the key, as `admin:keys` lists it
+    key: uuid::Uuid,
+    #[command(flatten)]
+    server: ServerArgs,
+}
+
+pub(crate) async fn list(
+    args: ListArgs,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
+    let control_plane = settings.control_plane(args.server.server.as_deref(), printer)?;
+    let found = control_plane.client().operator().list_keys().await;
+    let keys = found.map_err(|error| control_plane.explain(error))?;
+    if args.output.json {
+        printer.json(&keys)?;
+    } else if keys.is_empty() {
+        printer.data("There are no API keys.")?;
+    } else {
+        printer.data(&table(keys).to_string())?;
+    }
+    Ok(ExitStatus::Success)
+}
+
+fn table(keys: Vec<ApiKeyInfo>) -> Table {
+    let mut table = Table::new(&["Owner", "Scope", "Begins with", "ID", "Add-on"]);
+    for key in keys {
+        let scope = match key.scope {
+            Scope::Manage => "manage",
+            Scope::Operate => "operate",
+        };
+        let addon = key.addon.map(|addon| addon.to_string()).unwrap_or_default();
+        table.row([key.owner, scope.to_owned(), key.shown_prefix, key.id.to_string(), addon]);
+    }
+    table
+}
+
+pub(crate) async fn revoke(
+    args: RevokeArgs,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
+    let control_plane = settings.control_plane(args.server.server.as_deref(), printer)?;
+    let gone = control_plane.client().operator().revoke_key(args.key).await;
+    gone.map_err(|error| {
+        if error.is_not_found() {
+            CliError::refused(format!("there is no live key {}", args.key))
+                .hint("`applink admin keys` lists them")
+        } else {
+            control_plane.explain(error)
+        }
+    })?;
+    printer.note("The key is void.");
     Ok(ExitStatus::Success)
 }
