@@ -254,6 +254,9 @@ pub struct ApiKeyInfo {
     pub shown_prefix: String,
     /// When it was made.
     pub created_at: Timestamp,
+    /// When it ends by itself.
+    #[serde(default)]
+    pub expires_at: Option<Timestamp>,
 }
 
 /// An add-on that is being taken apart, or was.

@@ -18,6 +18,7 @@ use crate::db::Store;
 use crate::egress::TenantEgress;
 use crate::invocations::keys::KeyRing;
 use crate::limits::Limiter;
+use crate::provider::heroku::Heroku;
 use crate::reconcilers::Nudges;
 use crate::spool::Spool;
 use crate::tokens::flights::Flights;
@@ -54,6 +55,8 @@ pub struct Parts {
     pub oauth: OAuth,
     /// The client that calls what tenants type.
     pub tenant: TenantEgress,
+    /// Heroku, where this server is an add-on of its.
+    pub heroku: Option<Heroku>,
     /// Links to ourselves.
     pub urls: Urls,
     /// Renewals under way.

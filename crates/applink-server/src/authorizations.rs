@@ -5,7 +5,7 @@ pub mod api;
 mod hand_out;
 mod handed_out;
 mod store;
-mod wire;
+pub(crate) mod wire;
 
 pub use handed_out::HandedOut;
 pub use wire::to_wire;

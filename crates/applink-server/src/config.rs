@@ -25,6 +25,12 @@
 //! log_in = 120                 # steps of a log-in a minute, per network address
 //! forwarded_for = false        # behind a router that appends the caller's address
 //!
+//! [heroku]                     # being a Heroku add-on; see `applink admin manifest`
+//! slug = "my-applink"
+//! password = "…"
+//! client_secret = "…"
+//! plans = ["free"]             # every plan when absent
+//!
 //! [login_host_map]
 //! "https://login.salesforce.com" = "http://127.0.0.1:7701"
 //! ```
@@ -48,6 +54,7 @@ use crate::audit::recorder::Reads;
 use crate::db::DatabaseUrl;
 use crate::limits::LimitsConfig;
 use crate::platform::PlatformConfig;
+use crate::provider::ProviderConfig;
 use crate::spool::outage::OutageConfig;
 use crate::spool::{DEFAULT_LIMIT, SpoolConfig};
 use crate::tokens::points::Points;
@@ -86,6 +93,8 @@ pub struct Config {
     pub webhook_origins: Vec<Url>,
     /// How often a live grant is looked at, to notice its death before an app does.
     pub health_check_period: Duration,
+    /// Being a Heroku add-on, where that is asked for.
+    pub provider: Option<ProviderConfig>,
     /// How long an access token is taken to live when nothing better is known.
     pub token_lifetime: Duration,
     /// What keeps audit rows and refresh answers while the database is away.
@@ -266,6 +275,7 @@ impl Config {
             points: Points::default(),
             webhook_origins: Vec::new(),
             health_check_period: DEFAULT_HEALTH_CHECK_PERIOD,
+            provider: None,
             token_lifetime: DEFAULT_TOKEN_LIFETIME,
             spool: SpoolConfig { folder, limit: DEFAULT_LIMIT },
             audit_reads: Reads::Each,

@@ -2,7 +2,7 @@
 //! [`crate::oauth`]; here are the routes and the official words.
 
 pub mod api;
-mod wire;
+pub(crate) mod wire;
 
 use applink_api::ids::AddonId;
 

@@ -83,6 +83,22 @@ env_vars! {
         default "21600";
     SSO_SALT = "APPLINK_SSO_SALT",
         "The salt Heroku signs single sign-on with; without it `x-addon-sso` is not accepted.", default "none", secret;
+    HEROKU_SLUG = "APPLINK_HEROKU_SLUG",
+        "The `id` of a Heroku add-on's manifest: makes this server that add-on, with `/heroku/resources`. `applink admin manifest` writes a manifest and the settings below.",
+        default "none: this server is no add-on of Heroku's";
+    HEROKU_PASSWORD = "APPLINK_HEROKU_PASSWORD",
+        "The manifest's `api.password`, which Heroku calls with.", default "none", secret;
+    HEROKU_CLIENT_SECRET = "APPLINK_HEROKU_CLIENT_SECRET",
+        "The secret of the add-on's OAuth client, which Heroku shows in its partner portal: it turns each add-on's grant into tokens.",
+        default "none", secret;
+    HEROKU_CONFIG_VARS_PREFIX = "APPLINK_HEROKU_CONFIG_VARS_PREFIX",
+        "The manifest's `api.config_vars_prefix`.", default "the slug in capitals, with `_` for `-`";
+    HEROKU_PLANS = "APPLINK_HEROKU_PLANS",
+        "Plans that can be had, separated by commas.", default "every plan";
+    HEROKU_API_URL = "APPLINK_HEROKU_API_URL",
+        "Where Heroku's Platform API is.", default "https://api.heroku.com";
+    HEROKU_ID_URL = "APPLINK_HEROKU_ID_URL",
+        "Where Heroku exchanges grants for tokens.", default "https://id.heroku.com";
     OPERATOR_KEY = "APPLINK_OPERATOR_KEY",
         "A first operator key, at least 32 characters, for everything under `/operator`. More are made there.", default "none", secret;
     ALLOW_TOKEN_MANAGEMENT = "APPLINK_ALLOW_TOKEN_MANAGEMENT",

@@ -19,9 +19,12 @@
 //! | [`invocations`] | is this call real? |
 //! | [`data_action_targets`] | is this data action signed? |
 //! | [`trust`] | what meshes verify calls with |
+//! | [`dashboard`] | what a signed-on person sees in a browser |
 //! | [`platform`] | a stand-in for the Heroku Platform API, for the stock CLI without Heroku |
 //! | [`webhooks`] | telling endpoints what happened |
 //! | [`health_checks`] | noticing dead grants before apps do |
+//! | [`provider`] | being a Heroku add-on |
+//! | [`removals`] | taking an add-on apart, whoever asks |
 //! | [`reconcilers`] | what runs in the background |
 //! | [`vault`], [`audit`] | secrets at rest; who did what |
 //! | [`spool`] | what must not get lost while the database is away |
@@ -38,6 +41,7 @@ pub mod authorizations;
 pub mod config;
 pub mod connections;
 pub mod credentials;
+pub mod dashboard;
 pub mod data_action_targets;
 pub mod db;
 pub mod egress;
@@ -48,8 +52,10 @@ pub mod invocations;
 pub mod limits;
 pub mod oauth;
 pub mod platform;
+pub mod provider;
 pub mod publications;
 pub mod reconcilers;
+pub mod removals;
 pub mod router;
 pub mod server;
 pub mod spool;

@@ -13,8 +13,8 @@ use crate::db::StoreError;
 use crate::spool::SpoolError;
 use crate::vault::VaultError;
 use crate::{
-    audit, credentials, health_checks, invocations, oauth, platform, publications, spool, tokens, trust,
-    vault, webhooks,
+    audit, credentials, dashboard, health_checks, invocations, oauth, platform, provider, publications,
+    removals, spool, tokens, trust, vault, webhooks,
 };
 
 /// What one run did.
@@ -54,10 +54,14 @@ pub struct Nudges {
     pub grants: Notify,
     /// Add-ons of the Platform API stand-in are due.
     pub platform: Notify,
+    /// Resources that Heroku asked for are due.
+    pub provider: Notify,
     /// Deploys are due.
     pub publications: Notify,
     /// Public keys of an org are wanted.
     pub org_keys: Notify,
+    /// Add-ons are to be taken apart.
+    pub removals: Notify,
     /// Keys are to be rotated.
     pub vault: Notify,
     /// Deliveries are due: the store's commits wake it.
@@ -168,10 +172,22 @@ pub const ALL: &[Reconciler] = &[
         step: |app| Box::pin(platform::reconcile::work_due(app)),
     },
     Reconciler {
+        name: "provider resources",
+        period: Duration::from_secs(5),
+        nudge: |nudges| &nudges.provider,
+        step: |app| Box::pin(provider::reconcile::work_due(app)),
+    },
+    Reconciler {
         name: "publications",
         period: Duration::from_secs(5),
         nudge: |nudges| &nudges.publications,
         step: |app| Box::pin(publications::reconcile::deploy_due(app)),
+    },
+    Reconciler {
+        name: "removals",
+        period: Duration::from_secs(5),
+        nudge: |nudges| &nudges.removals,
+        step: |app| Box::pin(removals::reconcile::work_due(app)),
     },
     Reconciler {
         name: "spool",
@@ -207,7 +223,9 @@ async fn write_anchor(app: &App) -> Result<Status, StepError> {
 
 async fn forget_log_ins(app: &App) -> Result<Status, StepError> {
     let tx = app.store.begin().await?;
-    let done = oauth::store::forget_expired(&*tx, app.clock.now()).await?;
+    let now = app.clock.now();
+    let done =
+        oauth::store::forget_expired(&*tx, now).await? + dashboard::store::forget_expired(&*tx, now).await?;
     tx.commit().await?;
     Ok(Status { done })
 }

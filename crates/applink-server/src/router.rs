@@ -8,14 +8,15 @@ use tower_http::catch_panic::CatchPanicLayer;
 use crate::app::App;
 use crate::web::{self, JSON_LIMIT, Json, access_log, limits, request_id};
 use crate::{
-    addons, api_keys, audit, authorizations, connections, data_action_targets, invocations, oauth, platform,
-    publications, trust, vault, webhooks,
+    addons, api_keys, audit, authorizations, connections, dashboard, data_action_targets, invocations, oauth,
+    platform, provider, publications, removals, trust, vault, webhooks,
 };
 
 /// The whole router.
 pub fn build(app: App) -> Router {
     let routes =
         Router::new().merge(cli()).merge(app_sdk()).merge(mesh()).merge(browser(&app)).merge(operator());
+    let routes = if app.config.provider.is_some() { routes.merge(heroku()) } else { routes };
     let routes = if app.config.platform.is_some() {
         // A server on a developer's machine: all of it is guarded from the pages of other sites.
         let guard = axum::middleware::from_fn_with_state(app.clone(), platform::guard::layer);
@@ -113,12 +114,17 @@ fn mesh() -> Router<App> {
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 
-/// A person's browser on the way to an org and back.
+/// A person's browser, on the way to an org and back, or looking at an add-on.
 fn browser(app: &App) -> Router<App> {
     Router::new()
         .route("/oauth/start/{link}", get(oauth::start::start))
         .route("/oauth/callback", get(oauth::callback::callback))
         .route("/oauth/confirm", post(oauth::confirm::confirm))
+        .route("/sso/login", post(dashboard::login::sso_login))
+        .route("/sso/open/{ticket}", get(dashboard::login::show_link))
+        .route("/sso/open", post(dashboard::login::use_link))
+        .route("/dashboard", get(dashboard::home::show))
+        .route("/dashboard/sign-out", post(dashboard::login::sign_out))
         .layer(DefaultBodyLimit::max(16 * 1024))
         .route_layer(axum::middleware::from_fn_with_state(app.clone(), limits::log_ins))
 }
@@ -129,12 +135,27 @@ fn operator() -> Router<App> {
         .route("/operator/apps", get(addons::api::list_apps).post(addons::api::create_app))
         .route("/operator/apps/{app}/url", put(addons::api::set_app_url))
         .route("/operator/addons", get(addons::api::list_addons).post(addons::api::create_addon))
+        .route("/operator/addons/{addon}", get(addons::api::show_addon).delete(addons::api::destroy_addon))
         .route("/operator/addons/{addon}/attachments", post(addons::api::create_attachment))
+        .route("/operator/addons/{addon}/attachments/{attachment}", delete(addons::api::remove_attachment))
         .route("/operator/audit/erase-name", post(audit::api::erase_name))
         .route("/operator/vault", get(vault::api::show_vault))
         .route("/operator/vault/rotations", post(vault::api::start_rotation))
-        .route("/operator/keys", post(api_keys::api::create_key))
+        .route("/operator/keys", get(api_keys::api::list_keys).post(api_keys::api::create_key))
         .route("/operator/keys/{key}", delete(api_keys::api::revoke_key))
+        .route("/operator/removals", get(removals::api::list_removals))
+        .route("/operator/removals/{addon}", get(removals::api::show_removal))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+}
+
+/// Heroku, where this server is an add-on of its.
+fn heroku() -> Router<App> {
+    Router::new()
+        .route("/heroku/resources", post(provider::api::provision_resource))
+        .route(
+            "/heroku/resources/{resource}",
+            put(provider::api::change_plan).delete(provider::api::deprovision_resource),
+        )
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 

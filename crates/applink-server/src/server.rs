@@ -21,10 +21,11 @@ use crate::audit::{self, CHAIN_PURPOSE, ChainKeys, Journal, Recorder};
 use crate::authorizations::HandedOut;
 use crate::config::{Config, Reconciling};
 use crate::db::{Database, OpenError, Store};
-use crate::egress::TenantEgress;
+use crate::egress::{OperatorEgressError, TenantEgress};
 use crate::error::chain;
 use crate::invocations::keys::KeyRing;
 use crate::limits::Limiter;
+use crate::provider::heroku::Heroku;
 use crate::reconcilers::{Nudges, runner};
 use crate::spool::{self, FILE_PURPOSE, Spool, SpoolError};
 use crate::tokens::flights::Flights;
@@ -73,6 +74,9 @@ pub enum ServerError {
     /// The HTTP client can't be built.
     #[error(transparent)]
     Egress(#[from] EgressError),
+    /// The HTTP client for the operator's own services can't be built.
+    #[error(transparent)]
+    OperatorEgress(#[from] OperatorEgressError),
 }
 
 impl ServerError {
@@ -151,6 +155,7 @@ async fn assemble(
         user_agent: concat!("applink/", env!("CARGO_PKG_VERSION")).to_owned(),
         ..EgressSettings::default()
     })?;
+    let heroku = config.provider.as_ref().map(Heroku::new).transpose()?;
     let spool = Spool::open(
         &config.spool,
         config.outage,
@@ -163,6 +168,7 @@ async fn assemble(
     let app = App::new(Parts {
         hosts: config.org_hosts.clone(),
         oauth: OAuth::new(egress.clone()),
+        heroku,
         urls: Urls::new(public_url),
         flights: Flights::default(),
         callers: Callers::default(),

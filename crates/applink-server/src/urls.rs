@@ -38,6 +38,11 @@ impl Urls {
         format!("{}/oauth/callback", self.base())
     }
 
+    /// Where a person's browser is signed in to an add-on, once.
+    pub fn sign_in(&self, ticket: &str) -> String {
+        format!("{}/sso/open/{ticket}", self.base())
+    }
+
     /// Whether browsers reach us over TLS, so that cookies can demand it.
     pub fn is_https(&self) -> bool {
         self.base.scheme() == "https"

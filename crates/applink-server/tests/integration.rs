@@ -17,6 +17,8 @@ mod backends;
 mod client_app;
 #[path = "integration/connect.rs"]
 mod connect;
+#[path = "integration/dashboard.rs"]
+mod dashboard;
 #[path = "integration/data_actions.rs"]
 mod data_actions;
 #[path = "integration/disconnect.rs"]
@@ -52,6 +54,8 @@ mod own_postgres;
 mod platform;
 #[path = "integration/processes.rs"]
 mod processes;
+#[path = "integration/provider.rs"]
+mod provider;
 #[path = "integration/publish.rs"]
 mod publish;
 #[cfg(test)]
@@ -66,6 +70,8 @@ mod receiver;
 mod reconnect;
 #[path = "integration/refresh.rs"]
 mod refresh;
+#[path = "integration/removals.rs"]
+mod removals;
 #[path = "integration/remove.rs"]
 mod remove;
 #[path = "integration/rotation.rs"]

@@ -131,6 +131,9 @@ pub(crate) enum Command {
     /// Make an API key
     #[command(name = "admin:keys:create")]
     AdminKeysCreate(admin::keys::CreateArgs),
+    /// Make an API key void
+    #[command(name = "admin:keys:revoke")]
+    AdminKeysRevoke(admin::keys::RevokeArgs),
     /// Erase a person's name from the audit log
     #[command(name = "admin:audit:erase-name")]
     AdminAuditEraseName(admin::audit::EraseArgs),
@@ -143,9 +146,6 @@ pub(crate) enum Command {
     /// Replace every data key and seal every secret anew
     #[command(name = "admin:vault:rotate-data")]
     AdminVaultRotateData(admin::vault::VaultArgs),
-    /// Make an API key void
-    #[command(name = "admin:keys:revoke")]
-    AdminKeysRevoke(admin::keys::RevokeArgs),
     /// Write the manifest that makes a control plane a Heroku add-on
     #[command(name = "admin:manifest")]
     AdminManifest(admin::manifest::Args),

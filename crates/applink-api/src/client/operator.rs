@@ -6,9 +6,9 @@ use super::ClientError;
 use super::transport::{Call, Transport, one_segment};
 use crate::ids::AddonId;
 use crate::operator::{
-    AddonInfo, ApiKeyInfo, App, CreateAddon, CreateApiKey, CreateApp, CreateAttachment,
-    CreateExpiringApiKey, CreatedApiKey, EraseName, ErasedName, ProvisionedAddon, Removal, RotationKind,
-    SetAppUrl, StartRotation, VaultStatus,
+    AddonInfo, ApiKeyInfo, App, CreateAddon, CreateApiKey, CreateApp, CreateAttachment, CreateExpiringApiKey,
+    CreatedApiKey, EraseName, ErasedName, ProvisionedAddon, Removal, RotationKind, SetAppUrl, StartRotation,
+    VaultStatus,
 };
 
 /// Apps, add-ons and API keys. From [`super::Client::operator`].

@@ -1,14 +1,13 @@
 //! What operators call: `/operator/…`.
 
-use applink_api::ids::AddonId;
 use applink_api::operator::{
-    App as WireApp, CreateAddon, CreateApp, CreateAttachment, ProvisionedAddon, SetAppUrl,
+    AddonInfo, App as WireApp, AttachmentInfo, CreateAddon, CreateApp, CreateAttachment, ProvisionedAddon,
+    Removal, SetAppUrl,
 };
 use axum::extract::State;
 use http::StatusCode;
-use serde::Serialize;
 
-use super::{provision, store};
+use super::{Addon, Attachment, provision, store};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::web::auth::RequireOperator;
@@ -43,22 +42,36 @@ pub async fn set_app_url(
     provision::set_app_url(&app, &operator.actor, &named, &request.url).await.map(Json)
 }
 
-/// One add-on, as listed.
-#[derive(Debug, Serialize)]
-pub struct ListedAddon {
-    /// Its uuid.
-    pub id: AddonId,
-    /// Its name.
-    pub name: String,
-}
-
 /// `GET /operator/addons`
 pub async fn list_addons(
     State(app): State<App>,
     _operator: RequireOperator,
-) -> Result<Json<Vec<ListedAddon>>, ApiError> {
-    let addons = store::list_addons(app.store.reader()).await?;
-    Ok(Json(addons.into_iter().map(|addon| ListedAddon { id: addon.id, name: addon.name }).collect()))
+) -> Result<Json<Vec<AddonInfo>>, ApiError> {
+    let mut all = Vec::new();
+    for addon in store::list_addons(app.store.reader()).await? {
+        all.push(info(&app, addon).await?);
+    }
+    Ok(Json(all))
+}
+
+/// `GET /operator/addons/{addon}`
+pub async fn show_addon(
+    State(app): State<App>,
+    _operator: RequireOperator,
+    ApiPath(named): ApiPath<String>,
+) -> Result<Json<AddonInfo>, ApiError> {
+    let addon = store::find_addon_named(app.store.reader(), &named).await?.ok_or_else(ApiError::not_found)?;
+    info(&app, addon).await.map(Json)
+}
+
+async fn info(app: &App, addon: Addon) -> Result<AddonInfo, ApiError> {
+    let attachments = store::attachments_of(app.store.reader(), addon.id).await?;
+    let shown = attachments.into_iter().map(|Attachment { id, app, prefix, .. }| AttachmentInfo {
+        id,
+        name: prefix,
+        app: WireApp { id: app.id, name: app.name, url: app.url },
+    });
+    Ok(AddonInfo { id: addon.id, name: addon.name, attachments: shown.collect() })
 }
 
 /// `POST /operator/addons`
@@ -78,7 +91,28 @@ pub async fn create_attachment(
     ApiPath(addon): ApiPath<String>,
     ApiJson(request): ApiJson<CreateAttachment>,
 ) -> Result<(StatusCode, Json<ProvisionedAddon>), ApiError> {
-    let addon = addon.parse().map_err(|_| ApiError::not_found())?;
-    let provisioned = provision::attach(&app, &operator.actor, addon, request).await?;
+    let provisioned = provision::attach(&app, &operator.actor, &addon, request).await?;
     Ok((StatusCode::CREATED, Json(provisioned)))
+}
+
+/// `DELETE /operator/addons/{addon}/attachments/{attachment}`
+pub async fn remove_attachment(
+    State(app): State<App>,
+    operator: RequireOperator,
+    ApiPath((addon, attachment)): ApiPath<(String, String)>,
+) -> Result<StatusCode, ApiError> {
+    let attachment = attachment.parse().map_err(|_| ApiError::not_found())?;
+    provision::detach(&app, &operator.actor, &addon, attachment).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
+
+/// `DELETE /operator/addons/{addon}`: out of use when this is answered; what is left in orgs is cleared up in the
+/// background, and told under `/operator/removals/{addon}`.
+pub async fn destroy_addon(
+    State(app): State<App>,
+    operator: RequireOperator,
+    ApiPath(addon): ApiPath<String>,
+) -> Result<(StatusCode, Json<Removal>), ApiError> {
+    let removal = provision::destroy(&app, &operator.actor, &addon).await?;
+    Ok((StatusCode::ACCEPTED, Json(removal)))
 }

@@ -1,15 +1,20 @@
 //! Setting up apps and add-ons, for the operator's routes and for `applink dev`.
 
 use applink_api::ids::{AddonId, AppUuid};
-use applink_api::operator::{App as WireApp, CreateAddon, CreateApp, CreateAttachment, ProvisionedAddon};
+use applink_api::operator::{
+    App as WireApp, CreateAddon, CreateApp, CreateAttachment, ProvisionedAddon, Removal,
+};
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
+use uuid::Uuid;
 
 use super::{Addon, AttachedApp, Attachment, DEFAULT_ATTACHMENT, names, store};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
 use crate::db::Tx;
 use crate::error::ApiError;
+use crate::provider;
+use crate::removals;
 use crate::web::auth::hash_of;
 
 /// Longest name of an app or add-on.
@@ -102,14 +107,65 @@ pub(crate) async fn provision_in(
 pub async fn attach(
     app: &App,
     actor: &Actor,
-    addon: AddonId,
+    addon: &str,
     request: CreateAttachment,
 ) -> Result<ProvisionedAddon, ApiError> {
     let mut tx = app.store.begin().await?;
-    let addon = store::find_addon(&*tx, addon).await?.ok_or_else(ApiError::not_found)?;
+    let addon = store::find_addon_named(&*tx, addon).await?.ok_or_else(ApiError::not_found)?;
+    ensure_not_herokus(&tx, &addon, "attach").await?;
     let provisioned = attach_in(app, &mut tx, actor, addon, &request.app, request.name).await?;
     tx.commit().await?;
     Ok(provisioned)
+}
+
+/// Removes an attachment (by name or uuid of its add-on); its token is void at once.
+///
+/// # Errors
+/// 404 when there is no such add-on or attachment, 409 when Heroku decides that, 422 when it is the add-on's last.
+pub async fn detach(app: &App, actor: &Actor, addon: &str, attachment: Uuid) -> Result<(), ApiError> {
+    let mut tx = app.store.begin().await?;
+    let addon = store::find_addon_named(&*tx, addon).await?.ok_or_else(ApiError::not_found)?;
+    ensure_not_herokus(&tx, &addon, "detach").await?;
+    store::lock(&*tx, addon.id).await?;
+    let all = store::attachments_of(&*tx, addon.id).await?;
+    let found = all.iter().find(|found| found.id == attachment).ok_or_else(ApiError::not_found)?;
+    if all.len() < 2 {
+        return Err(ApiError::validation(format!(
+            "This is the last attachment of {name}: attach it to another app first, or destroy the add-on with \
+             `applink admin:addons:destroy {name}`.",
+            name = addon.name
+        )));
+    }
+    store::delete_attachment(&*tx, attachment).await?;
+    let entry = Entry::new(actor, "attachment.removed", addon.id, attachment);
+    tx.audit(entry.with_detail(format!("{} on {}", found.prefix, found.app.name)));
+    Ok(tx.commit().await?)
+}
+
+/// Takes an add-on (name or uuid) out of use at once and apart in the background.
+///
+/// # Errors
+/// 404 when there is no such add-on, 409 when Heroku decides that.
+pub async fn destroy(app: &App, actor: &Actor, addon: &str) -> Result<Removal, ApiError> {
+    let mut tx = app.store.begin().await?;
+    let addon = store::find_addon_named(&*tx, addon).await?.ok_or_else(ApiError::not_found)?;
+    ensure_not_herokus(&tx, &addon, "destroy").await?;
+    removals::begin(app, &mut tx, actor, &addon).await?;
+    let row = removals::store::find(&*tx, addon.id).await?.ok_or_else(ApiError::not_found)?;
+    tx.commit().await?;
+    app.nudges.removals.notify_one();
+    Ok(removals::wire(&row))
+}
+
+/// What Heroku provisioned, Heroku attaches and destroys: here it would only look so.
+async fn ensure_not_herokus(tx: &Tx, addon: &Addon, what: &str) -> Result<(), ApiError> {
+    if provider::store::find(&**tx, addon.id).await?.is_none() {
+        return Ok(());
+    }
+    Err(ApiError::conflict(format!(
+        "Heroku provisioned {name}: use `heroku addons:{what} {name}` instead.",
+        name = addon.name
+    )))
 }
 
 /// Gives an app's attachment of an add-on a new token and returns it; the old one is void at once. `applink dev`
@@ -180,7 +236,7 @@ fn wire_app(app: AttachedApp) -> WireApp {
     WireApp { id: app.id, name: app.name, url: app.url }
 }
 
-fn operator_entry(actor: &Actor, action: &'static str, subject: uuid::Uuid, detail: &str) -> Entry {
+fn operator_entry(actor: &Actor, action: &'static str, subject: Uuid, detail: &str) -> Entry {
     Entry { actor: actor.clone(), action, addon: None, subject: Some(subject), detail: detail.to_owned() }
 }
 

@@ -132,6 +132,21 @@ pub async fn set_app_url(
     Ok(())
 }
 
+/// Gives an app another name.
+pub async fn rename_app(
+    connection: &impl ConnectionTrait,
+    app: AppUuid,
+    name: &str,
+) -> Result<(), StoreError> {
+    let columns = apps::ActiveModel { name: sea_orm::Set(name.to_owned()), ..Default::default() };
+    apps::Entity::update_many()
+        .set(columns)
+        .filter(apps::Column::Id.eq(RowId::from(app)))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
 /// The app with this name or uuid.
 pub async fn find_app(
     connection: &impl ConnectionTrait,
@@ -166,6 +181,30 @@ pub async fn find_addon(connection: &impl ConnectionTrait, id: AddonId) -> Resul
     Ok(addons::Entity::find_by_id(RowId::from(id)).one(connection).await?.map(Addon::from))
 }
 
+/// The add-on with this name or uuid.
+pub async fn find_addon_named(
+    connection: &impl ConnectionTrait,
+    named: &str,
+) -> Result<Option<Addon>, StoreError> {
+    let mut matches = sea_orm::Condition::any().add(addons::Column::Name.eq(named));
+    if let Ok(id) = named.parse::<RowId>() {
+        matches = matches.add(addons::Column::Id.eq(id));
+    }
+    Ok(addons::Entity::find().filter(matches).one(connection).await?.map(Addon::from))
+}
+
+/// Whether another add-on has this name.
+pub async fn is_addon_name_taken(
+    connection: &impl ConnectionTrait,
+    name: &str,
+    except: AddonId,
+) -> Result<bool, StoreError> {
+    let query = addons::Entity::find()
+        .filter(addons::Column::Name.eq(name))
+        .filter(addons::Column::Id.ne(RowId::from(except)));
+    Ok(query.one(connection).await?.is_some())
+}
+
 /// Every add-on, by name.
 pub async fn list_addons(connection: &impl ConnectionTrait) -> Result<Vec<Addon>, StoreError> {
     let rows = addons::Entity::find().order_by_asc(addons::Column::Name).all(connection).await?;
@@ -193,6 +232,20 @@ pub async fn insert_attachment(
         created_at: at,
     };
     attachments::Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
+    Ok(())
+}
+
+/// Removes an attachment; its token is void at once.
+pub async fn delete_attachment(connection: &impl ConnectionTrait, id: Uuid) -> Result<(), StoreError> {
+    attachments::Entity::delete_by_id(RowId(id)).exec(connection).await?;
+    Ok(())
+}
+
+/// Removes every attachment of an add-on; their tokens are void at once.
+pub async fn delete_attachments(connection: &impl ConnectionTrait, addon: AddonId) -> Result<(), StoreError> {
+    let delete =
+        attachments::Entity::delete_many().filter(attachments::Column::AddonId.eq(RowId::from(addon)));
+    delete.exec(connection).await?;
     Ok(())
 }
 

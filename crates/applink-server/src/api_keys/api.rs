@@ -1,13 +1,27 @@
 //! What operators call: `/operator/keys`.
 
-use applink_api::operator::{CreateExpiringApiKey, CreatedApiKey};
+use applink_api::operator::{ApiKeyInfo, CreateExpiringApiKey, CreatedApiKey};
 use axum::extract::State;
 use http::StatusCode;
 
+use super::{ApiKey, store};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::web::auth::RequireOperator;
 use crate::web::{ApiJson, ApiPath, Json};
+
+/// `GET /operator/keys`
+pub async fn list_keys(
+    State(app): State<App>,
+    _operator: RequireOperator,
+) -> Result<Json<Vec<ApiKeyInfo>>, ApiError> {
+    let keys = store::list_live(app.store.reader(), app.clock.now()).await?;
+    let shown = keys.into_iter().map(|(key, shown_prefix, created_at)| {
+        let ApiKey { id, scope, addon, owner, expires_at } = key;
+        ApiKeyInfo { id, owner, scope, addon, shown_prefix, created_at, expires_at }
+    });
+    Ok(Json(shown.collect()))
+}
 
 /// `POST /operator/keys`
 pub async fn create_key(

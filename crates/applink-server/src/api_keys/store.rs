@@ -4,7 +4,7 @@ use applink_api::ids::AddonId;
 use applink_api::operator::Scope;
 use applink_api::time::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, IntoActiveModel as _};
+use sea_orm::{Condition, IntoActiveModel as _, QueryOrder as _};
 
 use super::ApiKey;
 use crate::db::{RowId, StoreError};
@@ -109,6 +109,41 @@ pub async fn revoke(connection: &impl ConnectionTrait, id: Uuid, now: Timestamp)
         .filter(Column::Id.eq(RowId(id)))
         .filter(Column::RevokedAt.is_null());
     Ok(update.exec(connection).await?.rows_affected == 1)
+}
+
+/// Revokes every live key of an add-on.
+pub async fn revoke_of_addon(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let columns = ActiveModel { revoked_at: sea_orm::Set(Some(now.as_micros())), ..Default::default() };
+    let update = Entity::update_many()
+        .set(columns)
+        .filter(Column::AddonId.eq(RowId::from(addon)))
+        .filter(Column::RevokedAt.is_null());
+    update.exec(connection).await?;
+    Ok(())
+}
+
+/// Keys that are not revoked, oldest first, with their visible prefix and age.
+pub async fn list_live(
+    connection: &impl ConnectionTrait,
+    now: Timestamp,
+) -> Result<Vec<(ApiKey, String, Timestamp)>, StoreError> {
+    let unexpired =
+        Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now.as_micros()));
+    let rows = Entity::find()
+        .filter(Column::RevokedAt.is_null())
+        .filter(unexpired)
+        .order_by_asc(Column::CreatedAt)
+        .all(connection)
+        .await?;
+    let shown = rows.into_iter().map(|row| {
+        let (prefix, at) = (row.shown_prefix.clone(), Timestamp::from_micros(row.created_at));
+        Ok((ApiKey::try_from(row)?, prefix, at))
+    });
+    shown.collect()
 }
 
 /// As stored.

@@ -37,6 +37,8 @@ pub(super) struct ConfigFile {
     pub(super) oauth: OAuthSection,
     #[serde(default)]
     pub(super) limits: LimitsSection,
+    #[serde(default)]
+    pub(super) heroku: HerokuSection,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -46,6 +48,21 @@ pub(super) struct LimitsSection {
     pub(super) run_time: Option<u32>,
     pub(super) log_in: Option<u32>,
     pub(super) forwarded_for: Option<bool>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct HerokuSection {
+    pub(super) slug: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) password: Option<SecretString>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) client_secret: Option<SecretString>,
+    pub(super) api_url: Option<String>,
+    pub(super) id_url: Option<String>,
+    pub(super) config_vars_prefix: Option<String>,
+    #[serde(default)]
+    pub(super) plans: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

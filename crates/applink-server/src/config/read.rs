@@ -11,7 +11,7 @@ use applink_salesforce::OrgHosts;
 use secrecy::{ExposeSecret as _, SecretString};
 use url::{Host, Url};
 
-use super::file::{self, ClientSection, ConfigFile, LimitsSection};
+use super::file::{self, ClientSection, ConfigFile, HerokuSection, LimitsSection};
 use super::{
     AccessConfig, Config, ConfigError, ConfigProblem, Confirm, ConnectTimeout, DEFAULT_HEALTH_CHECK_PERIOD,
     DEFAULT_TOKEN_LIFETIME, LoginClient, MASTER_KEY_ADVICE, OAuthConfig, Reconciling, RotationSetting,
@@ -21,6 +21,7 @@ use crate::audit::recorder::Reads;
 use crate::db::DatabaseUrl;
 use crate::env_vars as var;
 use crate::limits::LimitsConfig;
+use crate::provider::{self, ProviderConfig};
 use crate::spool::outage::OutageConfig;
 use crate::spool::{DEFAULT_LIMIT, SpoolConfig};
 use crate::tokens::points::Points;
@@ -70,6 +71,7 @@ impl Reader<'_> {
         let webhook_origins = self.webhook_origins(&file);
         let health_check_period =
             self.seconds(var::HEALTH_CHECK_PERIOD, file.health_check_period, 3600..=604_800);
+        let provider = self.provider(std::mem::take(&mut file.heroku), access.sso_salt.is_some());
         let token_lifetime = self
             .seconds(var::TOKEN_LIFETIME, file.token_lifetime, 60..=86_400)
             .unwrap_or(DEFAULT_TOKEN_LIFETIME);
@@ -91,6 +93,7 @@ impl Reader<'_> {
             points: Points::default(),
             webhook_origins,
             health_check_period: health_check_period.unwrap_or(DEFAULT_HEALTH_CHECK_PERIOD),
+            provider,
             token_lifetime,
             spool,
             audit_reads,
@@ -374,6 +377,51 @@ impl Reader<'_> {
         self.checked(setting, text.parse().map_err(|_| advice.to_owned()))
     }
 
+    /// Everything that being a Heroku add-on needs, once a slug asks for it.
+    fn provider(&mut self, file: HerokuSection, has_salt: bool) -> Option<ProviderConfig> {
+        let HerokuSection { slug, password, client_secret, api_url, id_url, config_vars_prefix, plans } =
+            file;
+        let slug = self.text(var::HEROKU_SLUG).or(slug)?;
+        if !has_salt {
+            let message = "set the `sso_salt` of the add-on's manifest: Heroku signs people on with it";
+            self.problem(var::SSO_SALT, message);
+        }
+        let password = self.needed_secret(var::HEROKU_PASSWORD, password, "the manifest's `api.password`");
+        let secret = "the secret of the OAuth client that Heroku shows for the add-on";
+        let client_secret = self.needed_secret(var::HEROKU_CLIENT_SECRET, client_secret, secret);
+        let api_url = self.service_url(var::HEROKU_API_URL, api_url, provider::DEFAULT_API_URL);
+        let id_url = self.service_url(var::HEROKU_ID_URL, id_url, provider::DEFAULT_ID_URL);
+        let derived = || ProviderConfig::derived_prefix(&slug);
+        let prefix = self.text(var::HEROKU_CONFIG_VARS_PREFIX).or(config_vars_prefix).unwrap_or_else(derived);
+        Some(ProviderConfig {
+            password: password?,
+            client_secret: client_secret?,
+            api_url: api_url?,
+            id_url: id_url?,
+            config_vars_prefix: prefix,
+            plans: self.list(var::HEROKU_PLANS).unwrap_or(plans),
+            slug,
+        })
+    }
+
+    fn needed_secret(
+        &mut self,
+        setting: &str,
+        file: Option<SecretString>,
+        what: &str,
+    ) -> Option<SecretString> {
+        let found = self.secret(setting).or(file);
+        if found.is_none() {
+            self.problem(setting, format!("it is needed with {}: {what}", var::HEROKU_SLUG));
+        }
+        found
+    }
+
+    fn service_url(&mut self, setting: &str, file: Option<String>, default: &str) -> Option<Url> {
+        let text = self.text(setting).or(file).unwrap_or_else(|| default.to_owned());
+        self.checked(setting, public_url(&text))
+    }
+
     fn seconds(
         &mut self,
         setting: &str,
@@ -511,6 +559,23 @@ mod tests {
             assert!(named.contains(&setting), "{setting} is missing in {named:?}");
         }
         assert!(!error.to_string().contains("canary"), "{error}");
+    }
+
+    #[test]
+    fn being_a_heroku_add_on_needs_all_of_its_secrets_and_no_more() {
+        let error = with(&[(var::MASTER_KEY, KEY), (var::HEROKU_SLUG, "my-applink")], None).unwrap_err();
+        let named: Vec<&str> = error.0.iter().map(|problem| problem.setting.as_str()).collect();
+        assert_eq!(named, [var::SSO_SALT, var::HEROKU_PASSWORD, var::HEROKU_CLIENT_SECRET]);
+        let file = format!(
+            "master_key = '{KEY}'\nsso_salt = 's'\n[heroku]\nslug = 'my-applink'\npassword = 'p'\nclient_secret = 'c'\nplans = ['free']"
+        );
+        let config = with(&[], Some(&file)).unwrap().provider.unwrap();
+        assert_eq!(config.config_vars_prefix, "MY_APPLINK");
+        assert_eq!(config.api_url.as_str(), "https://api.heroku.com/");
+        assert!(config.has_plan("free") && !config.has_plan("premium"));
+        let away = with(&[(var::HEROKU_API_URL, "http://heroku.example")], Some(&file)).unwrap_err();
+        assert_eq!(away.0[0].setting, var::HEROKU_API_URL);
+        assert!(with(&[(var::MASTER_KEY, KEY)], None).unwrap().provider.is_none());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod m20261121_000002_publications;
 mod m20261122_000003_platform;
 mod m20261122_000004_added_columns;
 mod m20261126_000005_removals;
+mod m20261126_000010_provider;
 mod m20261126_000015_token_age;
 mod m20261126_000020_spool;
 mod m20261126_000021_vault;
@@ -44,6 +45,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000015_token_age::Migration),
             Box::new(m20261126_000025_webhooks::Migration),
             Box::new(m20261126_000031_data_action_keys::Migration),
+            Box::new(m20261126_000010_provider::Migration),
         ]
     }
 }

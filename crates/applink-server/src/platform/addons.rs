@@ -20,9 +20,9 @@ use super::{reconcile, releases, store};
 use crate::addons::{self as tenants, Addon, AttachedApp, Attachment, provision};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
-use crate::credentials::{self, Kind};
 use crate::error::ApiError;
-use crate::web::auth::{RequireManager, hash_of};
+use crate::removals;
+use crate::web::auth::hash_of;
 
 /// The one service that can be had here.
 pub const SERVICE: &str = "heroku-applink";
@@ -178,38 +178,22 @@ pub async fn destroy(
         return Err(PlatformError::invalid(message));
     }
     retire(app, caller, &addon).await?;
-    disconnect_everything(app, caller, &addon.addon).await?;
-    let erased = reconcile::erase_when_revoked(app, addon.addon.id).await?;
+    let erased = removals::reconcile::advance(app, addon.addon.id).await.map_err(ApiError::internal)?;
     let state = if erased { State::Deprovisioned } else { State::Deprovisioning };
     Ok(PlatformAddon { state, ..addon })
 }
 
 async fn retire(app: &App, caller: &RequirePerson, addon: &PlatformAddon) -> Result<(), PlatformError> {
-    let now = app.clock.now();
     let mut tx = app.store.begin().await?;
     tenants::store::lock(&*tx, addon.addon.id).await?;
     for attachment in tenants::store::attachments_of(&*tx, addon.addon.id).await? {
-        store::addons::remove_attachment(&*tx, attachment.id).await?;
         let what = format!("Detach {} ({})", attachment.prefix, addon.addon.name);
         releases::add_where_known(app, &tx, &attachment.app, &caller.person.email, &what).await?;
     }
-    let next = Some(now.plus(reconcile::RETRY));
-    store::addons::set_state(&*tx, addon.addon.id, State::Deprovisioning, next, now).await?;
-    tx.audit(Entry::new(&caller.actor(), "addon.deprovision", addon.addon.id, addon.addon.id.0));
-    Ok(tx.commit().await?)
-}
-
-async fn disconnect_everything(
-    app: &App,
-    caller: &RequirePerson,
-    addon: &Addon,
-) -> Result<(), PlatformError> {
-    let manager = RequireManager { addon: addon.clone(), app: None, actor: caller.actor() };
-    for kind in [Kind::Connection, Kind::Authorization] {
-        for found in credentials::store::list(app.store.reader(), addon.id, kind).await? {
-            credentials::disconnect::disconnect(app, &manager, kind, &found.id.to_string()).await?;
-        }
-    }
+    store::addons::set_state(&*tx, addon.addon.id, State::Deprovisioning, None, app.clock.now()).await?;
+    removals::begin(app, &mut tx, &caller.actor(), &addon.addon).await?;
+    tx.commit().await?;
+    app.nudges.removals.notify_one();
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Attachments: an add-on at an app under a config-var prefix, each with a token of its own.
 
+use http::StatusCode;
 use sea_orm::ConnectionTrait;
 
 use super::addons::{PlatformAddon, State};
@@ -10,7 +11,8 @@ use super::{releases, store};
 use crate::addons::{self as tenants, Attachment, DEFAULT_ATTACHMENT, provision};
 use crate::app::App;
 use crate::audit::Entry;
-use crate::db::StoreError;
+use crate::db::{StoreError, Tx};
+use crate::error::ApiError;
 use crate::web::auth::hash_of;
 
 /// What tells a second add-on's config vars from the first one's.
@@ -36,16 +38,26 @@ pub(super) async fn free_prefix(
     Ok(found.unwrap_or_else(|| format!("{DEFAULT_ATTACHMENT}_{}", 1000 + app.entropy.below(9000))))
 }
 
+/// How an attachment is asked for.
+#[derive(Clone, Debug, Default)]
+pub struct Asked {
+    /// The config-var prefix; the first free one when absent.
+    pub name: Option<String>,
+    /// The app's name, when another add-on's config vars may be overwritten.
+    pub confirm: Option<String>,
+}
+
 /// Attaches an add-on to an app; its config vars are there at once.
 ///
 /// # Errors
-/// 409 when the app has this prefix already, 422 when the add-on is not provisioned or the name breaks a rule.
+/// 409 when the add-on has this prefix there already, 422 when it is not provisioned or the name breaks a rule, 423
+/// when another add-on has the prefix and that is not confirmed.
 pub async fn create(
     app: &App,
     caller: &RequirePerson,
     addon: &PlatformAddon,
     on: &PlatformApp,
-    name: Option<String>,
+    asked: Asked,
 ) -> Result<Attachment, PlatformError> {
     if addon.state != State::Provisioned {
         let message =
@@ -54,7 +66,13 @@ pub async fn create(
     }
     let mut tx = app.store.begin().await?;
     store::apps::lock(&*tx, on.app.id).await?;
-    let prefix = free_prefix(app, &*tx, on, name).await?;
+    let prefix = free_prefix(app, &*tx, on, asked.name).await?;
+    let of_app = store::addons::attachments_of_app(&*tx, on.app.id).await?;
+    let held = of_app.into_iter().find(|held| held.prefix == prefix && held.addon.id != addon.addon.id);
+    if let Some(held) = held {
+        ensure_confirmed(&held, asked.confirm.as_deref())?;
+        remove(app, &mut tx, caller, &held).await?;
+    }
     let made =
         provision::attach_in(app, &mut tx, &caller.actor(), addon.addon.clone(), &on.app.name, Some(prefix))
             .await?;
@@ -68,6 +86,18 @@ pub async fn create(
     Ok(attachment)
 }
 
+/// The CLI knows this id: it asks the person, and sends the request again with the app's name.
+fn ensure_confirmed(held: &Attachment, confirm: Option<&str>) -> Result<(), PlatformError> {
+    if confirm.is_some_and(|confirm| confirm == held.app.name) {
+        return Ok(());
+    }
+    let message = format!(
+        "{} is attached to {} as {} and would be detached from it.",
+        held.addon.name, held.app.name, held.prefix
+    );
+    Err(ApiError::new(StatusCode::LOCKED, "confirmation_required", message).into())
+}
+
 /// Removes an attachment; its token is void at once.
 ///
 /// # Errors
@@ -78,18 +108,28 @@ pub async fn destroy(
     attachment: &Attachment,
 ) -> Result<(), PlatformError> {
     let mut tx = app.store.begin().await?;
-    tenants::store::lock(&*tx, attachment.addon.id).await?;
-    if tenants::store::attachments_of(&*tx, attachment.addon.id).await?.len() < 2 {
+    remove(app, &mut tx, caller, attachment).await?;
+    Ok(tx.commit().await?)
+}
+
+async fn remove(
+    app: &App,
+    tx: &mut Tx,
+    caller: &RequirePerson,
+    attachment: &Attachment,
+) -> Result<(), PlatformError> {
+    tenants::store::lock(&**tx, attachment.addon.id).await?;
+    if tenants::store::attachments_of(&**tx, attachment.addon.id).await?.len() < 2 {
         let name = &attachment.addon.name;
         let message = format!(
             "This is the last attachment of {name}: destroy the add-on, or attach it elsewhere first."
         );
         return Err(PlatformError::invalid(message));
     }
-    store::addons::remove_attachment(&*tx, attachment.id).await?;
+    tenants::store::delete_attachment(&**tx, attachment.id).await?;
     let what = format!("Detach {} ({})", attachment.prefix, attachment.addon.name);
-    releases::add_where_known(app, &tx, &attachment.app, &caller.person.email, &what).await?;
+    releases::add_where_known(app, tx, &attachment.app, &caller.person.email, &what).await?;
     let entry = Entry::new(&caller.actor(), "attachment.removed", attachment.addon.id, attachment.id);
     tx.audit(entry.with_detail(&attachment.prefix));
-    Ok(tx.commit().await?)
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Who calls the stand-in. A handler that takes [`RequirePerson`] can't run without one.
 
-use applink_api::ids::AppUuid;
+use applink_api::ids::{AddonId, AppUuid};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use uuid::Uuid;
@@ -150,18 +150,35 @@ fn view_is_not_enough(name: &str) -> ApiError {
     ))
 }
 
-/// Whether a person whom single sign-on names may still change things through an app. An app that was made past the
+/// Whether a person whom single sign-on names may still work through an app. An app that was made past the
 /// stand-in has nobody who may.
 ///
 /// # Errors
 /// 403 when not.
-pub async fn ensure_may_change(app: &App, person: Uuid, through: AppUuid) -> Result<(), ApiError> {
+pub async fn ensure_may_work(app: &App, person: Uuid, through: AppUuid) -> Result<(), ApiError> {
     let reach = store::teams::reach_of(app.store.reader(), person).await?;
     let known = store::apps::find(app.store.reader(), &through.to_string()).await?;
     match known.map(|known| reach.on(&known)) {
         Some(Access::Works { .. }) => Ok(()),
         _ => Err(ApiError::forbidden(
-            "You need the deploy or the operate permission on this app to change its connections.",
+            "You need the deploy or the operate permission on this app to work with its connections.",
         )),
+    }
+}
+
+/// Whether a person may look at an add-on in the browser: what they need to see it with the CLI.
+///
+/// # Errors
+/// 403 when not.
+pub async fn ensure_may_look(app: &App, person: Uuid, addon: AddonId) -> Result<(), ApiError> {
+    let refused =
+        || ApiError::forbidden("You need the deploy or the operate permission on an app of this add-on.");
+    let person = store::people::find(app.store.reader(), person).await?.ok_or_else(refused)?;
+    let reach = store::teams::reach_of(app.store.reader(), person.id).await?;
+    let caller = RequirePerson { person, reach };
+    match caller.addon(app, &addon.to_string()).await {
+        Ok(_) => Ok(()),
+        Err(PlatformError::Refused(error)) if error.status().is_server_error() => Err(error),
+        Err(_) => Err(refused()),
     }
 }

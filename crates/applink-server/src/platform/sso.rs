@@ -3,6 +3,9 @@
 //! `resource_token` is Heroku's digest, which does not cover the person. Ours adds `applink_person_mac`
 //! ([`crate::web::auth::sso::person_mac`]), which does.
 
+use applink_api::ids::AddonId;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::addons::PlatformAddon;
@@ -10,6 +13,7 @@ use super::apps::PlatformApp;
 use super::error::PlatformError;
 use super::people::Person;
 use crate::app::App;
+use crate::dashboard::ticket::Ticket;
 use crate::error::ApiError;
 use crate::web::auth::sso::{Claim, person_mac, resource_token};
 
@@ -39,6 +43,7 @@ pub fn sign(
             "context_app": on.app.name,
             "email": person.email,
             "id": resource,
+            "nav-data": STANDARD.encode(json!({"app": on.app.name}).to_string()),
             "resource_id": resource,
             "resource_token": token,
             "timestamp": timestamp.to_string(),
@@ -47,4 +52,12 @@ pub fn sign(
             "applink_person_mac": person_mac(claim, salt),
         },
     }))
+}
+
+/// Where `heroku addons:open` leads the person's browser: good for a minute and one use. None when this server has
+/// nothing to sign with.
+pub fn sign_in_link(app: &App, person: &Person, addon: AddonId) -> Option<String> {
+    let salt = app.config.access.sso_salt.as_ref()?;
+    let ticket = Ticket::new(app, addon, person.id, &person.email);
+    Some(app.urls.sign_in(&ticket.sign(salt)))
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::addons::{PLAN, PlatformAddon, SERVICE};
+use super::addons::{PLAN, PlatformAddon, SERVICE, names_of};
 use super::apps::PlatformApp;
 use super::people::Person;
 use super::store::releases;
@@ -92,15 +92,22 @@ pub(super) fn addon(found: &PlatformAddon) -> Value {
     })
 }
 
-pub(super) fn attachment(found: &Attachment, owner: &AttachedApp, created_at: Option<Timestamp>) -> Value {
+pub(super) fn attachment(
+    found: &Attachment,
+    owner: &AttachedApp,
+    created_at: Option<Timestamp>,
+    web_url: Option<String>,
+) -> Value {
+    let plan = json!({"id": PLAN_ID, "name": PLAN});
     json!({
         "id": found.id,
         "name": found.prefix,
         "namespace": null,
-        "addon": {"id": found.addon.id, "name": found.addon.name, "app": named(owner)},
+        "addon": {"id": found.addon.id, "name": found.addon.name, "app": named(owner), "plan": plan},
         "app": named(&found.app),
+        "config_vars": names_of(&found.prefix),
         "log_input_url": null,
-        "web_url": null,
+        "web_url": web_url,
         "created_at": created_at,
         "updated_at": created_at,
     })

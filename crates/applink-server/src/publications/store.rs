@@ -85,6 +85,17 @@ pub async fn list_live_of_app(
     rows.into_iter().map(Publication::try_from).collect()
 }
 
+/// Every publication of an add-on, live or not.
+pub async fn list(connection: &impl ConnectionTrait, addon: AddonId) -> Result<Vec<Publication>, StoreError> {
+    let rows = publications::Entity::find()
+        .filter(publications::Column::AddonId.eq(RowId::from(addon)))
+        .order_by_asc(publications::Column::OrgId)
+        .order_by_asc(publications::Column::ClientKey)
+        .all(connection)
+        .await?;
+    rows.into_iter().map(Publication::try_from).collect()
+}
+
 /// Whether an app is published into an org.
 pub async fn is_published(
     connection: &impl ConnectionTrait,

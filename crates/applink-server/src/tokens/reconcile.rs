@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use applink_api::operator::LeftBehind;
 use applink_salesforce::oauth::TokenFailure;
 use futures_util::future::join_all;
 
@@ -9,11 +10,12 @@ use super::store::{self, Model};
 use crate::addons;
 use crate::app::App;
 use crate::audit::{Actor, Entry};
-use crate::credentials::{self, flow};
+use crate::credentials::{self, Credential, flow};
 use crate::db::StoreError;
 use crate::db::claim::Claim;
 use crate::error::chain;
 use crate::reconcilers::{Status, StepError};
+use crate::removals;
 
 /// How long a batch may take: its revocations run side by side, each within a token call's deadline.
 const LEASE: Duration = Duration::from_secs(60);
@@ -21,6 +23,9 @@ const LEASE: Duration = Duration::from_secs(60);
 const BATCH: u32 = 16;
 /// Tries before the grant is erased without the org's confirmation: 2, 4, 8, … 128 s, about four minutes in all.
 const TRIES: i64 = 7;
+
+/// What the ledger says of a grant that may still live in its org.
+const UNCONFIRMED: &str = "the org did not confirm the revocation";
 
 /// Revokes what is due.
 ///
@@ -48,7 +53,7 @@ async fn revoke_one(app: &App, grant: &Model) -> Result<(), StepError> {
         }
         Err(reason) => {
             tracing::error!(grant = %grant.id, %reason, "a grant is erased though the org did not confirm its revocation");
-            "the org did not confirm the revocation"
+            UNCONFIRMED
         }
     };
     Ok(erase(app, grant, detail).await?)
@@ -72,6 +77,9 @@ async fn erase(app: &App, grant: &Model, detail: &str) -> Result<(), StoreError>
         return Ok(());
     }
     let found = credentials::store::find_by_id(&*tx, grant.addon(), grant.credential_id.0).await?;
+    if let (UNCONFIRMED, Some(credential)) = (detail, &found) {
+        removals::store::add_left_behind(&*tx, grant.addon(), left_behind(grant, credential)).await?;
+    }
     if let Some(mut credential) = found
         && !store::any_left(&*tx, grant.credential_id).await?
     {
@@ -83,4 +91,13 @@ async fn erase(app: &App, grant: &Model, detail: &str) -> Result<(), StoreError>
             .with_detail(detail),
     );
     tx.commit().await
+}
+
+fn left_behind(grant: &Model, credential: &Credential) -> LeftBehind {
+    LeftBehind {
+        kind: credential.kind.as_str().to_owned(),
+        name: credential.name.clone(),
+        org_id: Some(grant.org_id.clone()),
+        reason: UNCONFIRMED.to_owned(),
+    }
 }

@@ -34,6 +34,10 @@ pub(super) const COLUMNS: &[SealedColumn] = &[
     SealedColumn { table: "webhook_endpoints", column: "secret", addon: Some("t.addon_id") },
     SealedColumn { table: "webhook_endpoints", column: "former_secret", addon: Some("t.addon_id") },
     SealedColumn { table: "data_action_keys", column: "signing_key", addon: Some("t.addon_id") },
+    SealedColumn { table: "provider_resources", column: "addon_token", addon: None },
+    SealedColumn { table: "provider_resources", column: "grant_code", addon: None },
+    SealedColumn { table: "provider_resources", column: "access_token", addon: None },
+    SealedColumn { table: "provider_resources", column: "refresh_token", addon: None },
 ];
 
 /// Table and column of each.

@@ -15,6 +15,7 @@ mod callers;
 pub(crate) mod sso;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use applink_api::headers::{ADDON_SSO, APP_UUID};
 use applink_api::ids::{AddonId, AppUuid};
@@ -35,6 +36,7 @@ use crate::db::StoreError;
 use crate::error::ApiError;
 use crate::limits::Who;
 use crate::platform;
+use crate::provider;
 use crate::vault::hex;
 use crate::web::limits;
 pub use callers::Callers;
@@ -87,6 +89,9 @@ pub struct RequireOperator {
 pub fn hash_of(secret: &SecretString) -> String {
     hex(digest(&SHA256, secret.expose_secret().as_bytes()).as_ref())
 }
+
+/// How often a caller with a wrong app can make us ask Heroku.
+const LOOKED_LATELY: Duration = Duration::from_secs(10);
 
 enum Caller {
     Token(Attachment),
@@ -147,15 +152,35 @@ fn is_hand_out(parts: &Parts) -> bool {
     parts.extensions.get::<MatchedPath>().is_some_and(|path| path.as_str() == HAND_OUT)
 }
 
-/// The attachment's app must be the one the caller says it is.
-fn ensure_app(headers: &HeaderMap, attachment: &Attachment) -> Result<(), ApiError> {
-    match app_uuid(headers)? {
-        Some(named) if named != attachment.app.id => Err(ApiError::forbidden(format!(
-            "This token belongs to the app `{}`, but x-app-uuid names another: set HEROKU_APP_ID to {}.",
-            attachment.app.name, attachment.app.id
-        ))),
-        _ => Ok(()),
+/// The attachment's app must be the one the caller says it is. Heroku copies one token to every attachment of an add-on:
+/// there the app that is named chooses among them.
+async fn of_app(app: &App, headers: &HeaderMap, attachment: Attachment) -> Result<Attachment, ApiError> {
+    let named = match app_uuid(headers)? {
+        Some(named) if named != attachment.app.id => named,
+        _ => return Ok(attachment),
+    };
+    if provider::store::find(app.store.reader(), attachment.addon.id).await?.is_some() {
+        return of_herokus_app(app, attachment.addon.id, named).await;
     }
+    Err(ApiError::forbidden(format!(
+        "This token belongs to the app `{}`, but x-app-uuid names another: set HEROKU_APP_ID to {}.",
+        attachment.app.name, attachment.app.id
+    )))
+}
+
+async fn of_herokus_app(app: &App, addon: AddonId, named: AppUuid) -> Result<Attachment, ApiError> {
+    let all = addons::store::attachments_of(app.store.reader(), addon).await?;
+    if let Some(found) = all.into_iter().find(|attachment| attachment.app.id == named) {
+        return Ok(found);
+    }
+    // It may have been attached a moment ago: Heroku is asked, so that the next try succeeds.
+    let tx = app.store.begin().await?;
+    provider::store::look_now(&*tx, addon, app.clock.now().minus(LOOKED_LATELY)).await?;
+    tx.commit().await?;
+    app.nudges.provider.notify_one();
+    Err(ApiError::forbidden(
+        "The app that x-app-uuid names is not attached to this add-on. Was it attached just now? Then try again in a moment.",
+    ))
 }
 
 fn app_uuid(headers: &HeaderMap) -> Result<Option<AppUuid>, ApiError> {
@@ -188,8 +213,9 @@ impl FromRequestParts<App> for RequireApp {
         if addon != Some(attachment.addon.id) {
             return Err(ApiError::not_found());
         }
-        ensure_app(&parts.headers, &attachment)?;
         limits::count(app, &parts.extensions, Who::RunTime(attachment.addon.id))?;
+        let attachment = of_app(app, &parts.headers, attachment).await?;
+        ensure_may_look(app, &parts.headers, &attachment).await?;
         let actor = app_actor(&attachment);
         Ok(Self { attachment, actor, for_management: parts.headers.contains_key(ADDON_SSO) })
     }
@@ -202,12 +228,13 @@ impl FromRequestParts<App> for RequireReader {
         let addon = addon_in_path(parts, app).await;
         match caller(app, &parts.headers).await? {
             Caller::Token(attachment) if addon == Some(attachment.addon.id) => {
-                ensure_app(&parts.headers, &attachment)?;
                 let for_management = parts.headers.contains_key(ADDON_SSO);
                 let id = attachment.addon.id;
                 let hands_out = !for_management && is_hand_out(parts);
                 let who = if hands_out { Who::RunTime(id) } else { Who::Management(id) };
                 limits::count(app, &parts.extensions, who)?;
+                let attachment = of_app(app, &parts.headers, attachment).await?;
+                ensure_may_look(app, &parts.headers, &attachment).await?;
                 Ok(Self {
                     addon: attachment.addon.clone(),
                     actor: app_actor(&attachment),
@@ -232,7 +259,7 @@ impl FromRequestParts<App> for RequireManager {
         let addon = addon_in_path(parts, app).await;
         match caller(app, &parts.headers).await? {
             Caller::Token(attachment) if addon == Some(attachment.addon.id) => {
-                ensure_app(&parts.headers, &attachment)?;
+                let attachment = of_app(app, &parts.headers, attachment).await?;
                 let actor = signed_on(app, &parts.headers, &attachment).await?;
                 limits::count(app, &parts.extensions, Who::Management(attachment.addon.id))?;
                 Ok(Self { addon: attachment.addon, app: Some(attachment.app), actor })
@@ -257,6 +284,17 @@ async fn signed_on(app: &App, headers: &HeaderMap, attachment: &Attachment) -> R
     }
 }
 
+/// Where we are the platform too, a person who may only view an app is shown nothing of its add-on, whatever token
+/// they got hold of. A sign-on that proves nobody is ignored here: looking needs none.
+async fn ensure_may_look(app: &App, headers: &HeaderMap, attachment: &Attachment) -> Result<(), ApiError> {
+    let (Some(_), Some(salt)) = (&app.config.platform, &app.config.access.sso_salt) else { return Ok(()) };
+    let Some(header) = headers.get(ADDON_SSO) else { return Ok(()) };
+    match sso::proved_whenever(header.as_bytes(), salt, attachment.addon.id) {
+        Some(person) => platform::caller::ensure_may_work(app, person, attachment.app.id).await,
+        None => Ok(()),
+    }
+}
+
 /// Where we are the platform too, we know whom we signed on and what they may do; elsewhere a name is a claim.
 async fn vouched_for(app: &App, person: SignedOn, attachment: &Attachment) -> Result<Actor, ApiError> {
     let actor = |kind| Actor::new(kind, person.name.clone());
@@ -264,7 +302,7 @@ async fn vouched_for(app: &App, person: SignedOn, attachment: &Attachment) -> Re
         (None, None) => Ok(actor(ActorKind::Claimed)),
         (None, Some(_)) => Ok(actor(ActorKind::Person)),
         (Some(_), Some(id)) => {
-            platform::caller::ensure_may_change(app, id, attachment.app.id).await?;
+            platform::caller::ensure_may_work(app, id, attachment.app.id).await?;
             Ok(actor(ActorKind::Person))
         }
         (Some(_), None) => Err(ApiError::unauthorized(

@@ -12,14 +12,19 @@ use crate::stack::{Answer, START, Stack, Tenant};
 const SALT: &str = "canary-sso-salt";
 
 fn sso(tenant: &Tenant, timestamp: i64) -> String {
-    let signed = format!("{}:{SALT}:{timestamp}", tenant.addon);
+    sso_for(&tenant.addon.to_string(), timestamp)
+}
+
+/// What Heroku signs for a person, as `x-addon-sso` carries it.
+pub(crate) fn sso_for(addon: &str, timestamp: i64) -> String {
+    let signed = format!("{addon}:{SALT}:{timestamp}");
     let token: String = digest(&SHA1_FOR_LEGACY_USE_ONLY, signed.as_bytes())
         .as_ref()
         .iter()
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let blob = json!({"action": "https://a/sso/login", "method": "post", "params": {
-        "resource_id": tenant.addon, "resource_token": token, "timestamp": timestamp, "email": "person@acme.example"}});
+        "resource_id": addon, "resource_token": token, "timestamp": timestamp, "email": "person@acme.example"}});
     STANDARD.encode(blob.to_string())
 }
 

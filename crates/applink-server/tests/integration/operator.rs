@@ -141,3 +141,75 @@ async fn a_name_is_erased_from_the_audit_log_and_the_log_stays_whole() {
         applink_server::audit::verify::verify(app.store.reader(), app.store.journal().keys(), None).await;
     assert_eq!(report.unwrap().findings, []);
 }
+
+#[tokio::test]
+async fn add_ons_and_keys_are_listed_and_found_by_name() {
+    let stack = Stack::start().await;
+    let all = stack.operator(Method::GET, "/operator/addons", None).await.expect(200).json();
+    let addon = all[0].clone();
+    assert_eq!(addon["id"], json!(stack.tenant.addon));
+    assert_eq!(addon["attachments"][0]["name"], json!("HEROKU_APPLINK"));
+    assert_eq!(addon["attachments"][0]["app"]["name"], json!("my-app"));
+    let by_name = format!("/operator/addons/{}", addon["name"].as_str().unwrap());
+    assert_eq!(stack.operator(Method::GET, &by_name, None).await.expect(200).json(), addon);
+    stack.operator(Method::GET, "/operator/addons/nothing", None).await.expect_error(404, "record_not_found");
+    let keys = stack.operator(Method::GET, "/operator/keys", None).await.expect(200);
+    assert!(!keys.text.contains(&stack.tenant.api_key));
+    let key = keys.json()[0].clone();
+    assert_eq!((&key["owner"], &key["scope"]), (&json!(crate::stack::OWNER), &json!("manage")));
+    assert!(stack.tenant.api_key.starts_with(key["shown_prefix"].as_str().unwrap()));
+}
+
+#[tokio::test]
+async fn an_attachment_is_removed_with_its_token_but_not_the_last_one() {
+    let stack = Stack::start().await;
+    stack.another_tenant("other-app").await;
+    let addon = format!("/operator/addons/{}", stack.tenant.addon);
+    let body = json!({"app": "other-app", "name": "ATTACHED"});
+    let made =
+        stack.operator(Method::POST, &format!("{addon}/attachments"), Some(&body)).await.expect(201).json();
+    let bearer = format!("Bearer {}", made["token"].as_str().unwrap());
+    let headers = [("authorization", bearer.as_str())];
+    stack.send(Method::GET, &stack.path("/connections"), &headers, None).await.expect(200);
+    let shown = stack.operator(Method::GET, &addon, None).await.expect(200).json();
+    let id = |name: &str| {
+        let all = shown["attachments"].as_array().unwrap();
+        let found = all.iter().find(|attachment| attachment["name"] == json!(name)).unwrap();
+        found["id"].as_str().unwrap().to_owned()
+    };
+    let attached = format!("{addon}/attachments/{}", id("ATTACHED"));
+    stack.operator(Method::DELETE, &attached, None).await.expect(204);
+    stack.operator(Method::DELETE, &attached, None).await.expect_error(404, "record_not_found");
+    stack.send(Method::GET, &stack.path("/connections"), &headers, None).await.expect(401);
+    let last = format!("{addon}/attachments/{}", id("HEROKU_APPLINK"));
+    let message = stack.operator(Method::DELETE, &last, None).await.expect_error(422, "validation_failed");
+    assert!(message.contains("admin:addons:destroy"), "{message}");
+    stack.app(Method::GET, "/connections", None).await.expect(200);
+}
+
+#[tokio::test]
+async fn a_destroyed_add_on_is_out_of_use_revoked_and_erased() {
+    let stack = Stack::start().await;
+    stack.connect("prod").await;
+    stack.authorize("worker").await;
+    let path = format!("/operator/addons/{}", stack.tenant.addon);
+    let begun = stack.operator(Method::DELETE, &path, None).await.expect(202).json();
+    assert_eq!((&begun["stage"], &begun["finished_at"]), (&json!("unpublish"), &json!(null)));
+    stack.app(Method::GET, "/connections", None).await.expect_error(401, "unauthorized");
+    stack.manager(Method::GET, "/connections", None).await.expect_error(401, "unauthorized");
+    let again = stack.operator(Method::DELETE, &path, None).await.expect(202).json();
+    assert_eq!(again["requested_at"], begun["requested_at"], "asked twice is asked once");
+    stack.reconcile("removals").await;
+    stack.reconcile("grants").await;
+    assert_eq!(stack.org.script().revoked.len(), 2);
+    stack.reconcile("removals").await;
+    let report = format!("/operator/removals/{}", stack.tenant.addon);
+    let report = stack.operator(Method::GET, &report, None).await.expect(200).json();
+    assert_eq!((&report["stage"], &report["left"]), (&json!("done"), &json!([])), "{report}");
+    stack.operator(Method::GET, &path, None).await.expect_error(404, "record_not_found");
+    let token = stack.tenant.token.as_str();
+    for entry in std::fs::read_dir(stack.backend.folder()).unwrap() {
+        let bytes = std::fs::read(entry.unwrap().path()).unwrap_or_default();
+        assert!(!String::from_utf8_lossy(&bytes).contains(token));
+    }
+}

@@ -88,6 +88,12 @@ impl Publishing {
         self.kill().await;
     }
 
+    /// From now on reconcilers only run when told.
+    pub(crate) async fn stop_reconcilers(&mut self) {
+        self.kill().await;
+        self.restart_by_hand().await;
+    }
+
     async fn kill(&mut self) {
         let (runtime, server) = self.server.take().expect("the server runs");
         let killed = tokio::task::spawn_blocking(move || {
@@ -187,6 +193,11 @@ impl<O> Publishing<O> {
     pub(crate) async fn restart_by_hand(&mut self) {
         self.config.reconciling = Reconciling::ByHand;
         self.restart().await;
+    }
+
+    /// What handlers share.
+    pub(crate) fn app(&self) -> &applink_server::app::App {
+        self.server.as_ref().expect("the server runs").1.app()
     }
 
     /// Runs a reconciler once, and the work it started to its end.

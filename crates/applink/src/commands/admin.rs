@@ -4,9 +4,9 @@ pub(crate) mod addons;
 pub(crate) mod apps;
 pub(crate) mod audit;
 pub(crate) mod keys;
-pub(crate) mod vault;
 pub(crate) mod manifest;
 pub(crate) mod removals;
+pub(crate) mod vault;
 
 /// Which control plane.
 #[derive(Debug, clap::Args)]

@@ -52,11 +52,11 @@ fn top_level() {
       admin:addons:destroy               Destroy an add-on: revoke what it has at orgs, and erase it
       admin:keys                         List the API keys of a control plane
       admin:keys:create                  Make an API key
+      admin:keys:revoke                  Make an API key void
       admin:audit:erase-name             Erase a person's name from the audit log
       admin:vault:status                 Show which keys seal what, and how far a rotation is
       admin:vault:rotate-master          Change over to the new master key while serving
       admin:vault:rotate-data            Replace every data key and seal every secret anew
-      admin:keys:revoke                  Make an API key void
       admin:manifest                     Write the manifest that makes a control plane a Heroku add-on
       admin:removals                     List the add-ons that were destroyed, and what is left in orgs
       audit:verify                       Check that the audit ledger is as it was written

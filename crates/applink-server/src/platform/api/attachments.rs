@@ -10,9 +10,10 @@ use super::{Answer, Created};
 use crate::addons::{AttachedApp, Attachment};
 use crate::app::App;
 use crate::platform::apps::PlatformApp;
+use crate::platform::attachments::Asked;
 use crate::platform::caller::RequirePerson;
 use crate::platform::error::PlatformError;
-use crate::platform::{attachments, store, wire};
+use crate::platform::{attachments, sso, store, wire};
 use crate::web::{ApiJson, ApiPath, Json};
 
 const MISSING: PlatformError = PlatformError::Missing("add_on attachment");
@@ -24,7 +25,7 @@ pub async fn list_of_app(
     ApiPath(named): ApiPath<String>,
 ) -> Answer {
     let on = caller.app(&app, &named).await?;
-    shown(&app, of_app(&app, &on).await?).await
+    shown(&app, &caller, of_app(&app, &on).await?).await
 }
 
 /// `GET /apps/{app}/addon-attachments/{attachment}`
@@ -36,7 +37,7 @@ pub async fn show_of_app(
     let on = caller.app(&app, &named).await?;
     let all = of_app(&app, &on).await?;
     let found = all.into_iter().find(|found| is_meant(found, &attachment)).ok_or(MISSING)?;
-    Ok(Json(in_full(&app, &found).await?))
+    Ok(Json(in_full(&app, &caller, &found).await?))
 }
 
 /// `GET /addon-attachments`
@@ -45,7 +46,7 @@ pub async fn list_all(State(app): State<App>, caller: RequirePerson) -> Answer {
     for on in caller.apps(&app).await? {
         all.extend(of_app(&app, &on).await?);
     }
-    shown(&app, all).await
+    shown(&app, &caller, all).await
 }
 
 /// `GET /addons/{addon}/addon-attachments`
@@ -55,7 +56,7 @@ pub async fn list_of_addon(
     ApiPath(named): ApiPath<String>,
 ) -> Answer {
     let addon = caller.addon(&app, &named).await?;
-    shown(&app, addon.attachments).await
+    shown(&app, &caller, addon.attachments).await
 }
 
 /// `GET /addon-attachments/{attachment}`
@@ -65,7 +66,7 @@ pub async fn show_attachment(
     ApiPath(id): ApiPath<String>,
 ) -> Answer {
     let found = caller.attachment(&app, &id).await?;
-    Ok(Json(in_full(&app, &found).await?))
+    Ok(Json(in_full(&app, &caller, &found).await?))
 }
 
 /// Body of `POST /addon-attachments`.
@@ -74,6 +75,7 @@ pub struct CreateAttachment {
     addon: Named,
     app: Named,
     name: Option<String>,
+    confirm: Option<String>,
 }
 
 /// `POST /addon-attachments`
@@ -84,8 +86,9 @@ pub async fn create_attachment(
 ) -> Created {
     let addon = caller.addon(&app, &body.addon.into_name()).await?;
     let on = caller.app(&app, &body.app.into_name()).await?;
-    let made = attachments::create(&app, &caller, &addon, &on, body.name).await?;
-    Ok((StatusCode::CREATED, Json(in_full(&app, &made).await?)))
+    let asked = Asked { name: body.name, confirm: body.confirm };
+    let made = attachments::create(&app, &caller, &addon, &on, asked).await?;
+    Ok((StatusCode::CREATED, Json(in_full(&app, &caller, &made).await?)))
 }
 
 /// `DELETE /addon-attachments/{attachment}`
@@ -95,7 +98,7 @@ pub async fn destroy_attachment(
     ApiPath(id): ApiPath<String>,
 ) -> Answer {
     let found = caller.attachment(&app, &id).await?;
-    let was = in_full(&app, &found).await?;
+    let was = in_full(&app, &caller, &found).await?;
     attachments::destroy(&app, &caller, &found).await?;
     Ok(Json(was))
 }
@@ -125,7 +128,7 @@ pub async fn resolve(
     for on in apps {
         found.extend(of_app(&app, &on).await?.into_iter().filter(|found| is_meant(found, &named)));
     }
-    if found.is_empty() { Err(MISSING) } else { shown(&app, found).await }
+    if found.is_empty() { Err(MISSING) } else { shown(&app, &caller, found).await }
 }
 
 fn is_meant(attachment: &Attachment, named: &str) -> bool {
@@ -136,18 +139,19 @@ async fn of_app(app: &App, on: &PlatformApp) -> Result<Vec<Attachment>, Platform
     Ok(store::addons::attachments_of_app(app.store.reader(), on.app.id).await?)
 }
 
-async fn shown(app: &App, found: Vec<Attachment>) -> Answer {
+async fn shown(app: &App, caller: &RequirePerson, found: Vec<Attachment>) -> Answer {
     let mut list = Vec::with_capacity(found.len());
     for attachment in &found {
-        list.push(in_full(app, attachment).await?);
+        list.push(in_full(app, caller, attachment).await?);
     }
     Ok(Json(Value::Array(list)))
 }
 
-async fn in_full(app: &App, found: &Attachment) -> Result<Value, PlatformError> {
+async fn in_full(app: &App, caller: &RequirePerson, found: &Attachment) -> Result<Value, PlatformError> {
     let reader = app.store.reader();
     let owner: Option<AttachedApp> =
         store::addons::of(reader, found.addon.clone()).await?.map(|addon| addon.app);
     let created_at = store::addons::attached_at(reader, found.id).await?;
-    Ok(wire::attachment(found, owner.as_ref().unwrap_or(&found.app), created_at))
+    let web_url = sso::sign_in_link(app, &caller.person, found.addon.id);
+    Ok(wire::attachment(found, owner.as_ref().unwrap_or(&found.app), created_at, web_url))
 }

@@ -200,12 +200,6 @@ pub async fn attachments_of_app(
     Ok(found)
 }
 
-/// Removes an attachment with its token, which is void at once.
-pub async fn remove_attachment(connection: &impl ConnectionTrait, id: Uuid) -> Result<(), StoreError> {
-    tenants::attachments::Entity::delete_by_id(RowId(id)).exec(connection).await?;
-    Ok(())
-}
-
 /// Keeps an attachment's token for its config var.
 pub async fn save_token(
     connection: &impl ConnectionTrait,

@@ -22,13 +22,13 @@ use super::same;
 use crate::vault::hex;
 
 /// How old a sign-on may be.
-const FRESH: Duration = Duration::from_secs(5 * 60);
+pub(crate) const FRESH: Duration = Duration::from_secs(5 * 60);
 /// How far its clock may be ahead of ours.
-const AHEAD: Duration = Duration::from_secs(60);
+pub(crate) const AHEAD: Duration = Duration::from_secs(60);
 
 /// A sign-on does not count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum SsoError {
+pub(crate) enum SsoError {
     #[error("it is not base64 of the JSON that the Platform API's sso call answers")]
     Unreadable,
     #[error("it is for another add-on")]
@@ -44,8 +44,9 @@ struct Blob {
     params: Params,
 }
 
+/// What Heroku sends of a person: in the header as JSON, to `POST /sso/login` as a form.
 #[derive(Deserialize)]
-struct Params {
+pub(crate) struct Params {
     resource_id: Option<String>,
     id: Option<String>,
     resource_token: Option<String>,
@@ -79,7 +80,7 @@ pub(crate) struct Claim<'a> {
 }
 
 /// What no user id and no e-mail can contain.
-const SEPARATOR: &str = "\n";
+pub(crate) const SEPARATOR: &str = "\n";
 
 /// Heroku's digest.
 pub(crate) fn resource_token(resource: &str, salt: &SecretString, timestamp: i64) -> String {
@@ -90,10 +91,13 @@ pub(crate) fn resource_token(resource: &str, salt: &SecretString, timestamp: i64
 /// Our MAC, which covers the person too.
 pub(crate) fn person_mac(claim: Claim<'_>, salt: &SecretString) -> String {
     let Claim { resource, timestamp, user_id, email } = claim;
+    mac(&["applink sso person v1", resource, &timestamp.to_string(), user_id, email], salt)
+}
+
+/// A MAC of ours under the salt. The first part says what it is for.
+pub(crate) fn mac(parts: &[&str], salt: &SecretString) -> String {
     let key = hmac::Key::new(hmac::HMAC_SHA256, salt.expose_secret().as_bytes());
-    let timestamp = timestamp.to_string();
-    let signed = ["applink sso person v1", resource, &timestamp, user_id, email].join(SEPARATOR);
-    hex(hmac::sign(&key, signed.as_bytes()).as_ref())
+    hex(hmac::sign(&key, parts.join(SEPARATOR).as_bytes()).as_ref())
 }
 
 /// Whom the caller claims to be, once the signature is right and fresh.
@@ -105,17 +109,53 @@ pub(super) fn verify(
 ) -> Result<SignedOn, SsoError> {
     let json = STANDARD.decode(header).map_err(|_| SsoError::Unreadable)?;
     let Blob { params } = serde_json::from_slice(&json).map_err(|_| SsoError::Unreadable)?;
-    let resource = params.resource_id.as_deref().or(params.id.as_deref()).ok_or(SsoError::Unreadable)?;
-    let timestamp = seconds(&params.timestamp).ok_or(SsoError::Unreadable)?;
-    let token = params.resource_token.as_deref().or(params.token.as_deref()).ok_or(SsoError::Unreadable)?;
-    if resource.parse::<AddonId>() != Ok(addon) {
-        return Err(SsoError::OtherAddon);
+    if params.addon() != Some(addon) {
+        return Err(if params.resource().is_none() { SsoError::Unreadable } else { SsoError::OtherAddon });
     }
-    if !same(&resource_token(resource, salt, timestamp), &token.to_ascii_lowercase()) {
+    verify_params(params, salt, Some(now))
+}
+
+/// The person whom our own stand-in signed on, however long ago: what they may do is looked at anew.
+pub(super) fn proved_whenever(header: &[u8], salt: &SecretString, addon: AddonId) -> Option<Uuid> {
+    let json = STANDARD.decode(header).ok()?;
+    let Blob { params } = serde_json::from_slice(&json).ok()?;
+    if params.addon() != Some(addon) {
+        return None;
+    }
+    verify_params(params, salt, None).ok()?.proved
+}
+
+impl Params {
+    fn resource(&self) -> Option<&str> {
+        self.resource_id.as_deref().or(self.id.as_deref())
+    }
+
+    /// The add-on it is for, as claimed.
+    pub(crate) fn addon(&self) -> Option<AddonId> {
+        self.resource()?.parse().ok()
+    }
+
+    /// The digest, which stands for this sign-on: it covers everything that Heroku signs.
+    pub(crate) fn digest(&self) -> Option<String> {
+        let token = self.resource_token.as_deref().or(self.token.as_deref())?;
+        Some(token.to_ascii_lowercase())
+    }
+}
+
+/// The same for what is not in a header. Without a time, age does not count.
+pub(crate) fn verify_params(
+    params: Params,
+    salt: &SecretString,
+    now: Option<Timestamp>,
+) -> Result<SignedOn, SsoError> {
+    let resource = params.resource().ok_or(SsoError::Unreadable)?;
+    let timestamp = seconds(&params.timestamp).ok_or(SsoError::Unreadable)?;
+    let token = params.digest().ok_or(SsoError::Unreadable)?;
+    if !same(&resource_token(resource, salt, timestamp), &token) {
         return Err(SsoError::Signature);
     }
     let issued = Timestamp::from_seconds(timestamp);
-    if now.since(issued) > FRESH || issued.since(now) > AHEAD {
+    if now.is_some_and(|now| now.since(issued) > FRESH || issued.since(now) > AHEAD) {
         return Err(SsoError::Stale);
     }
     let proved = proved(&params, resource, timestamp, salt)?;

@@ -2,6 +2,8 @@
 
 use applink_server::audit::Actor;
 use applink_server::platform::{addons, people};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use reqwest::Method;
 use serde_json::{Value, json};
 
@@ -180,6 +182,71 @@ async fn grants_are_revoked_at_the_org_before_an_add_on_is_erased() {
     assert_eq!(platform.get(&path).await["state"], json!("deprovisioning"), "the CLI polls this");
     platform.stack.reconcile("grants").await;
     platform.stack.advance(6);
-    platform.stack.reconcile("platform add-ons").await;
+    platform.stack.reconcile("removals").await;
     platform.owner(Method::GET, &path, None).await.expect(404);
+}
+
+#[tokio::test]
+async fn attachments_share_connections_and_add_ons_on_one_app_do_not() {
+    let platform = Platform::start().await;
+    platform.post("/apps", json!({"name": "other-app"})).await;
+    let first = platform.addon("platform-app").await;
+    platform.addon("platform-app").await;
+    let name = first["name"].as_str().unwrap();
+    let body = json!({"addon": {"name": name}, "app": {"name": "other-app"}, "name": "SHARED"});
+    platform.post("/addon-attachments", body).await;
+    let sso = format!("/apps/platform-app/addons/{name}/sso");
+    let blob = STANDARD.encode(platform.get(&sso).await.to_string());
+    let own = platform.get("/apps/platform-app/config-vars").await;
+    let prefix = first["config_vars"][1].as_str().unwrap().strip_suffix("_TOKEN").unwrap();
+    let bearer = format!("Bearer {}", own[format!("{prefix}_TOKEN")].as_str().unwrap());
+    let headers = [("authorization", bearer.as_str()), ("x-addon-sso", blob.as_str())];
+    let path = format!("/addons/{}/connections/salesforce", first["id"].as_str().unwrap());
+    let body = json!({"connection_name": "prod"});
+    platform.stack.send(Method::POST, &path, &headers, Some(&body)).await.expect(202);
+
+    let other = platform.get("/apps/other-app/config-vars").await;
+    let mut seen = Vec::new();
+    for vars in [&own, &other] {
+        for (name, url) in vars.as_object().unwrap().iter().filter(|(name, _)| name.ends_with("_API_URL")) {
+            let token = vars[name.replace("_API_URL", "_TOKEN")].as_str().unwrap();
+            let bearer = format!("Bearer {token}");
+            let path = url.as_str().unwrap().strip_prefix(platform.stack.server.url()).unwrap();
+            let headers = [("authorization", bearer.as_str())];
+            let list = platform.stack.send(Method::GET, &format!("{path}/connections"), &headers, None).await;
+            seen.push((url.clone(), list.expect(200).json().as_array().unwrap().len()));
+        }
+    }
+    let api_url = &own[format!("{prefix}_API_URL")];
+    assert_eq!(seen.len(), 3);
+    for (url, count) in seen {
+        assert_eq!(count, usize::from(url == *api_url), "{url}");
+    }
+}
+
+#[tokio::test]
+async fn another_add_on_s_config_vars_are_overwritten_only_when_confirmed() {
+    let platform = Platform::start().await;
+    platform.post("/apps", json!({"name": "other-app"})).await;
+    let first = platform.addon("platform-app").await;
+    let second = platform.addon("platform-app").await;
+    let attach = async |addon: &Value, confirm: Option<&str>| {
+        let mut body =
+            json!({"addon": {"name": addon["name"]}, "app": {"name": "other-app"}, "name": "HEROKU_APPLINK"});
+        if let Some(confirm) = confirm {
+            body["confirm"] = json!(confirm);
+        }
+        platform.owner(Method::POST, "/addon-attachments", Some(&body)).await
+    };
+    attach(&first, None).await.expect(201);
+    attach(&first, Some("other-app")).await.expect_error(409, "conflict");
+    let message = attach(&second, None).await.expect_error(423, "confirmation_required");
+    assert!(message.contains(first["name"].as_str().unwrap()), "{message}");
+    attach(&second, Some("platform-app")).await.expect_error(423, "confirmation_required");
+    let made = attach(&second, Some("other-app")).await.expect(201).json();
+    assert_eq!(made["addon"]["id"], second["id"]);
+    let attached = platform.get("/apps/other-app/addon-attachments").await;
+    assert_eq!(attached.as_array().unwrap().len(), 1, "{attached}");
+    let vars = platform.get("/apps/other-app/config-vars").await;
+    assert!(vars["HEROKU_APPLINK_API_URL"].as_str().unwrap().ends_with(second["id"].as_str().unwrap()));
 }

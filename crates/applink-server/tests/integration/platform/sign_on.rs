@@ -76,3 +76,43 @@ async fn who_has_lost_the_right_changes_nothing_with_a_sign_on_from_before() {
     platform.owner(Method::DELETE, path, None).await.expect(200);
     connect(&platform, &signed, "third").await.expect_error(403, "forbidden");
 }
+
+#[tokio::test]
+async fn who_may_only_view_the_app_is_shown_nothing_either() {
+    let platform = Platform::start().await;
+    platform.addon("platform-app").await;
+    let key = platform.key("dev@acme.example").await;
+    let body = json!({"user": "dev@acme.example", "permissions": ["operate"]});
+    platform.post("/apps/platform-app/collaborators", body).await;
+    let signed = sign_on(&platform, &key).await;
+    let bearer = format!("Bearer {}", signed.token);
+    let look = async |blob: Option<&Value>, path: &str| {
+        let sso = blob.map(|blob| STANDARD.encode(blob.to_string())).unwrap_or_default();
+        let mut headers = vec![("authorization", bearer.as_str())];
+        if blob.is_some() {
+            headers.push(("x-addon-sso", sso.as_str()));
+        }
+        let path = format!("{}{path}", signed.api);
+        platform.stack.send(Method::GET, &path, &headers, None).await
+    };
+    let paths = [
+        "/connections",
+        "/authorizations",
+        "/connections/x",
+        "/authorizations/x",
+        "/connections/salesforce/x/apps/y",
+    ];
+    for path in paths {
+        let seen = look(Some(&signed.blob), path).await.status.as_u16();
+        assert!(seen == 200 || seen == 404, "{path}: {seen}");
+    }
+    let right = "/teams/apps/platform-app/collaborators/dev@acme.example";
+    platform.owner(Method::PATCH, right, Some(&json!({"permissions": ["view"]}))).await.expect(200);
+    for path in paths {
+        look(Some(&signed.blob), path).await.expect_error(403, "forbidden");
+    }
+    platform.stack.advance(3600);
+    look(Some(&signed.blob), "/connections").await.expect_error(403, "forbidden");
+    look(None, "/connections").await.expect(200);
+    look(Some(&json!({"nonsense": true})), "/connections").await.expect(200);
+}

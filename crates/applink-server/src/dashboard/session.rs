@@ -1,0 +1,130 @@
+//! A browser that is signed in.
+
+use std::time::Duration;
+
+use applink_api::ids::AddonId;
+use applink_api::time::Timestamp;
+use axum::extract::FromRequestParts;
+use axum::response::{IntoResponse as _, Response};
+use cookie::{Cookie, SameSite};
+use http::HeaderMap;
+use http::header::COOKIE;
+use http::request::Parts;
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::{Trouble, store};
+use crate::addons::{self, Addon};
+use crate::app::App;
+use crate::audit::{Actor, ActorKind, Entry};
+use crate::db::Tx;
+use crate::error::ApiError;
+use crate::platform;
+use crate::web::auth::hash_of;
+
+/// How long a session lasts, whatever is done with it.
+const LIFETIME: Duration = Duration::from_secs(8 * 3600);
+
+/// Who is signed in, and to what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// Its uuid.
+    pub id: Uuid,
+    /// The add-on.
+    pub addon: AddonId,
+    /// Who, as shown.
+    pub person: String,
+    /// Who, when our own stand-in signed them on: then their rights are looked at with every request.
+    pub user: Option<Uuid>,
+    /// Until when.
+    pub expires_at: Timestamp,
+}
+
+/// Makes a session in the transaction that used the sign-on up; its cookie.
+pub(super) async fn begin(
+    app: &App,
+    tx: &mut Tx,
+    addon: AddonId,
+    person: String,
+    user: Option<Uuid>,
+) -> Result<Cookie<'static>, ApiError> {
+    let now = app.clock.now();
+    let token = app.entropy.url_token();
+    let session = Session { id: app.entropy.uuid(), addon, person, user, expires_at: now.plus(LIFETIME) };
+    store::insert(&**tx, &session, hash_of(&SecretString::from(token.as_str())), now).await?;
+    let kind = if user.is_some() { ActorKind::Person } else { ActorKind::Claimed };
+    let actor = Actor::new(kind, session.person.clone());
+    tx.audit(Entry::new(&actor, "session.begun", addon, session.id));
+    Ok(cookie(app, token, LIFETIME))
+}
+
+/// The cookie that takes a session's cookie away.
+pub(super) fn no_cookie(app: &App) -> Cookie<'static> {
+    cookie(app, String::new(), Duration::ZERO)
+}
+
+fn cookie(app: &App, value: String, lifetime: Duration) -> Cookie<'static> {
+    let seconds = i64::try_from(lifetime.as_secs()).unwrap_or_default();
+    Cookie::build((name(app), value))
+        .path("/")
+        .http_only(true)
+        .secure(app.urls.is_https())
+        // The way here is a top-level navigation from Heroku's site.
+        .same_site(SameSite::Lax)
+        .max_age(cookie::time::Duration::seconds(seconds))
+        .build()
+}
+
+/// Browsers take the `__Host-` prefix over TLS only.
+fn name(app: &App) -> &'static str {
+    if app.urls.is_https() { "__Host-applink-session" } else { "applink-session" }
+}
+
+/// A browser that is signed in, and its add-on.
+#[derive(Clone, Debug)]
+pub struct RequireSession {
+    /// The session.
+    pub session: Session,
+    /// Its add-on.
+    pub addon: Addon,
+}
+
+impl FromRequestParts<App> for RequireSession {
+    type Rejection = Response;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
+        match load(app, &parts.headers).await {
+            Ok(Some(found)) => Ok(found),
+            Ok(None) => Err(Trouble::signed_out().into_response()),
+            Err(error) => Err(Trouble::of(&error).into_response()),
+        }
+    }
+}
+
+async fn load(app: &App, headers: &HeaderMap) -> Result<Option<RequireSession>, ApiError> {
+    let Some(token) = sent(app, headers) else { return Ok(None) };
+    let reader = app.store.reader();
+    let Some(session) = store::find_live(reader, &hash_of(&token), app.clock.now()).await? else {
+        return Ok(None);
+    };
+    let Some(addon) = addons::store::find_addon(reader, session.addon).await? else { return Ok(None) };
+    ensure_may_look(app, session.addon, session.user).await?;
+    Ok(Some(RequireSession { session, addon }))
+}
+
+/// Where we are the platform too, a right that was taken away ends what the session may see.
+pub(super) async fn ensure_may_look(app: &App, addon: AddonId, user: Option<Uuid>) -> Result<(), ApiError> {
+    match (&app.config.platform, user) {
+        (None, _) => Ok(()),
+        (Some(_), Some(user)) => platform::caller::ensure_may_look(app, user, addon).await,
+        (Some(_), None) => Err(ApiError::forbidden("This server's own Platform API did not sign you on.")),
+    }
+}
+
+fn sent(app: &App, headers: &HeaderMap) -> Option<SecretString> {
+    let name = name(app);
+    let values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = values.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    let found = cookies.find(|cookie| cookie.name() == name && !cookie.value().is_empty())?;
+    Some(SecretString::from(found.value()))
+}

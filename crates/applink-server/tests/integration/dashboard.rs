@@ -1,0 +1,203 @@
+//! Signing on in a browser, from Heroku and from the stand-in, and what is seen then.
+
+use applink_server::platform::PlatformConfig;
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use reqwest::Method;
+use serde_json::json;
+
+use crate::platform::Platform;
+use crate::stack::{Answer, Stack};
+
+const SALT: &str = "canary-sso-salt";
+
+fn digest_of(addon: &str, timestamp: i64) -> String {
+    let signed = format!("{addon}:{SALT}:{timestamp}");
+    let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, signed.as_bytes());
+    digest.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn start() -> Stack {
+    Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await
+}
+
+/// The form that Heroku has a browser send.
+async fn sign_on(stack: &Stack, change: impl FnOnce(&mut Vec<(&'static str, String)>)) -> Answer {
+    let addon = stack.tenant.addon.to_string();
+    let timestamp = stack.clock.now().as_seconds();
+    let token = digest_of(&addon, timestamp);
+    let mut form = vec![
+        ("app", "my-app".to_owned()),
+        ("context_app", "my-app".to_owned()),
+        ("email", "person@acme.example".to_owned()),
+        ("id", addon.clone()),
+        ("nav-data", "e30=".to_owned()),
+        ("resource_id", addon),
+        ("resource_token", token.clone()),
+        ("timestamp", timestamp.to_string()),
+        ("token", token),
+        ("user_id", "11111111-1111-4111-8111-111111111111".to_owned()),
+    ];
+    change(&mut form);
+    let form: Vec<(&str, &str)> = form.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    stack.submit(&format!("{}/sso/login", stack.server.url()), None, &form).await
+}
+
+fn set(form: &mut [(&'static str, String)], name: &str, value: &str) {
+    form.iter_mut().filter(|(key, _)| *key == name).for_each(|(_, held)| value.clone_into(held));
+}
+
+async fn dashboard(stack: &Stack, cookie: Option<&str>) -> Answer {
+    stack.browse(&format!("{}/dashboard", stack.server.url()), cookie).await
+}
+
+#[tokio::test]
+async fn heroku_s_form_signs_in_and_the_page_lists_what_there_is() {
+    let stack = start().await;
+    stack.connect("prod").await;
+    stack.authorize("worker").await;
+    dashboard(&stack, None).await.expect(401);
+    let entered = sign_on(&stack, |_| {}).await.expect(303);
+    assert_eq!(entered.location(), "/dashboard");
+    let set = entered.headers["set-cookie"].to_str().unwrap().to_owned();
+    assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
+    let cookie = entered.cookie();
+    let page = dashboard(&stack, Some(&cookie)).await.expect(200).text;
+    for text in ["person@acme.example", "prod", "connected", "worker", "authorized", "admin@acme.example"] {
+        assert!(page.contains(text), "{text} is missing in {page}");
+    }
+    assert!(!page.contains("canary"), "no secret is on the page");
+
+    let out = format!("{}/dashboard/sign-out", stack.server.url());
+    stack.submit(&out, Some(&cookie), &[]).await.expect(303);
+    dashboard(&stack, Some(&cookie)).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_session_ends_after_eight_hours() {
+    let stack = start().await;
+    let cookie = sign_on(&stack, |_| {}).await.expect(303).cookie();
+    stack.advance(8 * 3600 - 1);
+    dashboard(&stack, Some(&cookie)).await.expect(200);
+    stack.advance(1);
+    dashboard(&stack, Some(&cookie)).await.expect(401);
+    stack.reconcile("expired log-ins").await;
+    dashboard(&stack, Some("applink-session=nonsense")).await.expect(401);
+}
+
+#[tokio::test]
+async fn a_sign_on_works_once_whoever_it_claims_to_be() {
+    let stack = start().await;
+    sign_on(&stack, |_| {}).await.expect(303);
+    let again = sign_on(&stack, |_| {}).await.expect(403);
+    assert!(!again.headers.contains_key("set-cookie"));
+    sign_on(&stack, |form| set(form, "email", "boss@acme.example")).await.expect(403);
+    let upper = |form: &mut Vec<(&'static str, String)>| {
+        for (name, value) in form.iter_mut().filter(|(name, _)| name.ends_with("token")) {
+            *value = value.to_uppercase();
+            let _ = name;
+        }
+    };
+    sign_on(&stack, upper).await.expect(403);
+    stack.advance(1);
+    sign_on(&stack, |_| {}).await.expect(303);
+}
+
+#[tokio::test]
+async fn wrong_stale_and_garbled_ones_do_not_count() {
+    let stack = start().await;
+    let other = stack.another_tenant("other-app").await;
+    let now = stack.clock.now().as_seconds();
+    let wrong: Vec<(&str, String)> = vec![
+        ("resource_token", "0".repeat(40)),
+        ("resource_token", digest_of(&stack.tenant.addon.to_string(), now - 1)),
+        ("resource_id", other.addon.to_string()),
+        ("resource_id", "nonsense".to_owned()),
+        ("timestamp", (now - 1).to_string()),
+        ("timestamp", "nonsense".to_owned()),
+    ];
+    for (field, value) in wrong {
+        sign_on(&stack, |form| set(form, field, &value)).await.expect(403);
+    }
+    for age in [301, -61] {
+        let stale = |form: &mut Vec<(&'static str, String)>| {
+            let then = now - age;
+            set(form, "timestamp", &then.to_string());
+            set(form, "resource_token", &digest_of(&stack.tenant.addon.to_string(), then));
+        };
+        sign_on(&stack, stale).await.expect(403);
+    }
+    let url = format!("{}/sso/login", stack.server.url());
+    stack.submit(&url, None, &[]).await.expect(403);
+    sign_on(&stack, |_| {}).await.expect(303);
+
+    let unsalted = Stack::start().await;
+    sign_on(&unsalted, |_| {}).await.expect(403);
+}
+
+#[tokio::test]
+async fn an_add_on_that_is_gone_ends_its_sessions() {
+    let stack = start().await;
+    let cookie = sign_on(&stack, |_| {}).await.expect(303).cookie();
+    let path = format!("/operator/addons/{}", stack.tenant.addon);
+    stack.operator(Method::DELETE, &path, None).await.expect(202);
+    stack.reconcile("removals").await;
+    stack.reconcile("removals").await;
+    dashboard(&stack, Some(&cookie)).await.expect(401);
+}
+
+#[tokio::test]
+async fn the_stand_in_s_link_has_a_button_and_works_once() {
+    let platform = Platform::start().await;
+    platform.addon("platform-app").await;
+    let stack = &platform.stack;
+    let link = async || {
+        let shown = platform.get("/apps/platform-app/addon-attachments/HEROKU_APPLINK").await;
+        shown["web_url"].as_str().unwrap().to_owned()
+    };
+    let url = link().await;
+    let open = format!("{}/sso/open", stack.server.url());
+    let ticket = url.rsplit('/').next().unwrap().to_owned();
+    for _ in 0..2 {
+        let page = stack.browse(&url, None).await.expect(200).text;
+        assert!(page.contains("owner@acme.example") && page.contains(&ticket), "looking uses nothing up");
+    }
+    let entered = stack.submit(&open, None, &[("ticket", &ticket)]).await.expect(303);
+    dashboard(stack, Some(&entered.cookie())).await.expect(200);
+    stack.submit(&open, None, &[("ticket", &ticket)]).await.expect(403);
+    stack.submit(&open, None, &[("ticket", &format!("{ticket}0"))]).await.expect(403);
+    let late = link().await;
+    stack.advance(61);
+    stack.browse(&late, None).await.expect(403);
+}
+
+#[tokio::test]
+async fn who_loses_the_right_to_an_app_sees_nothing_more_of_its_add_on() {
+    let platform = Platform::start().await;
+    platform.addon("platform-app").await;
+    let stack = &platform.stack;
+    let key = platform.key("dev@acme.example").await;
+    let body = json!({"user": "dev@acme.example", "permissions": ["deploy"]});
+    platform.post("/apps/platform-app/collaborators", body).await;
+    let path = "/apps/platform-app/addon-attachments/HEROKU_APPLINK";
+    let shown = platform.call(&key, Method::GET, path, None).await.expect(200).json();
+    let ticket = shown["web_url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let unused = platform.call(&key, Method::GET, path, None).await.expect(200).json();
+    let unused = unused["web_url"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let open = format!("{}/sso/open", stack.server.url());
+    let cookie = stack.submit(&open, None, &[("ticket", &ticket)]).await.expect(303).cookie();
+    dashboard(stack, Some(&cookie)).await.expect(200);
+    let path = "/teams/apps/platform-app/collaborators/dev@acme.example";
+    platform.owner(Method::PATCH, path, Some(&json!({"permissions": ["view"]}))).await.expect(200);
+    dashboard(stack, Some(&cookie)).await.expect(403);
+    stack.submit(&open, None, &[("ticket", &unused)]).await.expect(403);
+}
+
+#[tokio::test]
+async fn where_we_are_the_platform_heroku_s_bare_digest_is_not_enough() {
+    let stack = Stack::with(|config| {
+        config.access.sso_salt = Some(SALT.into());
+        config.platform = Some(PlatformConfig::default());
+    })
+    .await;
+    sign_on(&stack, |_| {}).await.expect(403);
+}
