@@ -3,6 +3,7 @@
 //! Every call carries `X-Sim-Key`, speaks JSON and comes from no web page ([`guard`]). Errors are
 //! `{"error", "message", "detail"}`.
 
+mod agents;
 mod guard;
 mod invocations;
 mod oauth_clients;
@@ -35,6 +36,8 @@ pub(crate) fn routes(state: &OrgState) -> Router<OrgState> {
         .route("/permission-sets/assign", post(permission_sets::assign))
         .route("/permission-sets/unassign", post(permission_sets::unassign))
         .route("/oauth-clients", get(oauth_clients::list).post(oauth_clients::save))
+        .route("/agents", get(agents::list))
+        .route("/agents/run", post(agents::run))
         .route("/invoke", post(invocations::invoke))
         .route("/invocations", get(invocations::list))
         .route("/invocations/{id}", get(invocations::show))

@@ -26,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-pub(crate) use refusal::Refusal;
+pub(crate) use refusal::{Refusal, not_an_input, not_for_the_person, unknown_action, unknown_service};
 
 use self::arguments::Outgoing;
 use self::store::NewInvocation;
@@ -190,7 +190,10 @@ fn look_up(tx: &Tx<'_>, call: &Call) -> Result<(User, String, ExternalServiceReg
     Ok((user, name, registration))
 }
 
-fn read_service(name: &str, registration: &ExternalServiceRegistration) -> Result<Service, Refusal> {
+pub(crate) fn read_service(
+    name: &str,
+    registration: &ExternalServiceRegistration,
+) -> Result<Service, Refusal> {
     let complete = registration.status.eq_ignore_ascii_case("Complete");
     let schema = registration.schema.as_deref().filter(|_| complete);
     let schema = schema.ok_or_else(|| {

@@ -17,7 +17,7 @@
 //! - **`/_sim`**: control of all of it for tests and tours, behind a key.
 //!
 //! # What is not
-//! Apex, flows and triggers don't run; there is no Lightning interface, no SOAP, no Data Cloud. Claims and
+//! Apex, flows and triggers don't run; there is no Lightning interface, of SOAP only what deploying needs, no Data Cloud. Claims and
 //! texts that Salesforce doesn't publish are close guesses, marked where they are made.
 //!
 //! # Control
@@ -29,6 +29,7 @@
 //! | `POST permission-sets/assign`, `/unassign` | `{permission_set, username}` |
 //! | `POST oauth-clients` | `{name, certificate_pem or public_key_pem, callbacks, scopes, …}` makes or changes a client |
 //! | `POST invoke` | `{service, operation, as, body, parameters, mode, callback_timeout_minutes}` calls a published app |
+//! | `GET agents`; `POST agents/run` | lists agent topics and actions; `{service, action, as, person, agent}` uses one |
 //! | `GET invocations`, `invocations/{id}`; `POST invocations/{id}/end` | shows them; ends one that waits for callbacks |
 //! | `GET callbacks?invocation=…&wait_ms=…&at_least=…` | lists callbacks, waiting for them up to a minute |
 //! | `POST sessions/probe` | `{username or session_id, soql}` runs a query as that session |
@@ -49,6 +50,7 @@
 //! # }
 //! ```
 
+mod agents;
 mod browser;
 mod callbacks;
 mod clock;

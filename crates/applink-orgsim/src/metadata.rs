@@ -1,4 +1,4 @@
-//! Metadata deploys through the REST API.
+//! Metadata deploys through the REST API; what the SOAP API has of it is in [`soap`].
 //!
 //! 1. `POST /services/data/vXX.0/metadata/deployRequest` takes a zip and options and answers `Pending`
 //!    ([`api`]).
@@ -22,6 +22,7 @@ mod message;
 mod package;
 mod run;
 mod shapes;
+mod soap;
 mod xml;
 
 use axum::Router;
@@ -38,5 +39,7 @@ pub(crate) fn routes() -> Router<OrgState> {
     Router::new()
         .route("/services/data/{version}/metadata/deployRequest", post(api::deploy))
         .route("/services/data/{version}/metadata/deployRequest/{id}", get(api::status).patch(api::cancel))
-        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES))
+        .route("/services/Soap/m/{version}", post(soap::call))
+        // Base64 makes a package a third larger.
+        .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES * 4 / 3))
 }

@@ -24,6 +24,10 @@ const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 const RESERVED_HEADERS: [&str; 6] =
     ["authorization", "cookie", "content-length", "host", "x-request-context", "x-client-context"];
 
+/// The other media types an org sends.
+pub(crate) const FORM: &str = "application/x-www-form-urlencoded";
+const TEXT: &str = "text/plain";
+
 /// A service: its document and what can be called in it.
 #[derive(Debug, Clone)]
 pub(crate) struct Service {
@@ -317,7 +321,15 @@ fn preferred_media(content: &Map<String, Value>) -> Option<(String, &Value)> {
         let name = name.split(';').next().unwrap_or_default().trim();
         name == "application/json" || name.ends_with("+json") || name == "*/*"
     });
+    let written = |wanted: &str| {
+        content
+            .iter()
+            .find(|(name, _)| name.split(';').next().unwrap_or_default().trim().eq_ignore_ascii_case(wanted))
+            .map(|(_, media)| (wanted.to_owned(), media))
+    };
     json.map(|(_, media)| ("application/json".to_owned(), media))
+        .or_else(|| written(FORM))
+        .or_else(|| written(TEXT))
 }
 
 /// `operationId`, or method and path when there is none, as an identifier of at most 80 characters.

@@ -5,6 +5,7 @@ mod integration {
     // A whole running org.
     mod support;
 
+    mod agents;
     mod callbacks;
     mod client_policies;
     mod control;

@@ -47,6 +47,26 @@ pub(super) fn unknown(what: &'static str, name: &str) -> Refusal {
     refused(StatusCode::NOT_FOUND, error, format!("There is no {what} {name:?} in this org"), hint)
 }
 
+/// There is no such published service.
+pub(crate) fn unknown_service(name: &str) -> Refusal {
+    unknown("service", name)
+}
+
+/// There is no such agent action.
+pub(crate) fn unknown_action(name: &str) -> Refusal {
+    unknown("operation", name)
+}
+
+/// An agent action has no such input.
+pub(crate) fn not_an_input(name: &str) -> Refusal {
+    invalid_arguments(format!("the action has no input {name:?}"))
+}
+
+/// The person is not to give this input.
+pub(crate) fn not_for_the_person(name: &str) -> Refusal {
+    invalid_arguments(format!("the input {name:?} is not the person's to give (isUserInput)"))
+}
+
 /// The service or operation is there, but not in a state to be called.
 pub(super) fn not_callable(message: String) -> Refusal {
     refused(StatusCode::CONFLICT, "not_callable", message, "Publish the service again")

@@ -5,11 +5,11 @@ use std::error::Error as _;
 use http::HeaderMap;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use serde_json::{Map, Value};
-use url::Url;
+use url::{Url, form_urlencoded};
 
 use super::arguments::Outgoing;
 use super::refusal::{self, Refusal};
-use crate::services::Operation;
+use crate::services::{FORM, Operation};
 use crate::state::OrgState;
 
 /// An app's answer may have this many bytes: the heap limit of Apex is not far above.
@@ -47,11 +47,26 @@ pub(super) async fn send(
     }
     let mut request = state.http().request(operation.method.clone(), url).headers(headers);
     if let (Some(body), Some(declared)) = (&outgoing.body, &operation.body) {
-        request = request.header(CONTENT_TYPE, &declared.media_type).body(body.to_string());
+        request =
+            request.header(CONTENT_TYPE, &declared.media_type).body(written(body, &declared.media_type));
     }
     let response =
         request.send().await.map_err(|error| refusal::unreachable_app(endpoint, &reason(&error)))?;
     read(endpoint, response).await
+}
+
+/// The body in its media type: a form of the outermost properties, a text as it is, else JSON.
+fn written(body: &Value, media_type: &str) -> String {
+    let plain = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+    match (media_type, body) {
+        (FORM, Value::Object(fields)) => {
+            let mut form = form_urlencoded::Serializer::new(String::new());
+            form.extend_pairs(fields.iter().map(|(name, value)| (name, plain(value))));
+            form.finish()
+        }
+        ("text/plain", body) => plain(body),
+        (_, body) => body.to_string(),
+    }
 }
 
 /// The innermost cause, without the URL (it may carry a callback's handle).

@@ -47,7 +47,7 @@ fn refused(status: StatusCode, code: &'static str, message: impl Into<String>) -
     DeployError::Refused { status, code, message: message.into() }
 }
 
-fn invalid_input(message: impl Into<String>) -> DeployError {
+pub(super) fn invalid_input(message: impl Into<String>) -> DeployError {
     refused(StatusCode::BAD_REQUEST, "INVALID_INPUT", message)
 }
 
@@ -75,22 +75,46 @@ pub(super) async fn deploy(
     headers: HeaderMap,
     multipart: Result<Multipart, MultipartRejection>,
 ) -> Result<Response, DeployError> {
-    let session = deployer(&state, &headers).await?;
+    deployer(&state, &headers).await?;
     let multipart = multipart
         .map_err(|rejection| invalid_input(format!("The request is not multipart/form-data: {rejection}")))?;
     let (package, request) = read_parts(multipart).await?;
+    let deployment = take_in(&state, &headers, package, request.deploy_options).await?;
+    Ok((StatusCode::CREATED, Json(deployment::answer(&deployment, false, true))).into_response())
+}
+
+/// Keeps a package for the worker, for whoever the session belongs to.
+pub(super) async fn take_in(
+    state: &OrgState,
+    headers: &HeaderMap,
+    package: Bytes,
+    options: Options,
+) -> Result<Deployment, DeployError> {
+    let session = deployer(state, headers).await?;
+    if package.len() > MAX_ZIP_BYTES {
+        let message = "The package is larger than 39 MB";
+        return Err(refused(StatusCode::PAYLOAD_TOO_LARGE, "LIMIT_EXCEEDED", message));
+    }
     let deployment = state
         .call(move |state| {
-            let id = state
-                .db()
-                .write(|tx| deployment::insert(tx, &package, &request.deploy_options, &session.user_id))?;
+            let id = state.db().write(|tx| deployment::insert(tx, &package, &options, &session.user_id))?;
             load(state, &id)
         })
         .await?;
     if state.limits().deploy_mode == DeployMode::Automatic {
         state.deploy_nudge().notify_one();
     }
-    Ok((StatusCode::CREATED, Json(deployment::answer(&deployment, false, true))).into_response())
+    Ok(deployment)
+}
+
+/// A deployment, for whoever may deploy.
+pub(super) async fn find(
+    state: &OrgState,
+    headers: &HeaderMap,
+    id: String,
+) -> Result<Deployment, DeployError> {
+    deployer(state, headers).await?;
+    state.call(move |state| load(state, &id)).await
 }
 
 /// Step 4: where a deployment is.
@@ -100,8 +124,7 @@ pub(super) async fn status(
     Query(query): Query<StatusQuery>,
     headers: HeaderMap,
 ) -> Result<Json<Value>, DeployError> {
-    deployer(&state, &headers).await?;
-    let deployment = state.call(move |state| load(state, &id)).await?;
+    let deployment = find(&state, &headers, id).await?;
     Ok(Json(deployment::answer(&deployment, query.include_details, false)))
 }
 
@@ -184,13 +207,6 @@ async fn read_parts(mut multipart: Multipart) -> Result<(Bytes, DeployRequest), 
     }
     let package =
         package.ok_or_else(|| invalid_input("The request has no part with the package (application/zip)"))?;
-    if package.len() > MAX_ZIP_BYTES {
-        return Err(refused(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            "LIMIT_EXCEEDED",
-            "The package is larger than 39 MB",
-        ));
-    }
     Ok((package, request.unwrap_or_default()))
 }
 

@@ -113,6 +113,18 @@ impl<'a, 'c> Applier<'a, 'c> {
         if !self.permissions.has("CustomizeApplication") {
             return refused("CustomizeApplication");
         }
+        let is_client_app = matches!(
+            component_type,
+            ComponentType::ExternalClientApplication
+                | ComponentType::ClientAppGlobalOauth
+                | ComponentType::ClientAppOauth
+                | ComponentType::ClientAppPolicies
+                | ComponentType::ClientAppOauthPolicies
+        );
+        let manages = ["ModifyAllData", "ExternalClientAppAdmin"].iter().any(|one| self.permissions.has(one));
+        if is_client_app && !manages {
+            return refused("ExternalClientAppAdmin");
+        }
         let heroku = match definition {
             Some(Definition::ExternalServiceRegistration(registration)) => {
                 registration.provider_type.as_deref() == Some("Heroku")

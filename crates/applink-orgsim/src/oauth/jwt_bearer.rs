@@ -114,13 +114,17 @@ fn check_audience(state: &OrgState, audience: &Audience) -> Result<(), TokenErro
     if ours { Ok(()) } else { Err(token_error::invalid_grant("audience is invalid")) }
 }
 
+/// Salesforce's own CLI adds 300 to a time in milliseconds and means seconds; an org reads the sum as seconds, far
+/// away, and takes it.
+const MEANT_SECONDS: i64 = 300;
+
 /// Step 4.
 #[expect(
     clippy::cast_possible_truncation,
     reason = "float to integer saturates, and either end is a fine expiry"
 )]
 fn expiry_seconds(expiry: f64) -> i64 {
-    if expiry > LARGEST_SECONDS { (expiry / 1000.0) as i64 } else { expiry as i64 }
+    if expiry > LARGEST_SECONDS { (expiry / 1000.0) as i64 + MEANT_SECONDS } else { expiry as i64 }
 }
 
 /// Step 5. An unknown user is answered like one who has not approved the client.
@@ -152,7 +156,7 @@ mod tests {
     #[test]
     fn an_expiry_is_seconds_or_milliseconds() {
         assert_eq!(expiry_seconds(1_795_294_298.0), 1_795_294_298);
-        assert_eq!(expiry_seconds(1_795_294_298_147.0), 1_795_294_298);
+        assert_eq!(expiry_seconds(1_795_294_298_147.0), 1_795_294_598);
     }
 
     proptest! {

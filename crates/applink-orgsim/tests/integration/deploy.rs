@@ -399,3 +399,45 @@ async fn an_older_org_still_makes_connected_apps() {
     let result = org.wait_for_deploy(&token, taken["id"].as_str().unwrap()).await;
     assert_eq!(result["status"], "Succeeded", "{result}");
 }
+
+#[tokio::test]
+async fn the_soap_calls_do_what_the_rest_calls_do() {
+    use base64::Engine as _;
+    let org = TestOrg::start().await;
+    let token = org.access_token_of("admin").await;
+    let zip = base64::engine::general_purpose::STANDARD.encode(Package::service("https://app.example").zip());
+    let ask = async |token: &str, body: &str| {
+        let envelope = format!(
+            "<?xml version=\"1.0\"?><soapenv:Envelope xmlns:soapenv=\"http://schemas.xmlsoap.org/soap/envelope/\"><soapenv:Header>\
+             <SessionHeader><sessionId>{token}</sessionId></SessionHeader></soapenv:Header><soapenv:Body>{body}</soapenv:Body></soapenv:Envelope>"
+        );
+        let request =
+            org.http.post(org.url("/services/Soap/m/66.0")).header("content-type", "text/xml").body(envelope);
+        let answer = request.send().await.unwrap();
+        (answer.status().as_u16(), answer.text().await.unwrap())
+    };
+    let deploy = format!(
+        "<deploy><ZipFile>{zip}</ZipFile><DeployOptions><rollbackOnError>true</rollbackOnError><singlePackage>true</singlePackage></DeployOptions></deploy>"
+    );
+    let (status, answer) = ask("nobody", &deploy).await;
+    assert!(status == 500 && answer.contains("<faultcode>sf:INVALID_SESSION_ID</faultcode>"), "{answer}");
+    let (status, answer) = ask(&token, &deploy).await;
+    assert!(status == 200 && answer.contains("<deployResponse><result>"), "{answer}");
+    let id = answer.split_once("<id>").unwrap().1.split_once("</id>").unwrap().0.to_owned();
+    let look = format!(
+        "<checkDeployStatus><asyncProcessId>{id}</asyncProcessId><includeDetails>true</includeDetails></checkDeployStatus>"
+    );
+    for _ in 0..200 {
+        let (_, answer) = ask(&token, &look).await;
+        if answer.contains("<done>true</done>") {
+            assert!(answer.contains("<status>Succeeded</status>"), "{answer}");
+            assert!(
+                answer.contains("<componentType>ExternalServiceRegistration</componentType>"),
+                "{answer}"
+            );
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(25)).await;
+    }
+    panic!("the deployment did not end");
+}
