@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "wall-clock time of each step is what this tool reports")]
 
 mod bench;
+mod bench_publish;
 mod conformance;
 mod figures;
 mod fuzz;
@@ -17,10 +18,11 @@ cargo xtask <command>
 
   test [NAME …]   install what the tests need, run every suite (or the named ones), one line each
   suites          list the suites
-  figures [--debug] [NAME …]
+  figures [NAME …]
                   measure what we promise in numbers: dev, credentials (release build; not part of the tests)
   bench mesh [--quick]
                   the mesh beside its peers; writes docs/performance.md (with --quick: one round, writes nothing)
+  bench publish   measure reading, checking and packaging of large documents
   fuzz [SECONDS]  the fuzz targets, optimised, for longer than the tests run them (default 60)
   conformance-table
                   run the official SDKs and write docs/reference/sdk-conformance.md from that
@@ -38,6 +40,7 @@ fn main() -> ExitCode {
         ["figures", names @ ..] => outcome(figures::run(names)),
         ["bench", "mesh"] => outcome(bench::mesh(false)),
         ["bench", "mesh", "--quick"] => outcome(bench::mesh(true)),
+        ["bench", "publish"] => outcome(bench_publish::publish()),
         ["fuzz"] => outcome(fuzz::run(None)),
         ["fuzz", seconds] => outcome(fuzz::run(Some(seconds))),
         ["suites"] => {

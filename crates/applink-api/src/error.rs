@@ -109,6 +109,8 @@ pub mod error_id {
     pub const REAUTH_REQUIRED: &str = "reauth_required";
     /// 422: the OpenAPI document can't be published.
     pub const SPEC_INVALID: &str = "spec_invalid";
+    /// 409: a publish would break Flows and Apex that use what is published now.
+    pub const BREAKING_CHANGE: &str = "breaking_change";
     /// 422: the org refused the package.
     pub const DEPLOY_FAILED: &str = "deploy_failed";
     /// 422: the app has no public URL to publish.

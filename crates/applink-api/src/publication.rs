@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Problem;
 use crate::error::ResourceError;
 use crate::ids::{AddonId, AppUuid};
 use crate::time::Timestamp;
@@ -33,6 +34,10 @@ pub struct PublishRequest {
     /// The session-based permission set of user-plus mode.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub authorization_permission_set_name: Option<String>,
+    /// Ours: `false` has a publish refused that breaks Flows and Apex which use what is published now. Left out, as
+    /// the official clients do, nothing is refused for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allow_breaking: Option<bool>,
 }
 
 /// One publication, as listed.
@@ -61,6 +66,9 @@ pub struct Publication {
     /// Ours: what the last deploy made, component by component.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub components: Vec<Component>,
+    /// Ours: since when it is known that somebody deleted it in the org.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub removed_at: Option<Timestamp>,
     /// Ours: it is being removed from the org, or could not be.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub removal: Option<Removal>,
@@ -106,4 +114,64 @@ pub struct Component {
     /// The org's own text when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+}
+
+/// Ours: one deploy of a publication, as listed by `GET …/apps/{app}/{client}/history`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HistoryEntry {
+    /// Its number among the deploys of the connection.
+    pub number: i64,
+    /// What it did.
+    pub kind: HistoryKind,
+    /// What became of it.
+    pub status: HistoryStatus,
+    /// Hash of the package; the same hash is the same package.
+    pub hash: String,
+    /// When it was asked for.
+    pub requested_at: Timestamp,
+    /// By whom.
+    pub requested_by: String,
+    /// When it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub finished_at: Option<Timestamp>,
+    /// Why it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+    /// The org's words for each component, with the place in the document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub problems: Vec<Problem>,
+}
+
+/// What a deploy did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryKind {
+    /// Put a document into the org.
+    Publish,
+    /// Took the publication out of it.
+    Remove,
+}
+
+/// What became of a deploy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HistoryStatus {
+    /// It waits for its turn, or the org works on it.
+    Running,
+    /// The org took all of it.
+    Done,
+    /// The org took nothing of it.
+    Failed,
+}
+
+/// Ours: one deploy with the document it published.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublishedDocument {
+    /// The deploy.
+    #[serde(flatten)]
+    pub entry: HistoryEntry,
+    /// `api-spec.yaml` or `api-spec.json`.
+    pub file_name: String,
+    /// The document as it was uploaded.
+    pub document: String,
 }

@@ -6,6 +6,7 @@
 //!    called.
 //! 3. [`org`] asks the org what it already has: its release, client apps, permission sets, and whether the name is
 //!    somebody else's.
+//!    What it would break for Flows and Apex that use what is published now is found by [`breaking`].
 //! 4. [`metadata`] turns document, request and org into a package; it is pure.
 //! 5. One transaction writes the publication, a deploy that is due, and the audit entry. From here on nothing is
 //!    lost: whoever is killed, the row is still due.
@@ -19,20 +20,26 @@
 //! [`remove`] takes a publication out of the org again: a deploy like the others, of deletions, in its turn among
 //! them; when it is done, the publication's row goes.
 //!
+//! [`presence`] notices when somebody deletes a publication in the org.
+//!
+//! [`history`] lists every deploy of a publication, with its document.
+//!
 //! Deploys roll back on error: a publish that fails leaves what was published before as it was.
 
 pub mod api;
+pub mod breaking;
 pub mod change;
 pub mod flow;
-pub mod metadata;
+pub mod history;
 pub mod org;
-pub mod package;
 pub mod places;
+pub mod presence;
 pub mod publish;
 pub mod reconcile;
 pub mod remove;
-pub mod spec;
 pub mod store;
+
+pub use applink_publish::{metadata, package, spec};
 
 use applink_api::ids::{AddonId, AppUuid, PublicationId};
 use applink_api::publication::Component;
@@ -60,6 +67,8 @@ pub struct Publication {
     pub org_id: String,
     /// What is live, once a deploy succeeded.
     pub live: Option<Live>,
+    /// Since when it is known that somebody deleted it in the org.
+    pub removed_at: Option<Timestamp>,
     /// When it was first asked for.
     pub created_at: Timestamp,
     /// By whom.

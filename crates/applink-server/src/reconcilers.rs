@@ -178,6 +178,12 @@ pub const ALL: &[Reconciler] = &[
         step: |app| Box::pin(provider::reconcile::work_due(app)),
     },
     Reconciler {
+        name: "publications in orgs",
+        period: Duration::from_secs(60),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(publications::presence::check_due(app)),
+    },
+    Reconciler {
         name: "publications",
         period: Duration::from_secs(5),
         nudge: |nudges| &nudges.publications,

@@ -70,6 +70,18 @@ fn cli() -> Router<App> {
         .route(
             "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}",
             delete(publications::api::remove),
+        )
+        .route(
+            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}/history",
+            get(publications::history::list),
+        )
+        .route(
+            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}/history/{number}",
+            get(publications::history::show),
+        )
+        .route(
+            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}/history/{number}/document",
+            get(publications::history::document),
         );
     small.merge(publishing).merge(telling())
 }

@@ -29,6 +29,8 @@ mod fake_org;
 mod hand_out;
 #[path = "integration/health_checks.rs"]
 mod health_checks;
+#[path = "integration/history.rs"]
+mod history;
 #[path = "integration/input.rs"]
 mod input;
 #[path = "integration/invocations.rs"]

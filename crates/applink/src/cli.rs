@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    admin, audit, authorizations, completions, connections, dev, invoke, mesh, org, salesforce, sample,
-    serve, webhooks,
+    admin, apex_stubs, audit, authorizations, completions, connections, dev, invoke, mesh, org, salesforce,
+    sample, serve, spec, webhooks,
 };
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
@@ -54,6 +54,18 @@ pub(crate) enum Command {
     /// List the Salesforce orgs an app is published to
     #[command(name = "salesforce:publications", visible_alias = "publications")]
     SalesforcePublications(salesforce::publications::Args),
+    /// List what was published under a name, or fetch its document
+    #[command(name = "salesforce:publications:history", visible_alias = "publications:history")]
+    SalesforceHistory(salesforce::history::Args),
+    /// Take a published app out of a Salesforce org
+    #[command(name = "salesforce:unpublish", visible_alias = "unpublish")]
+    SalesforceUnpublish(salesforce::unpublish::Args),
+    /// Check an OpenAPI document against the rules of External Services
+    #[command(name = "spec:check")]
+    SpecCheck(spec::CheckArgs),
+    /// Write the Apex classes an org will generate, for editors
+    #[command(name = "apex-stubs")]
+    ApexStubs(apex_stubs::Args),
     /// List the connected orgs
     #[command(name = "applink:connections", visible_alias = "connections")]
     Connections(connections::ListArgs),

@@ -1,6 +1,7 @@
 //! Every command, and which runtime it needs.
 
 pub(crate) mod admin;
+pub(crate) mod apex_stubs;
 pub(crate) mod audit;
 pub(crate) mod authorizations;
 pub(crate) mod completions;
@@ -12,6 +13,7 @@ pub(crate) mod org;
 pub(crate) mod salesforce;
 pub(crate) mod sample;
 pub(crate) mod serve;
+pub(crate) mod spec;
 pub(crate) mod webhooks;
 
 use tokio::runtime::{Builder, Runtime};
@@ -58,6 +60,10 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
         }
         Command::SalesforcePublish(args) => salesforce::publish::run(args, settings, printer).await,
         Command::SalesforcePublications(args) => salesforce::publications::run(args, settings, printer).await,
+        Command::SalesforceHistory(args) => salesforce::history::run(args, settings, printer).await,
+        Command::SalesforceUnpublish(args) => salesforce::unpublish::run(args, settings, printer).await,
+        Command::SpecCheck(args) => spec::check(&args, printer),
+        Command::ApexStubs(args) => apex_stubs::run(&args, printer),
         Command::Connections(args) => connections::list(args, settings, printer).await,
         Command::ConnectionsInfo(args) => connections::info(args, settings, printer).await,
         Command::Authorizations(args) => authorizations::list(args, settings, printer).await,

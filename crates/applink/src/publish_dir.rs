@@ -6,6 +6,8 @@ use std::io::{self, Cursor, Write as _};
 use std::path::{Path, PathBuf};
 
 use applink_api::publication::{CONNECTED_APP_XML, PERMISSION_SET_XML, SPEC_JSON, SPEC_YAML};
+use applink_publish::metadata::File;
+use applink_publish::spec::Format;
 use thiserror::Error;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};
@@ -38,8 +40,12 @@ pub(crate) enum PublishDirError {
     Extension(PathBuf),
     #[error("the API spec {} doesn't exist", .0.display())]
     MissingSpec(PathBuf),
-    #[error("{} is a directory, not an API spec", .0.display())]
-    SpecIsDirectory(PathBuf),
+    #[error("the directory {} holds no API spec", .0.display())]
+    NoSpecInDirectory(PathBuf),
+    #[error("there are two API specs: {} and {}", .0.display(), .1.display())]
+    TwoSpecs(PathBuf, PathBuf),
+    #[error("can't write {}", .path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
     #[error("the metadata directory {} doesn't exist", .0.display())]
     MissingDirectory(PathBuf),
     #[error("{file} in the metadata directory and {flag} both name {what}")]
@@ -55,11 +61,14 @@ pub(crate) enum PublishDirError {
 /// # Errors
 /// The first thing that is wrong, naming the file.
 pub(crate) fn pack(inputs: &Inputs<'_>) -> Result<Packed, PublishDirError> {
-    let spec_name = spec_name(inputs.spec)?;
-    let mut files = vec![(spec_name, read_spec(inputs.spec)?)];
+    let spec = spec_file(inputs.spec)?;
+    let mut files = vec![(format(&spec)?.file_name(), read_spec(&spec)?)];
     let mut ignored = Vec::new();
-    if let Some(directory) = inputs.metadata_dir {
+    // A directory in place of the document holds the metadata too.
+    let directory = inputs.metadata_dir.or_else(|| inputs.spec.is_dir().then_some(inputs.spec));
+    if let Some(directory) = directory {
         ensure_no_conflicts(inputs, directory)?;
+        ensure_one_spec(&spec, directory)?;
         for name in [CONNECTED_APP_XML, PERMISSION_SET_XML] {
             if let Some(bytes) = read_optional(&directory.join(name))? {
                 files.push((name, bytes));
@@ -71,19 +80,66 @@ pub(crate) fn pack(inputs: &Inputs<'_>) -> Result<Packed, PublishDirError> {
     Ok(Packed { zip, ignored })
 }
 
-fn spec_name(spec: &Path) -> Result<&'static str, PublishDirError> {
-    if spec.is_dir() {
-        return Err(PublishDirError::SpecIsDirectory(spec.to_owned()));
+/// The document itself: a directory stands for the one in it.
+///
+/// # Errors
+/// When a directory holds none, or two.
+pub(crate) fn spec_file(spec: &Path) -> Result<PathBuf, PublishDirError> {
+    if !spec.is_dir() {
+        return Ok(spec.to_owned());
     }
-    match spec.extension().and_then(|extension| extension.to_str()) {
-        Some("yaml" | "yml") => Ok(SPEC_YAML),
-        Some("json") => Ok(SPEC_JSON),
-        _ => Err(PublishDirError::Extension(spec.to_owned())),
+    let mut found = specs_in(spec);
+    match (found.pop(), found.pop()) {
+        (Some(only), None) => Ok(only),
+        (Some(last), Some(other)) => Err(PublishDirError::TwoSpecs(other, last)),
+        (None, _) => Err(PublishDirError::NoSpecInDirectory(spec.to_owned())),
     }
 }
 
-fn read_spec(spec: &Path) -> Result<Vec<u8>, PublishDirError> {
+fn specs_in(directory: &Path) -> Vec<PathBuf> {
+    let names = [SPEC_JSON, SPEC_YAML, "api-spec.yml"];
+    names.iter().map(|name| directory.join(name)).filter(|path| path.is_file()).collect()
+}
+
+/// A document beside the one that is named would be left out silently.
+fn ensure_one_spec(spec: &Path, directory: &Path) -> Result<(), PublishDirError> {
+    let is_same =
+        |other: &PathBuf| other == spec || fs::canonicalize(other).ok() == fs::canonicalize(spec).ok();
+    match specs_in(directory).into_iter().find(|other| !is_same(other)) {
+        Some(other) => Err(PublishDirError::TwoSpecs(spec.to_owned(), other)),
+        None => Ok(()),
+    }
+}
+
+/// How a document is written, by its extension.
+///
+/// # Errors
+/// When it has another one.
+pub(crate) fn format(spec: &Path) -> Result<Format, PublishDirError> {
+    let name = spec.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    Format::of_file_name(name).ok_or_else(|| PublishDirError::Extension(spec.to_owned()))
+}
+
+/// The bytes of a document.
+///
+/// # Errors
+/// When it does not exist or can't be read.
+pub(crate) fn read_spec(spec: &Path) -> Result<Vec<u8>, PublishDirError> {
     read_optional(spec)?.ok_or_else(|| PublishDirError::MissingSpec(spec.to_owned()))
+}
+
+/// Writes generated files below a directory, which is made.
+///
+/// # Errors
+/// When that is not possible.
+pub(crate) fn write_files(directory: &Path, files: &[File]) -> Result<(), PublishDirError> {
+    for file in files {
+        let path = directory.join(&file.path);
+        let written =
+            path.parent().map_or(Ok(()), fs::create_dir_all).and_then(|()| fs::write(&path, &file.content));
+        written.map_err(|source| PublishDirError::Unwritable { path, source })?;
+    }
+    Ok(())
 }
 
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, PublishDirError> {
@@ -141,11 +197,17 @@ impl From<PublishDirError> for CliError {
         let hint = match &error {
             PublishDirError::Extension(_) => Some("the extension tells the service how to read it"),
             PublishDirError::MissingSpec(_) => Some("is the path right, seen from the current directory?"),
-            PublishDirError::SpecIsDirectory(_) => Some("name the file in it, for example api-spec.yaml"),
+            PublishDirError::NoSpecInDirectory(_) => {
+                Some("put api-spec.yaml or api-spec.json into it, or name the file")
+            }
+            PublishDirError::TwoSpecs(..) => Some("keep one of them"),
             PublishDirError::Both { .. } => Some("use one of them"),
             _ => None,
         };
-        let broke = matches!(error, PublishDirError::Unreadable { .. } | PublishDirError::Zip(_));
+        let broke = matches!(
+            error,
+            PublishDirError::Unreadable { .. } | PublishDirError::Unwritable { .. } | PublishDirError::Zip(_)
+        );
         let told = if broke {
             Self::broken(error.to_string()).because(error)
         } else {

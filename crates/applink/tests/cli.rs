@@ -25,6 +25,8 @@ mod publish;
 mod serve;
 #[path = "cli/settings.rs"]
 mod settings;
+#[path = "cli/spec.rs"]
+mod spec;
 #[path = "cli/terminal.rs"]
 mod terminal;
 #[path = "cli/webhooks.rs"]

@@ -8,7 +8,9 @@ use serde::Deserialize;
 use super::ClientError;
 use super::transport::{Call, Transport, one_segment};
 use crate::ids::AppUuid;
-use crate::publication::{PART_APP_REQUEST, PART_METADATA, Publication, PublishRequest};
+use crate::publication::{
+    HistoryEntry, PART_APP_REQUEST, PART_METADATA, Publication, PublishRequest, PublishedDocument,
+};
 
 /// A deploy in an org may take minutes, and the service answers when it is done.
 const DEPLOY: Duration = Duration::from_secs(15 * 60);
@@ -63,6 +65,41 @@ impl Publications<'_> {
         let app = app.to_string();
         let url = self.transport.url(&["connections", "salesforce", connection, "apps", &app, client]);
         self.transport.fetch(Call::delete(url)).await
+    }
+
+    /// The deploys of one publication, the newest first.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::is_not_found`] when there is no such publication.
+    pub async fn history(
+        &self,
+        connection: &str,
+        app: AppUuid,
+        client_name: &str,
+    ) -> Result<Vec<HistoryEntry>, ClientError> {
+        let connection = one_segment("connection", connection)?;
+        let client = one_segment("publication", client_name)?;
+        let app = app.to_string();
+        let segments = ["connections", "salesforce", connection, "apps", &app, client, "history"];
+        self.transport.fetch(Call::get(self.transport.url(&segments))).await
+    }
+
+    /// One of those deploys, with its document.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; [`ClientError::is_not_found`] when there is no such deploy.
+    pub async fn document(
+        &self,
+        connection: &str,
+        app: AppUuid,
+        client_name: &str,
+        number: i64,
+    ) -> Result<PublishedDocument, ClientError> {
+        let connection = one_segment("connection", connection)?;
+        let client = one_segment("publication", client_name)?;
+        let (app, number) = (app.to_string(), number.to_string());
+        let segments = ["connections", "salesforce", connection, "apps", &app, client, "history", &number];
+        self.transport.fetch(Call::get(self.transport.url(&segments))).await
     }
 
     /// Publishes the app named by [`super::ClientBuilder::app`] and waits until the org has taken it or not.

@@ -22,6 +22,11 @@ impl ApiVersion {
     pub const fn new(number: u16) -> Self {
         Self(number)
     }
+
+    /// The number before `.0`.
+    pub const fn number(self) -> u16 {
+        self.0
+    }
 }
 
 impl FromStr for ApiVersion {

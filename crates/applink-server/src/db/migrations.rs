@@ -17,6 +17,7 @@ mod m20261126_000022_epochs;
 mod m20261126_000025_webhooks;
 mod m20261126_000030_trust;
 mod m20261126_000031_data_action_keys;
+mod m20261126_000035_presence;
 
 use std::collections::HashSet;
 
@@ -46,6 +47,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000025_webhooks::Migration),
             Box::new(m20261126_000031_data_action_keys::Migration),
             Box::new(m20261126_000010_provider::Migration),
+            Box::new(m20261126_000035_presence::Migration),
         ]
     }
 }

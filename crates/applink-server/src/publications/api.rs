@@ -124,6 +124,7 @@ pub(super) fn wire(publication: Publication, connection_name: &str, removal: Opt
         last_modified_at: publication.last_modified_at,
         last_modified_by: publication.last_modified_by,
         components,
+        removed_at: publication.removed_at,
         removal,
     }
 }

@@ -2,6 +2,7 @@
 
 use applink_api::names::ClientName;
 use applink_api::publication::Component;
+use applink_publish::Release;
 use applink_salesforce::egress::SendFailure;
 use applink_salesforce::metadata::{ComponentMessage, DeployOptions, DeployResult};
 use applink_salesforce::rest::{ApiVersion, OrgCall};
@@ -10,7 +11,7 @@ use http::Method;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use super::metadata::{ExistingPermissionSet, OrgProfile, Plan};
+use super::metadata::{ExistingPermissionSet, OrgProfile, Plan, Rights};
 use crate::app::App;
 use crate::credentials::Credential;
 use crate::tokens::{self, FreshToken, TokenError};
@@ -74,6 +75,7 @@ impl PublishingOrg {
                 .await?,
             connected_apps: self.names("ConnectedApplication", "Name", names(plan.connected_apps())).await?,
             permission_sets: self.permission_sets(names(plan.permission_sets())).await?,
+            rights: self.rights().await?,
         })
     }
 
@@ -81,8 +83,22 @@ impl PublishingOrg {
     ///
     /// # Errors
     /// [`OrgError`].
-    pub async fn release(&self) -> Result<ApiVersion, OrgError> {
-        self.org.newest_version().await
+    pub async fn release(&self) -> Result<Release, OrgError> {
+        Ok(Release::new(self.org.newest_version().await?.number()))
+    }
+
+    /// What the user may do; what the org does not tell stays unknown.
+    async fn rights(&self) -> Result<Rights, OrgError> {
+        let soql = "SELECT PermissionsManageHerokuAppLink, PermissionsCustomizeApplication, \
+            PermissionsModifyAllData, PermissionsExternalClientAppAdmin FROM UserPermissionAccess";
+        let records = or_none(self.org.query_all(soql).await)?;
+        let has = |field: &str| records.first()?.get(field)?.as_bool();
+        Ok(Rights {
+            manage_applink: has("PermissionsManageHerokuAppLink"),
+            customize_application: has("PermissionsCustomizeApplication"),
+            modify_all_data: has("PermissionsModifyAllData"),
+            manage_external_client_apps: has("PermissionsExternalClientAppAdmin"),
+        })
     }
 
     /// Which of `names` the org has, as it spells them. An object the user may not see counts as empty: deploying
@@ -112,20 +128,20 @@ impl PublishingOrg {
         Ok(existing.collect())
     }
 
-    /// The registration with a client's name.
+    /// The registration with a client's name; none also when the user may not see registrations.
     ///
     /// # Errors
     /// [`OrgError`].
     pub async fn registration(&self, client: &ClientName) -> Result<Option<Registration>, OrgError> {
-        let name = quoted(&[client.as_str().to_owned()]);
-        let soql = format!(
-            "SELECT Id, DeveloperName, Description FROM ExternalServiceRegistration WHERE DeveloperName = {name}"
-        );
-        let records = self.setup_query(&soql).await?;
-        Ok(records.first().and_then(|record| {
-            let description = text(record, "Description").unwrap_or_default();
-            text(record, "Id").map(|id| Registration { id, description })
-        }))
+        Ok(first_registration(&or_none(self.setup_query(&registration_query(client)).await)?))
+    }
+
+    /// The registration with a client's name; an error when the user may not see registrations.
+    ///
+    /// # Errors
+    /// [`OrgError`].
+    pub async fn visible_registration(&self, client: &ClientName) -> Result<Option<Registration>, OrgError> {
+        Ok(first_registration(&self.setup_query(&registration_query(client)).await?))
     }
 
     /// Whether the org works on any deploy. Unknown counts as no.
@@ -134,7 +150,7 @@ impl PublishingOrg {
     /// [`OrgError`].
     pub async fn is_deploying(&self) -> Result<bool, OrgError> {
         let soql = "SELECT Id FROM DeployRequest WHERE Status IN ('Pending', 'InProgress', 'Finalizing')";
-        Ok(!self.setup_query(soql).await?.is_empty())
+        Ok(!or_none(self.setup_query(soql).await)?.is_empty())
     }
 
     /// Set-up objects are asked for with the Tooling API; where an object is an ordinary one, with a plain query.
@@ -142,7 +158,7 @@ impl PublishingOrg {
         let call = OrgCall::data(Method::GET, "tooling/query").query_param("q", soql);
         match self.org.send(&call).await.and_then(|answer| answer.json::<Records>()) {
             Ok(answer) => Ok(answer.records),
-            Err(error) if is_unknown(&error) => or_none(self.org.query_all(soql).await),
+            Err(error) if is_unknown(&error) => self.org.query_all(soql).await,
             Err(error) => Err(error),
         }
     }
@@ -232,6 +248,19 @@ fn or_none(answer: Result<Vec<Map<String, Value>>, OrgError>) -> Result<Vec<Map<
         Err(error) if is_unknown(&error) => Ok(Vec::new()),
         answer => answer,
     }
+}
+
+fn registration_query(client: &ClientName) -> String {
+    let name = quoted(&[client.as_str().to_owned()]);
+    format!(
+        "SELECT Id, DeveloperName, Description FROM ExternalServiceRegistration WHERE DeveloperName = {name}"
+    )
+}
+
+fn first_registration(records: &[Map<String, Value>]) -> Option<Registration> {
+    let record = records.first()?;
+    let description = text(record, "Description").unwrap_or_default();
+    text(record, "Id").map(|id| Registration { id, description })
 }
 
 /// SOQL text literals. The names are API names, which need no escapes; anything else is left out.

@@ -115,7 +115,7 @@ fn origin_of(origins: &[Origin], component: &Component) -> Option<(String, Posit
 mod tests {
     use super::*;
 
-    const DOCUMENT: &str = include_str!("../../tests/fixtures/specs/user-plus-eca.yaml");
+    const DOCUMENT: &str = include_str!("../../../applink-publish/tests/fixtures/specs/user-plus-eca.yaml");
 
     fn failed(kind: &str, name: &str, problem: &str) -> Component {
         Component {

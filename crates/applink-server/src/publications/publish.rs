@@ -18,7 +18,7 @@ use super::metadata::{self, OrgProfile, Package, Plan, Subject, Wishes, archive,
 use super::org::{self, PublishingOrg, Registration};
 use super::package::{self, PackageError, Upload};
 use super::spec::{self, Code, Finding, Format, Spec, SpecError};
-use super::{Deploy, DeployKind, Publication, places, store};
+use super::{Deploy, DeployKind, Publication, breaking, places, store};
 use crate::addons::{self, AttachedApp};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
@@ -57,6 +57,8 @@ pub async fn begin(app: &App, asked: Asked) -> Result<Deploy, ApiError> {
     let through = (asked.connection.id, org_user.org_id.as_str());
     let known = store::find_by_client(app.store.reader(), asked.addon, through, client.as_str()).await?;
     ensure_same_app(known.as_ref(), &asked.app)?;
+    let breaking = breaking::changes(app, known.as_ref(), &spec).await?;
+    breaking::ensure_allowed(client.as_str(), &breaking, asked.request.allow_breaking)?;
     let subject = Subject {
         publication: known.as_ref().map_or_else(|| PublicationId(app.entropy.uuid()), |known| known.id),
         addon: asked.addon,
@@ -67,7 +69,7 @@ pub async fn begin(app: &App, asked: Asked) -> Result<Deploy, ApiError> {
         contact_email: contact(&asked.actor, &org_user),
     };
     let package = build(app, &asked, &upload, &spec, &subject, known.as_ref()).await?;
-    write(app, &asked, &org_user, &upload, &subject, &package).await
+    write(app, &asked, &org_user, &upload, &subject, (&package, breaking.len())).await
 }
 
 /// The package cut to this org: step 3 asks it, step 4 builds.
@@ -116,7 +118,7 @@ async fn write(
     org_user: &OrgUser,
     upload: &Upload,
     subject: &Subject,
-    package: &Package,
+    (package, breaking): (&Package, usize),
 ) -> Result<Deploy, ApiError> {
     let zip = archive::zip(&package.files()).map_err(ApiError::internal)?;
     let now = app.clock.now();
@@ -150,7 +152,11 @@ async fn write(
         fence: 0,
     };
     store::insert_deploy(&*tx, &deploy).await?;
-    let detail = format!("{} through {}, package {}", subject.client, asked.connection.name, package.hash);
+    let mut detail =
+        format!("{} through {}, package {}", subject.client, asked.connection.name, package.hash);
+    if breaking > 0 {
+        detail.push_str(&format!(", breaking changes: {breaking}"));
+    }
     tx.audit(
         Entry::new(&asked.actor, "publication.requested", asked.addon, publication.id.0).with_detail(detail),
     );
@@ -197,6 +203,7 @@ async fn publication_row(
                 client: subject.client.to_string(),
                 org_id: org_user.org_id.clone(),
                 live: None,
+                removed_at: None,
                 created_at: now,
                 created_by: asked.actor.name.clone(),
                 last_modified_at: now,

@@ -6,13 +6,13 @@ mod publication_rows;
 use applink_api::ids::{AddonId, AppUuid, PublicationId};
 use applink_api::time::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{IntoActiveModel as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{IntoActiveModel as _, Iterable as _, QueryOrder as _, QuerySelect as _};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use self::deploy_rows as deploys;
 use self::publication_rows as publications;
-use super::{Deploy, Live, Publication};
+use super::{Deploy, DeployKind, Live, Publication};
 use crate::db::claim::{Claim, Due};
 use crate::db::{Database, RowId, StoreError};
 
@@ -96,6 +96,45 @@ pub async fn list(connection: &impl ConnectionTrait, addon: AddonId) -> Result<V
     rows.into_iter().map(Publication::try_from).collect()
 }
 
+/// Publications whose time to be looked for has come.
+const CHECK_DUE: Due = Due {
+    table: publications::TABLE,
+    condition: "published_hash IS NOT NULL AND removed_at IS NULL \
+        AND (check_due_at IS NULL OR check_due_at <= {now})",
+    order_by: "check_due_at",
+};
+
+/// Claims publications to be looked for in their orgs, each with its fence.
+pub async fn claim_for_check(
+    database: &Database,
+    claim: Claim<'_>,
+) -> Result<Vec<(Publication, i64)>, StoreError> {
+    let rows: Vec<publications::Model> = database.claim_due(CHECK_DUE, claim).await?;
+    rows.into_iter().map(|row| (row.fence, row)).map(|(fence, row)| Ok((row.try_into()?, fence))).collect()
+}
+
+/// Writes what a look found, when the lease is still this fence's and nothing was published meanwhile.
+pub async fn save_check(
+    connection: &impl ConnectionTrait,
+    publication: &Publication,
+    fence: i64,
+    now: Timestamp,
+    is_gone: bool,
+) -> Result<bool, StoreError> {
+    let next = now.plus(super::presence::EVERY);
+    let removed_at = is_gone.then(|| now.as_micros());
+    let written = publications::Entity::update_many()
+        .col_expr(publications::Column::CheckDueAt, Expr::value(Some(next.as_micros())))
+        .col_expr(publications::Column::RemovedAt, Expr::value(removed_at))
+        .col_expr(publications::Column::LeaseUntil, Expr::value(Option::<i64>::None))
+        .filter(publications::Column::Id.eq(RowId::from(publication.id)))
+        .filter(publications::Column::Fence.eq(fence))
+        .filter(publications::Column::LastModifiedAt.eq(publication.last_modified_at.as_micros()))
+        .exec(connection)
+        .await?;
+    Ok(written.rows_affected == 1)
+}
+
 /// Whether an app is published into an org.
 pub async fn is_published(
     connection: &impl ConnectionTrait,
@@ -135,6 +174,7 @@ pub async fn set_live(
         .col_expr(publications::Column::PublishedHash, Expr::value(live.hash.clone()))
         .col_expr(publications::Column::Components, Expr::value(components))
         .col_expr(publications::Column::LastModifiedAt, Expr::value(now.as_micros()))
+        .col_expr(publications::Column::RemovedAt, Expr::value(Option::<i64>::None))
         .col_expr(publications::Column::LastModifiedBy, Expr::value(deploy.requested_by.clone()))
         .filter(publications::Column::Id.eq(RowId::from(deploy.publication)))
         .filter(publications::Column::AddonId.eq(RowId::from(deploy.addon)))
@@ -183,6 +223,64 @@ pub async fn deploys_of(
         .all(connection)
         .await?;
     rows.into_iter().map(Deploy::try_from).collect()
+}
+
+/// The newest deploys of a publication, the newest first, without their documents and packages: those are large.
+pub async fn history(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    publication: PublicationId,
+    limit: u64,
+) -> Result<Vec<Deploy>, StoreError> {
+    let mut query = deploys::Entity::find().select_only();
+    for column in deploys::Column::iter() {
+        query = match column {
+            deploys::Column::Document => query.column_as(Expr::value(Vec::<u8>::new()), "document"),
+            deploys::Column::Package => query.column_as(Expr::value(Option::<Vec<u8>>::None), "package"),
+            column => query.column(column),
+        };
+    }
+    let rows = query
+        .filter(deploys::Column::AddonId.eq(RowId::from(addon)))
+        .filter(deploys::Column::PublicationId.eq(RowId::from(publication)))
+        .order_by_desc(deploys::Column::Number)
+        .limit(limit)
+        .all(connection)
+        .await?;
+    rows.into_iter().map(Deploy::try_from).collect()
+}
+
+/// One deploy of a publication, by its number.
+pub async fn numbered(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    publication: PublicationId,
+    number: i64,
+) -> Result<Option<Deploy>, StoreError> {
+    let row = deploys::Entity::find()
+        .filter(deploys::Column::AddonId.eq(RowId::from(addon)))
+        .filter(deploys::Column::PublicationId.eq(RowId::from(publication)))
+        .filter(deploys::Column::Number.eq(number))
+        .one(connection)
+        .await?;
+    row.map(Deploy::try_from).transpose()
+}
+
+/// The deploy that made what is live.
+pub async fn last_published(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    publication: PublicationId,
+) -> Result<Option<Deploy>, StoreError> {
+    let row = deploys::Entity::find()
+        .filter(deploys::Column::AddonId.eq(RowId::from(addon)))
+        .filter(deploys::Column::PublicationId.eq(RowId::from(publication)))
+        .filter(deploys::Column::Kind.eq(deploys::kind_word(DeployKind::Publish)))
+        .filter(deploys::Column::State.eq("published"))
+        .order_by_desc(deploys::Column::Number)
+        .one(connection)
+        .await?;
+    row.map(Deploy::try_from).transpose()
 }
 
 /// The newest deploy of a publication.

@@ -38,6 +38,7 @@ pub(crate) async fn mark_published(stack: &Stack, connected: &Value, org_id: &st
     let now = app.clock.now();
     let live = Live { registration_id: "x".to_owned(), hash: "x".to_owned(), components: Vec::new() };
     let publication = Publication {
+        removed_at: None,
         id: PublicationId::from(app.entropy.uuid()),
         addon: stack.tenant.addon,
         connection: connected["id"].as_str().unwrap().parse().unwrap(),

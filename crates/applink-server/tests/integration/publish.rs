@@ -11,8 +11,8 @@ use zip::write::SimpleFileOptions;
 use crate::publishing_stack::{Answer, Publishing};
 use crate::scripted_org::Take;
 
-const SPEC: &str = include_str!("../fixtures/specs/callbacks.yaml");
-const USER_PLUS: &str = include_str!("../fixtures/specs/connected-app.yaml");
+const SPEC: &str = include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml");
+const USER_PLUS: &str = include_str!("../../../applink-publish/tests/fixtures/specs/connected-app.yaml");
 
 pub(crate) fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
     let mut writer = ZipWriter::new(Cursor::new(Vec::new()));

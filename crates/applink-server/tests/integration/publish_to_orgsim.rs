@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::publish::{named, yaml, zip_of};
 use crate::publishing_stack::{KeyPair, Login, Publishing, key_pair};
 
-const USER_PLUS: &str = include_str!("../fixtures/specs/user-plus-eca.yaml");
+const USER_PLUS: &str = include_str!("../../../applink-publish/tests/fixtures/specs/user-plus-eca.yaml");
 
 async fn org_with_key() -> (RunningOrg, KeyPair) {
     let org = Org::start(OrgConfig::new("Acme", "a key for tests only".to_owned().into())).await.unwrap();

@@ -200,6 +200,12 @@ impl<O> Publishing<O> {
         self.server.as_ref().expect("the server runs").1.app()
     }
 
+    /// Starts again, with reconcilers that run by themselves.
+    pub(crate) async fn restart_by_itself(&mut self) {
+        self.config.reconciling = Reconciling::Running;
+        self.restart().await;
+    }
+
     /// Runs a reconciler once, and the work it started to its end.
     pub(crate) async fn reconcile(&self, name: &str) {
         let app = self.server.as_ref().expect("the server runs").1.app();
@@ -217,6 +223,19 @@ impl<O> Publishing<O> {
     pub(crate) async fn publications(&self) -> Answer {
         let path = format!("/connections/salesforce/{CONNECTION}/apps/{}", self.app);
         self.send(self.client.get(self.url(&path))).await
+    }
+
+    /// A GET below the add-on.
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        self.send(self.client.get(self.url(path))).await
+    }
+
+    /// Content type and bytes of a GET below the add-on.
+    pub(crate) async fn get_bytes(&self, path: &str) -> (String, Vec<u8>) {
+        let request = self.client.get(self.url(path)).bearer_auth(self.key.expose_secret());
+        let answer = request.send().await.unwrap();
+        let kind = answer.headers()["content-type"].to_str().unwrap().to_owned();
+        (kind, answer.bytes().await.unwrap().to_vec())
     }
 
     /// Asks for a client's removal.

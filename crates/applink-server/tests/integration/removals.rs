@@ -12,7 +12,7 @@ use crate::publish::{named, yaml};
 use crate::publishing_stack::Publishing;
 use crate::scripted_org::Take;
 
-const SPEC: &str = include_str!("../fixtures/specs/callbacks.yaml");
+const SPEC: &str = include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml");
 
 impl Publishing {
     /// Published as `Reports`, and then an operator destroys the add-on.

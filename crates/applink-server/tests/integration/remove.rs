@@ -8,7 +8,7 @@ use crate::publish::{named, yaml};
 use crate::publishing_stack::Publishing;
 use crate::scripted_org::Take;
 
-const SPEC: &str = include_str!("../fixtures/specs/callbacks.yaml");
+const SPEC: &str = include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml");
 
 async fn published() -> Publishing {
     let stack = Publishing::start().await;

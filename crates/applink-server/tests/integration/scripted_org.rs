@@ -116,6 +116,11 @@ impl ScriptedOrg {
         self.script(|script| script.registration = Some(("0xSother".to_owned(), description.to_owned())));
     }
 
+    /// Somebody deletes the registration in Setup.
+    pub(crate) fn loses_registration(&self) {
+        self.script(|script| script.registration = None);
+    }
+
     pub(crate) fn has_permission_set(&self, name: &'static str, session_based: bool) {
         self.script(|script| script.permission_sets.push((name, session_based)));
     }

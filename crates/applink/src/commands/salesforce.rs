@@ -4,8 +4,10 @@ pub(crate) mod authorizations;
 pub(crate) mod connect;
 pub(crate) mod connect_jwt;
 pub(crate) mod disconnect;
+pub(crate) mod history;
 pub(crate) mod publications;
 pub(crate) mod publish;
+pub(crate) mod unpublish;
 
 use applink_api::names::Name;
 

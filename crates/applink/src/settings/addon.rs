@@ -11,6 +11,7 @@ use super::{Layer, Origin, Settings, Variables, git_remote};
 use crate::arguments::AddonArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
+use crate::rehearsal::Publisher;
 
 /// The config-var prefix of an add-on's first attachment.
 const DEFAULT_PREFIX: &str = "HEROKU_APPLINK";
@@ -125,6 +126,20 @@ impl Addon {
             CliError::broken(format!("{APP_ID} isn't set in {}, so the app is not known", self.origin))
                 .hint(format!("set {APP_ID} to the app's uuid, or give it with --app"))
         })
+    }
+
+    /// Who publishes, by the ids in the add-on's address and the app's variables.
+    ///
+    /// # Errors
+    /// When one of them isn't known.
+    pub(crate) fn publisher(&self) -> Result<Publisher, CliError> {
+        let addon = Url::parse(&self.api_url).ok().and_then(|url| {
+            let segments: Vec<&str> = url.path_segments().into_iter().flatten().collect();
+            let id = segments.iter().position(|segment| *segment == "addons").map(|at| at.saturating_add(1));
+            id.and_then(|id| segments.get(id)).and_then(|id| id.parse().ok())
+        });
+        let addon = addon.ok_or_else(|| CliError::broken("the add-on's address does not name the add-on"))?;
+        Ok(Publisher { addon, app: self.app_id()?, app_name: self.app_label.clone() })
     }
 
     /// The add-on, for people.

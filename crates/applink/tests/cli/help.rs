@@ -23,6 +23,12 @@ fn top_level() {
                                          publish]
       salesforce:publications            List the Salesforce orgs an app is published to [alias:
                                          publications]
+      salesforce:publications:history    List what was published under a name, or fetch its document
+                                         [alias: publications:history]
+      salesforce:unpublish               Take a published app out of a Salesforce org [alias: unpublish]
+      spec:check                         Check an OpenAPI document against the rules of External
+                                         Services
+      apex-stubs                         Write the Apex classes an org will generate, for editors
       applink:connections                List the connected orgs [alias: connections]
       applink:connections:info           Show one connected org [alias: connections:info]
       applink:authorizations             List the stored users [alias: authorizations]
@@ -88,6 +94,8 @@ fn a_topic_lists_its_commands() {
       salesforce:authorizations:remove   Forget a Salesforce user's credentials
       salesforce:publish                 Publish an app's API into a connected Salesforce org
       salesforce:publications            List the Salesforce orgs an app is published to
+      salesforce:publications:history    List what was published under a name, or fetch its document
+      salesforce:unpublish               Take a published app out of a Salesforce org
     --- stderr
     ");
     assert_eq!(applink("salesforce:authorizations --help").run().code, Some(0));

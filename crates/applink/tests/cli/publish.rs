@@ -5,7 +5,8 @@ use serde_json::{Value, json};
 use crate::applink::{API_KEY, Applink, applink};
 use crate::fake::{ADDON, APP, Fake, Seen, connection, error, not_found};
 
-const SPEC: &str = "openapi: 3.0.3\ninfo: {title: Quotes, version: 1.0.0}\npaths: {}\n";
+pub(crate) const SPEC: &str = "openapi: 3.0.3\ninfo: {title: Quotes, version: 1.0.0}\npaths:\n  /quotes:\n    get:\n      \
+operationId: listQuotes\n      responses: {'200': {description: Quotes.}}\n";
 const PUBLISH: &str = "salesforce:publish api.yml --client-name HerokuAPI --connection-name production_org";
 const LINE: &str = "POST /connections/salesforce/production_org/apps";
 
@@ -79,7 +80,10 @@ fn publish_sends_the_two_parts_every_service_knows() {
     Content-Type: application/json
     "#);
     assert_eq!(entry_names(zip), ["api-spec.yaml"]);
-    assert_eq!(serde_json::from_slice::<Value>(&request).unwrap(), json!({"client_name": "HerokuAPI"}));
+    assert_eq!(
+        serde_json::from_slice::<Value>(&request).unwrap(),
+        json!({"client_name": "HerokuAPI", "allow_breaking": false})
+    );
 }
 
 #[test]
@@ -109,7 +113,7 @@ fn publish_with_everything() {
     assert_eq!(
         serde_json::from_slice::<Value>(&parts[1].1).unwrap(),
         json!({"client_name": "HerokuAPI", "authorization_connected_app_name": "MyApp",
-            "authorization_external_client_app_name": "MyEca"})
+            "authorization_external_client_app_name": "MyEca", "allow_breaking": false})
     );
 }
 
@@ -231,9 +235,9 @@ fn publish_checks_its_files_first() {
     exit: 1
     --- stdout
     --- stderr
-    error: meta is a directory, not an API spec
+    error: the directory meta holds no API spec
 
-    hint: name the file in it, for example api-spec.yaml
+    hint: put api-spec.yaml or api-spec.json into it, or name the file
     ");
     insta::assert_snapshot!(refused(publish().arg("--metadata-dir").arg("nowhere")), @"
     exit: 1

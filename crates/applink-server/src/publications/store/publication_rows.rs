@@ -27,6 +27,11 @@ pub struct Model {
     pub created_by: String,
     pub last_modified_at: i64,
     pub last_modified_by: String,
+    pub lease_owner: Option<String>,
+    pub lease_until: Option<i64>,
+    pub fence: i64,
+    pub check_due_at: Option<i64>,
+    pub removed_at: Option<i64>,
 }
 
 /// None: rows are joined by id only.
@@ -56,6 +61,11 @@ impl TryFrom<&Publication> for Model {
             created_by: publication.created_by.clone(),
             last_modified_at: publication.last_modified_at.as_micros(),
             last_modified_by: publication.last_modified_by.clone(),
+            lease_owner: None,
+            lease_until: None,
+            fence: 0,
+            check_due_at: None,
+            removed_at: publication.removed_at.map(Timestamp::as_micros),
         })
     }
 }
@@ -78,6 +88,7 @@ impl TryFrom<Model> for Publication {
             client: row.client,
             org_id: row.org_id,
             live,
+            removed_at: row.removed_at.map(Timestamp::from_micros),
             created_at: Timestamp::from_micros(row.created_at),
             created_by: row.created_by,
             last_modified_at: Timestamp::from_micros(row.last_modified_at),

@@ -8,7 +8,7 @@ use applink_api::publication::Publication;
 use crate::arguments::{AddonArgs, OutputArgs};
 use crate::commands::connections::unknown;
 use crate::error::{CliError, ExitStatus};
-use crate::printer::{Printer, Table};
+use crate::printer::{Printer, Table, printable};
 use crate::settings::{Addon, Settings};
 
 const COLUMNS: [&str; 6] =
@@ -40,6 +40,14 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
             addon.app_label(),
             table(&publications)
         ))?;
+        for publication in publications.iter().filter(|publication| publication.removed_at.is_some()) {
+            printer.warning(&format!(
+                "somebody deleted {} in the org of {}; publish it again, or take it off the list with \
+                 `applink unpublish`",
+                printable(&publication.esr_name),
+                printable(&publication.connection_name)
+            ));
+        }
     }
     Ok(ExitStatus::Success)
 }
