@@ -24,7 +24,7 @@ const ROUNDS: usize = 5;
 /// Open connections of the rows with small bodies.
 pub(crate) const CONNECTIONS: [usize; 4] = [1, 16, 64, 256];
 /// Signed requests in a round: more than any row gets through in [`load::SECONDS`].
-const SIGNED: usize = 40_000;
+const SIGNED: usize = 30_000;
 
 /// One cell of the tables.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -67,8 +67,17 @@ pub(crate) fn mesh(quick: bool) -> Result<bool> {
 }
 
 fn build(workshop: &Workshop) -> Result<()> {
-    let arguments =
-        ["build", "--profile", workshop.profile, "--package", "applink-mesh", "--bins", "--examples"];
+    let arguments = [
+        "build",
+        "--profile",
+        workshop.profile,
+        "--package",
+        "applink-mesh",
+        "--features",
+        "jemalloc",
+        "--bins",
+        "--examples",
+    ];
     let built = Command::new(env!("CARGO")).args(arguments).status().context("building the mesh")?;
     if !built.success() {
         bail!("the build failed");

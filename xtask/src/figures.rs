@@ -1,4 +1,4 @@
-//! `cargo xtask figures [NAME …]`: what we promise in numbers, measured here and now. Never part of the tests.
+//! `cargo xtask figures [--debug] [NAME …]`: what we promise in numbers, measured here and now. Never part of the tests.
 //!
 //! Each name is a file below: [`dev`] (the local stack) and [`credentials`] (refresh, JWT, secrets, audit).
 
@@ -11,7 +11,34 @@ use anyhow::{Result, bail};
 struct Set {
     name: &'static str,
     about: &'static str,
-    measure: fn() -> Result<bool>,
+    measure: fn(Build) -> Result<bool>,
+}
+
+/// How what is measured is built.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Build {
+    /// What counts.
+    Release,
+    /// For trying a figure out: `--debug`.
+    Debug,
+}
+
+impl Build {
+    fn arguments(self) -> &'static [&'static str] {
+        match self {
+            Self::Release => &["--release"],
+            Self::Debug => &[],
+        }
+    }
+}
+
+impl std::fmt::Display for Build {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Release => "release",
+            Self::Debug => "debug",
+        })
+    }
 }
 
 const SETS: [Set; 2] = [
@@ -24,14 +51,17 @@ const SETS: [Set; 2] = [
 ];
 
 /// Measures the named sets, or all of them, and says whether every promise is kept.
-pub(crate) fn run(names: &[&str]) -> Result<bool> {
+pub(crate) fn run(arguments: &[&str]) -> Result<bool> {
+    let (options, names): (Vec<&str>, Vec<&str>) =
+        arguments.iter().copied().partition(|word| *word == "--debug");
+    let build = if options.is_empty() { Build::Release } else { Build::Debug };
     if let Some(unknown) = names.iter().find(|name| !SETS.iter().any(|set| set.name == **name)) {
         let known: Vec<_> = SETS.iter().map(|set| format!("{} ({})", set.name, set.about)).collect();
         bail!("no such figures: {unknown}; there are {}", known.join(", "));
     }
     let mut all_kept = true;
     for set in SETS.iter().filter(|set| names.is_empty() || names.contains(&set.name)) {
-        all_kept &= (set.measure)()?;
+        all_kept &= (set.measure)(build)?;
     }
     Ok(all_kept)
 }

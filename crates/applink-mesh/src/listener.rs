@@ -196,7 +196,10 @@ impl Server {
         let service = service_fn(move |request: Request<Incoming>| {
             let (pipeline, forwarder, state) =
                 (Arc::clone(&self.pipeline), Arc::clone(&self.forwarder), Arc::clone(&state));
-            async move { Ok::<_, std::convert::Infallible>(pipeline.handle(&forwarder, request, state).await) }
+            // hyper keeps room for this future as long as the connection is open; a box is there only for a request.
+            Box::pin(async move {
+                Ok::<_, std::convert::Infallible>(pipeline.handle(&forwarder, request, state).await)
+            })
         });
         let connection =
             self.builder.serve_connection_with_upgrades(TokioIo::new(guarded), service).into_owned();

@@ -79,10 +79,16 @@ pub(crate) fn run(workshop: &Workshop, peers: &Peers, cell: Cell) -> Result<Meas
         p99_micros: number("p99"),
         cpu_micros: used * 1e6 / requests,
         resident: running.as_ref().map_or(0.0, |running| running.resident().0),
-        new_connections: (app_connections()? - connections - 1.0) * 1e3 / requests,
+        new_connections: more_connections(app_connections()? - connections - 1.0, cell) * 1e3 / requests,
         errors: number("errors"),
         foreign: ((after.1 - before.1 - ours) / seconds * 100.0).max(0.0),
     })
+}
+
+/// The first for each connection of the generator is how a pool begins.
+fn more_connections(new: f64, cell: Cell) -> f64 {
+    let first = u32::try_from(cell.load.connections()).map_or(0.0, f64::from);
+    (new - first).max(0.0)
 }
 
 /// Connections the app has accepted so far, this one included.

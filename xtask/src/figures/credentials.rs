@@ -6,16 +6,19 @@
 //! **To add a row**: let the test print a `Figure` and add the test to [`ROWS`]. A test without a line of its own is
 //! shown as passed or failed.
 
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use super::Build;
 use crate::postgres::Postgres;
 
 /// The tests that are compiled together.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Binary {
     /// `crates/applink-server/tests/integration.rs`
     Server,
@@ -33,13 +36,19 @@ impl Binary {
     const ALL: [Self; 5] =
         [Self::Server, Self::ServerUnits, Self::SalesforceUnits, Self::Salesforce, Self::Sdk];
 
-    fn arguments(self) -> &'static [&'static str] {
+    fn package(self) -> &'static str {
         match self {
-            Self::Server => &["--package", "applink-server", "--test", "integration"],
-            Self::ServerUnits => &["--package", "applink-server", "--lib"],
-            Self::SalesforceUnits => &["--package", "applink-salesforce", "--lib"],
-            Self::Salesforce => &["--package", "applink-salesforce", "--test", "integration"],
-            Self::Sdk => &["--package", "applink-sdk", "--test", "integration"],
+            Self::Server | Self::ServerUnits => "applink-server",
+            Self::SalesforceUnits | Self::Salesforce => "applink-salesforce",
+            Self::Sdk => "applink-sdk",
+        }
+    }
+
+    /// As cargo calls its target.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::ServerUnits | Self::SalesforceUnits => "lib",
+            Self::Server | Self::Salesforce | Self::Sdk => "test",
         }
     }
 }
@@ -161,7 +170,7 @@ const ROWS: &[Row] = &[
     ),
     row(
         "11",
-        "refresh::grants::a_reconnect_replaces_the_grant_in_place_and_revokes_the_old_one_afterwards",
+        "reconnect::a_live_row_logs_in_again_while_its_old_grant_works",
         Binary::Server,
         Engine::Postgres,
     ),
@@ -347,15 +356,17 @@ const ROWS: &[Row] = &[
 ];
 
 /// Measures every row and prints the table.
-pub(super) fn measure() -> Result<bool> {
-    build()?;
+pub(super) fn measure(build: Build) -> Result<bool> {
+    let programs = compile(build)?;
     let postgres = Postgres::start()?;
-    println!("credentials, release build, commit {}, {}", commit(), host());
+    println!("credentials, {build} build, commit {}, {}", commit(), host());
     println!("{:<5} {:<10} {:<8} {:<6} {:>6}  what was measured", "no.", "database", "tier", "", "seed");
     let mut all_kept = true;
     for row in ROWS {
         let started = Instant::now();
-        let outcome = run(row, &postgres)?;
+        let binary =
+            programs.tests.get(&row.binary).with_context(|| format!("{:?} was not built", row.binary))?;
+        let outcome = run(row, binary, &postgres)?;
         for figure in outcome.figures(row) {
             all_kept &= figure.kept;
             println!("{figure}");
@@ -366,29 +377,70 @@ pub(super) fn measure() -> Result<bool> {
         }
         println!("{:>40} s", format!("{:.1}", started.elapsed().as_secs_f32()));
     }
-    all_kept &= fresh_token_read()?;
+    all_kept &= fresh_token_read(&programs)?;
     println!("{}", if all_kept { "every promise is kept" } else { "NOT every promise is kept" });
     Ok(all_kept)
 }
 
 /// A control plane pinned to one core, a load on the other, and a bare handler beside it.
-fn fresh_token_read() -> Result<bool> {
-    let status = Command::new(env!("CARGO"))
-        .args(["run", "--release", "--quiet", "--package", "applink-server", "--example", "fresh_token_read"])
-        .stdin(Stdio::null())
-        .status();
+fn fresh_token_read(programs: &Programs) -> Result<bool> {
+    let program = programs.fresh_token_read.as_ref().context("the example fresh_token_read was not built")?;
+    let status = Command::new(program).stdin(Stdio::null()).status();
     Ok(status.context("running the example fresh_token_read")?.success())
 }
 
-fn build() -> Result<()> {
-    for binary in Binary::ALL.iter().filter(|binary| ROWS.iter().any(|row| row.binary == **binary)) {
-        let mut command = Command::new(env!("CARGO"));
-        command.args(["test", "--release", "--no-run", "--quiet"]).args(binary.arguments());
-        if !command.status().context("building the tests")?.success() {
-            bail!("the release build of {binary:?} failed");
-        }
+/// Where everything is that measures.
+struct Programs {
+    tests: HashMap<Binary, PathBuf>,
+    fresh_token_read: Option<PathBuf>,
+}
+
+/// Builds everything for the same packages, so that dependencies are built once.
+fn compile(build: Build) -> Result<Programs> {
+    let tests = cargo(build, &["test", "--no-run", "--lib", "--test", "integration"])?;
+    let examples = cargo(build, &["build", "--example", FRESH_TOKEN_READ])?;
+    let found = |binary| Some((binary, executable(binary, &tests)?));
+    Ok(Programs {
+        tests: Binary::ALL.into_iter().filter_map(found).collect(),
+        fresh_token_read: example(&examples),
+    })
+}
+
+/// Runs cargo and reads what it built.
+fn cargo(build: Build, arguments: &[&str]) -> Result<Vec<Value>> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(arguments).args(["--message-format", "json"]).args(build.arguments());
+    for binary in Binary::ALL {
+        command.args(["--package", binary.package()]);
     }
-    Ok(())
+    let output = command.stderr(Stdio::inherit()).output().context("running cargo")?;
+    if !output.status.success() {
+        bail!("what measures could not be built");
+    }
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+}
+
+/// The example of `applink-server` that measures how fast a fresh token is read.
+const FRESH_TOKEN_READ: &str = "fresh_token_read";
+
+/// Where cargo put it.
+fn example(artifacts: &[Value]) -> Option<PathBuf> {
+    let found = artifacts.iter().find(|artifact| {
+        artifact["target"]["kind"][0] == "example" && artifact["target"]["name"] == FRESH_TOKEN_READ
+    })?;
+    found["executable"].as_str().map(PathBuf::from)
+}
+
+/// Where cargo put a test program.
+fn executable(binary: Binary, artifacts: &[Value]) -> Option<PathBuf> {
+    let package = format!("/{}#", binary.package());
+    let found = artifacts.iter().find(|artifact| {
+        artifact["package_id"].as_str().is_some_and(|id| id.contains(&package))
+            && artifact["target"]["kind"][0] == binary.kind()
+            && artifact["profile"]["test"] == true
+    })?;
+    found["executable"].as_str().map(PathBuf::from)
 }
 
 /// What a test printed, and whether it passed.
@@ -397,12 +449,11 @@ struct Outcome {
     output: String,
 }
 
-fn run(row: &Row, postgres: &Postgres) -> Result<Outcome> {
-    let mut command = Command::new(env!("CARGO"));
+fn run(row: &Row, binary: &Path, postgres: &Postgres) -> Result<Outcome> {
+    let mut command = Command::new(binary);
     command
-        .args(["test", "--release", "--quiet"])
-        .args(row.binary.arguments())
-        .args(["--", "--exact", row.test, "--nocapture", "--test-threads", "1"])
+        .args(["--exact", row.test, "--nocapture", "--test-threads", "1"])
+        .current_dir(Path::new("crates").join(row.binary.package()))
         .env("APPLINK_TIER", "figures")
         .env_remove("APPLINK_TEST_POSTGRES")
         .stdin(Stdio::null());
@@ -506,6 +557,18 @@ mod tests {
         assert_eq!(figures.len(), 1);
         assert_eq!((figures[0].promise.as_str(), figures[0].seed, figures[0].kept), ("3", Some(7), true));
         assert!(figures[0].text.contains("0 lost"), "{}", figures[0].text);
+    }
+
+    #[test]
+    fn a_test_program_is_found_by_its_package_and_kind() {
+        let artifact = |package: &str, kind: &str, path: &str| {
+            serde_json::json!({"package_id": format!("path+file:///x/crates/{package}#0.1.0"),
+                "target": {"kind": [kind]}, "profile": {"test": true}, "executable": path})
+        };
+        let artifacts = [artifact("applink-server", "lib", "/a"), artifact("applink-server", "test", "/b")];
+        assert_eq!(executable(Binary::Server, &artifacts), Some(PathBuf::from("/b")));
+        assert_eq!(executable(Binary::ServerUnits, &artifacts), Some(PathBuf::from("/a")));
+        assert_eq!(executable(Binary::Sdk, &artifacts), None);
     }
 
     #[test]

@@ -6,6 +6,8 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use super::Build;
+
 /// From process start to the `--json` line, on an empty state folder.
 const READY_SECONDS: f64 = 2.0;
 /// All processes of the stack together.
@@ -14,18 +16,22 @@ const RESIDENT_MIB: f64 = 150.0;
 const STARTS: usize = 5;
 
 /// Measures `applink dev` and says whether every promise is kept.
-pub(super) fn measure() -> Result<bool> {
-    let built = Command::new(env!("CARGO")).args(["build", "--release", "--package", "applink"]).status();
-    if !built.context("building the release")?.success() {
-        bail!("the release build failed");
+pub(super) fn measure(build: Build) -> Result<bool> {
+    let built = Command::new(env!("CARGO"))
+        .args(["build", "--package", "applink"])
+        .args(build.arguments())
+        .status()
+        .context("building applink")?;
+    if !built.success() {
+        bail!("the {build} build failed");
     }
     let (mut ready, mut resident) = (0.0_f64, 0.0_f64);
     for _ in 0..STARTS {
-        let (seconds, mebibytes) = one_start()?;
+        let (seconds, mebibytes) = one_start(build)?;
         ready = ready.max(seconds);
         resident = resident.max(mebibytes);
     }
-    println!("applink dev, worst of {STARTS} starts on an empty folder, release build");
+    println!("applink dev, worst of {STARTS} starts on an empty folder, {build} build");
     let ready_kept = figure("ready after", ready, "s", READY_SECONDS);
     let resident_kept = figure("resident after the tour", resident, "MiB", RESIDENT_MIB);
     Ok(ready_kept && resident_kept)
@@ -40,11 +46,11 @@ fn figure(name: &str, value: f64, unit: &str, limit: f64) -> bool {
     kept
 }
 
-fn one_start() -> Result<(f64, f64)> {
+fn one_start(build: Build) -> Result<(f64, f64)> {
     let folder = std::env::temp_dir().join(format!("applink-figures-{}", std::process::id()));
     let _ = std::fs::remove_dir_all(&folder);
     let started = Instant::now();
-    let mut stack = Command::new("target/release/applink")
+    let mut stack = Command::new(format!("target/{build}/applink"))
         .args(["dev", "--json", "--port", "0", "--org-port", "0", "--sandbox-port", "0", "--mesh-port", "0"])
         .args(["--app-port", "0", "--state-dir"])
         .arg(&folder)

@@ -69,6 +69,7 @@ mod tests {
             expires_at: NOW.plus(PERIOD),
             not_before: None,
             failures: 0,
+            forced: 0,
             rotation: Rotation::On,
             repeatable: false,
             dead: false,

@@ -161,6 +161,11 @@ pub enum Event {
         /// See [`Jitter`].
         jitter: Jitter,
     },
+    /// The holder stalled before sending, and sends nothing any more.
+    Lapsed {
+        /// The holder's fence.
+        fence: i64,
+    },
     /// The org answered no.
     Refused {
         /// The holder's fence.
@@ -220,6 +225,7 @@ pub fn step(state: &LeaseState, event: Event) -> (LeaseState, Effect) {
         Event::Claimed { now, seen, rejected } => claimed(state, now, seen, rejected),
         Event::Renewed { fence, .. }
         | Event::NotSent { fence, .. }
+        | Event::Lapsed { fence }
         | Event::Refused { fence, .. }
         | Event::Unanswered { fence, .. }
             if fence != state.fence =>
@@ -232,6 +238,8 @@ pub fn step(state: &LeaseState, event: Event) -> (LeaseState, Effect) {
         Event::Refused { verdict: Verdict::Ended, .. } => {
             (LeaseState { dead: true, ..state.released() }, Effect::Reauth)
         }
+        // Nobody is at fault: whoever wants the token claims again.
+        Event::Lapsed { .. } => (state.unspent(), Effect::Release),
         Event::NotSent { now, jitter, .. }
         | Event::Refused { now, verdict: Verdict::Passing, jitter, .. } => {
             (state.unspent().paused(now, jitter), Effect::Release)
@@ -624,5 +632,13 @@ mod tests {
         let by_age =
             Event::Renewed { fence: 3, now: at(9000), lifetime: LIFE, rotated: false, forced: false };
         assert_eq!(step(&state, by_age).0.forced, 0);
+    }
+
+    #[test]
+    fn who_stalls_before_sending_leaves_no_pause_and_no_doubt() {
+        let (held, _) = claim(&grant(), 1000);
+        let (free, effect) = step(&held, Event::Lapsed { fence: 3 });
+        assert_eq!((free.intent, free.not_before, free.failures, effect), (None, None, 0, Effect::Release));
+        assert_eq!(want(&free, 1001), Effect::Renew);
     }
 }

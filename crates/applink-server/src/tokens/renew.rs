@@ -39,6 +39,8 @@ enum Answer {
     Failure(TokenFailure),
     /// Nothing was sent, for a reason of our own.
     Unable(TokenError),
+    /// Nothing was sent: too little of the lease was left.
+    Lapsed,
 }
 
 /// Renews the grant unless somebody else is at it, or did so since `seen` was read.
@@ -151,7 +153,7 @@ async fn send<R>(
         Err(error) => return Answer::Unable(error),
     };
     if left() < LEAST_LEFT {
-        return Answer::Unable(TokenError::RetryAfter(Duration::from_secs(1)));
+        return Answer::Lapsed;
     }
     match call(request).await {
         Ok(tokens) => Answer::Tokens(Box::new(tokens)),
@@ -203,6 +205,11 @@ async fn record(app: &App, held: Held, answer: Answer) -> Result<(), TokenError>
     let (fence, now, jitter) = (held.grant.fence, app.clock.now(), jitter(app));
     match answer {
         Answer::Tokens(tokens) => keep(app, &held, *tokens).await,
+        Answer::Lapsed => {
+            tracing::warn!(grant = %held.grant.id, "a refresh stalled before it was sent; it begins anew");
+            settle(app, &held, Event::Lapsed { fence }, held.grant.refusal.clone()).await?;
+            Ok(())
+        }
         Answer::Unable(error) => {
             settle(app, &held, Event::NotSent { fence, now, jitter }, None).await?;
             Err(error)

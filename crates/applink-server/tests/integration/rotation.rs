@@ -309,6 +309,7 @@ async fn plant(stack: &Stack, count: usize) -> Vec<String> {
         let place = |column| Place { addon, table: grants::TABLE, row, column };
         let mut credential = credential.clone();
         (credential.id, credential.name, credential.name_key) = (of.into(), name.clone(), name.clone());
+        (credential.alias, credential.alias_key) = (None, None);
         let mut grant = grant.clone();
         (grant.id, grant.credential_id) = (row.into(), of.into());
         grant.expires_at += 10 * 86_400 * 1_000_000;

@@ -68,7 +68,7 @@ pub(super) enum Process {
 pub(super) enum Outcome {
     Tokens { access: u32, refresh: Option<u32> },
     Refused(Verdict),
-    NotSent,
+    Lapsed,
     Unknown,
 }
 
@@ -259,7 +259,7 @@ impl World {
             return;
         };
         let too_late = LEASE.saturating_sub(self.now.since(since)) < LEAST_LEFT;
-        let outcome = if too_late { Outcome::NotSent } else { self.deliver(fate, last_chance) };
+        let outcome = if too_late { Outcome::Lapsed } else { self.deliver(fate, last_chance) };
         self.processes[process] = Process::Back { seen, state, outcome };
     }
 
@@ -320,7 +320,7 @@ impl World {
                 Event::Renewed { fence, now, lifetime, rotated, forced: false }
             }
             Outcome::Refused(verdict) => Event::Refused { fence, now, verdict, jitter },
-            Outcome::NotSent => Event::NotSent { fence, now, jitter },
+            Outcome::Lapsed => Event::Lapsed { fence },
             Outcome::Unknown => Event::Unanswered { fence, now, jitter },
         };
         let (next, effect) = step(&state, event);
