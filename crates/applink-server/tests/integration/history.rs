@@ -32,7 +32,8 @@ async fn a_breaking_republish_is_refused_for_those_who_ask_and_reported_for_the_
     assert_eq!(stack.org.sent().len(), 1, "nothing was sent");
 
     // What is only added breaks nobody.
-    let more = SPEC.replace("jobId: {type: string}", "jobId: {type: string}, queue: {type: string}");
+    let more = SPEC
+        .replace("jobId: {type: string}", "jobId: {type: string}\n                  queue: {type: string}");
     assert_eq!(stack.publish(yaml(&more), &allowing(Some(false))).await.status, 201);
     // The official clients can't say that breaking is meant: they go on as ever, and it is written down.
     assert_eq!(stack.publish(yaml(&renamed), &allowing(None)).await.status, 201);
@@ -80,7 +81,7 @@ async fn every_deploy_is_listed_with_its_document() {
 async fn a_publication_deleted_in_the_org_is_noticed_and_can_be_published_again() {
     let mut stack = Publishing::start().await;
     assert_eq!(stack.publish(yaml(SPEC), &named("Reports")).await.status, 201);
-    stack.restart_by_hand().await;
+    stack.stop_reconcilers().await;
     stack.reconcile("publications in orgs").await;
     assert!(stack.publications().await.body[0]["removed_at"].is_null(), "it is there");
 

@@ -131,7 +131,7 @@ async fn a_document_that_cannot_be_published_is_refused_before_the_org_is_called
     let connected = stack.org.connected();
     for (spec, place) in [
         ("openapi: 3.0.3\npaths: {\n", "api-spec.yaml:"),
-        ("openapi: 3.1.0\npaths: {}\n", "api-spec.yaml:1:10:"),
+        ("openapi: 3.2.0\npaths: {}\n", "api-spec.yaml:1:10:"),
         (
             "openapi: 3.0.3\npaths:\n  /a:\n    get: {}\n",
             "api-spec.yaml:4:5: this operation has no `operationId`",

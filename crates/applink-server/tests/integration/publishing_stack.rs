@@ -202,6 +202,7 @@ impl<O> Publishing<O> {
 
     /// Starts again, with reconcilers that run by themselves.
     pub(crate) async fn restart_by_itself(&mut self) {
+        self.kill().await;
         self.config.reconciling = Reconciling::Running;
         self.restart().await;
     }
