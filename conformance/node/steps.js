@@ -11,11 +11,12 @@ class Steps {
     this.methods = new Set();
   }
 
-  // Runs one step of a method. What `run` returns is the line's detail.
+  // Runs one step of a method. A text that `run` returns is the line's detail.
   async step(method, step, run) {
     this.methods.add(method);
     try {
-      this.#print(method, step, true, (await run()) ?? '');
+      const detail = await run();
+      this.#print(method, step, true, typeof detail === 'string' ? detail : '');
     } catch (error) {
       this.failed += 1;
       this.#print(method, step, false, `${error.name}: ${error.message}`);

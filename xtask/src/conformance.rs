@@ -1,10 +1,13 @@
-//! The official SDKs, as their registries have them, against a stack of our own:
+//! The official clients, as their registries have them, against a stack of our own:
 //!
-//! 1. the SDK and its runtime are installed from committed lock files ([`install`]);
-//! 2. `applink dev` starts on free ports, in a folder of its own, with a small app on that SDK behind its mesh
-//!    ([`stack`]);
-//! 3. the client's driver goes through every method of the SDK and prints one JSON line per step ([`steps`]);
-//! 4. the table in the documentation has to say what the run said ([`table`]).
+//! 1. the client and its runtime are installed from committed lock files ([`install`]);
+//! 2. `applink dev` starts on free ports, in a folder of its own: for an SDK with a small app on it behind the mesh, for
+//!    the CLI with `--tls` ([`stack`]);
+//! 3. the client's driver goes through every method or command and prints one JSON line per step ([`steps`]);
+//! 4. the tables in the documentation have to say what the run said ([`table`]).
+//!
+//! The CLI's AppLink plugin is not in every registry. Its requests are always replayed, from cases of our own; it runs
+//! itself where npm can install it or `APPLINK_PLUGIN` names the folder of an installed one.
 
 mod install;
 mod stack;
@@ -26,17 +29,25 @@ pub(crate) enum Client {
     Node,
     /// `heroku_applink`.
     Python,
+    /// The stock `heroku` CLI.
+    Heroku,
+    /// What its AppLink plugin sends, without the plugin.
+    PluginRequests,
+    /// The plugin itself, in the CLI.
+    Plugin,
 }
 
 impl Client {
     /// Every official client.
-    pub(crate) const ALL: [Self; 2] = [Self::Node, Self::Python];
+    pub(crate) const ALL: [Self; 5] =
+        [Self::Node, Self::Python, Self::Heroku, Self::PluginRequests, Self::Plugin];
 
     /// Its folder below `conformance/`.
     fn folder(self) -> &'static str {
         match self {
             Self::Node => "node",
             Self::Python => "python",
+            Self::Heroku | Self::PluginRequests | Self::Plugin => "heroku",
         }
     }
 
@@ -44,15 +55,44 @@ impl Client {
         match self {
             Self::Node => "driver.js",
             Self::Python => "driver.py",
+            Self::Heroku => "core.js",
+            Self::PluginRequests => "replay.js",
+            Self::Plugin => "plugin.js",
         }
     }
 
-    /// The app behind the mesh.
-    fn app(self) -> &'static str {
+    /// The app behind the mesh, for a client that is a part of an app.
+    fn app(self) -> Option<&'static str> {
         match self {
-            Self::Node => "app/app.js",
-            Self::Python => "app.py",
+            Self::Node => Some("app/app.js"),
+            Self::Python => Some("app.py"),
+            Self::Heroku | Self::PluginRequests | Self::Plugin => None,
         }
+    }
+
+    /// What it is, and in which form it ran.
+    fn kind(self) -> &'static str {
+        match self {
+            Self::Node => "Node SDK",
+            Self::Python => "Python SDK",
+            Self::Heroku => "Heroku CLI",
+            Self::PluginRequests => "Heroku CLI plugin, its requests",
+            Self::Plugin => "Heroku CLI plugin",
+        }
+    }
+
+    /// What its steps are counted in.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::Node | Self::Python => "methods run for real",
+            Self::Heroku | Self::Plugin => "commands run for real",
+            Self::PluginRequests => "commands replayed",
+        }
+    }
+
+    /// What a step that passed shows.
+    fn result(self) -> &'static str {
+        if self == Self::PluginRequests { "replayed" } else { "run for real" }
     }
 
     fn sources(self) -> PathBuf {
@@ -60,42 +100,54 @@ impl Client {
     }
 }
 
-/// Goes through one client, and compares the documentation with what came out.
-pub(crate) fn test(client: Client) -> Result<Steps> {
-    let steps = run(client)?;
+/// Goes through one client, and compares the documentation with what came out. None when it can't be had, which only
+/// the plugin may be.
+pub(crate) fn test(client: Client) -> Result<Option<Steps>> {
+    let Some(steps) = run(client)? else { return Ok(None) };
     if steps.all_passed() {
         table::check(client, &steps)?;
     }
-    Ok(steps)
+    Ok(Some(steps))
 }
 
-/// Goes through every client and writes the table.
+/// Goes through every client and writes the tables. What is there of a client that can't be had stays.
 ///
 /// # Errors
-/// Names the first failed step: the table only ever says what works.
-pub(crate) fn write_table() -> Result<PathBuf> {
-    let mut sections = Vec::new();
+/// Names the first failed step: the tables only ever say what works.
+pub(crate) fn write_tables() -> Result<Vec<PathBuf>> {
+    let mut runs = Vec::new();
     for client in Client::ALL {
         let steps = run(client)?;
-        if !steps.all_passed() {
-            bail!("the table is not written, since steps failed:\n{}", steps.failures());
+        if let Some(steps) = steps.as_ref().filter(|steps| !steps.all_passed()) {
+            bail!("the tables are not written, since steps failed:\n{}", steps.failures());
         }
-        sections.push(table::section(client, &steps));
+        runs.push((client, steps));
     }
-    table::write(&sections)
+    table::write(&runs)
 }
 
-fn run(client: Client) -> Result<Steps> {
+fn run(client: Client) -> Result<Option<Steps>> {
+    let Some(installed) = install::install(client)? else { return Ok(None) };
     let applink = build_applink()?;
-    let installed = install::install(client)?;
-    let stack = Stack::start(&applink, &installed.command(client.app()))?;
-    stack.authorize().with_context(|| stack.log())?;
-    drive(client, &installed, &stack)
+    let stack = match client.app() {
+        Some(app) => {
+            let stack = Stack::start(&applink, &[], &installed.command(app))?;
+            stack.authorize().with_context(|| stack.log())?;
+            stack
+        }
+        None => {
+            let sample = [applink.display().to_string(), "sample".to_owned()];
+            let stack = Stack::start(&applink, &["--tls"], &sample)?;
+            stack.wait_until_connected().with_context(|| stack.log())?;
+            stack
+        }
+    };
+    drive(client, &installed, &stack).map(Some)
 }
 
 fn drive(client: Client, installed: &Installed, stack: &Stack) -> Result<Steps> {
     let [program, script] = installed.command(client.driver());
-    let output = stack.run(Path::new(&program), &[&script])?;
+    let output = stack.run(Path::new(&program), &[&script], installed.variables())?;
     let steps = Steps::read(&output.stdout)?;
     if output.success && steps.all_passed() {
         return Ok(steps);
@@ -103,9 +155,12 @@ fn drive(client: Client, installed: &Installed, stack: &Stack) -> Result<Steps> 
     Ok(steps.explained(format!("{}\n{}", output.stderr, stack.log())))
 }
 
+/// With the features that `cargo test --workspace` has, so that nothing is compiled twice: a package alone would have
+/// others, and a test among the targets counts what only tests depend on.
 fn build_applink() -> Result<PathBuf> {
     let mut build = std::process::Command::new(env!("CARGO"));
-    build.args(["build", "--quiet", "--package", "applink"]).current_dir(root());
+    let targets = ["--workspace", "--bin", "applink", "--test", "dev"];
+    build.args(["build", "--quiet"]).args(targets).current_dir(root());
     install::run(&mut build)?;
     Ok(target().join("debug").join("applink"))
 }

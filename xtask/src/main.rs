@@ -25,7 +25,7 @@ cargo xtask <command>
   bench publish   measure reading, checking and packaging of large documents
   fuzz [SECONDS]  the fuzz targets, optimised, for longer than the tests run them (default 60)
   conformance-table
-                  run the official SDKs and write docs/reference/sdk-conformance.md from that
+                  run the official clients and write the tables in docs/ from that
   help            this text
 ";
 
@@ -45,7 +45,7 @@ fn main() -> ExitCode {
         ["fuzz", seconds] => outcome(fuzz::run(Some(seconds))),
         ["suites"] => {
             for suite in suites::all() {
-                println!("{:<12} {}", suite.name, suite.about);
+                println!("{:<14} {}", suite.name, suite.about);
             }
             ExitCode::SUCCESS
         }
@@ -89,9 +89,11 @@ fn outcome(result: anyhow::Result<bool>) -> ExitCode {
 
 fn conformance_table() -> ExitCode {
     let suites: Vec<_> = suites::all().into_iter().filter(suites::Suite::is_client).collect();
-    match tools::ensure(&suites).and_then(|()| conformance::write_table()) {
-        Ok(file) => {
-            println!("written: {}", file.display());
+    match tools::ensure(&suites).and_then(|()| conformance::write_tables()) {
+        Ok(files) => {
+            for file in files {
+                println!("written: {}", file.display());
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {

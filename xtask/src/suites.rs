@@ -87,6 +87,18 @@ pub(crate) fn all() -> Vec<Suite> {
             tools: &[Tool::Python, Tool::PythonVenv, Tool::OpenSsl, Tool::Curl],
             runs: Runs::Client(Client::Python),
         },
+        Suite {
+            name: "heroku-cli",
+            about: "the stock Heroku CLI against a stack of our own, plain and over TLS",
+            tools: &[Tool::NodeJs, Tool::Npm],
+            runs: Runs::Client(Client::Heroku),
+        },
+        Suite {
+            name: "applink-plugin",
+            about: "the CLI's AppLink plugin: its requests, and itself where it can be had",
+            tools: &[Tool::NodeJs, Tool::Npm, Tool::Chromium, Tool::ChromeDriver],
+            runs: Runs::Client(Client::Plugin),
+        },
     ]
 }
 
@@ -118,15 +130,17 @@ fn run_one(suite: &Suite) -> Result<(bool, Counts)> {
     let outcome = match suite.runs {
         Runs::Cargo(arguments) => cargo(arguments, None),
         Runs::CargoOnPostgres(arguments) => cargo(arguments, Some(&Postgres::start()?)),
-        Runs::Client(client) => official_client(client),
+        Runs::Client(Client::Plugin) => Ok(plugin()),
+        Runs::Client(client) => Ok(official_client(client)),
     };
     let outcome = outcome.with_context(|| format!("running the suite {}", suite.name))?;
     let Counts { passed, failed } = outcome.counts;
-    let verdict = if outcome.passed { "ok" } else { "FAILED" };
+    let verdict = if outcome.passed { outcome.verdict } else { "FAILED" };
     let seconds = started.elapsed().as_secs_f32();
+    let about = outcome.about.as_deref().unwrap_or(suite.about);
     println!(
-        "{:<10} {verdict:<6} {passed:>4} passed {failed:>3} failed {seconds:>7.1} s   {}",
-        suite.name, suite.about
+        "{:<14} {verdict:<8} {passed:>4} passed {failed:>3} failed {seconds:>7.1} s   {about}",
+        suite.name
     );
     if !outcome.passed {
         println!("{}", outcome.output);
@@ -137,7 +151,11 @@ fn run_one(suite: &Suite) -> Result<(bool, Counts)> {
 /// How a suite went.
 struct Outcome {
     passed: bool,
+    /// What passing means.
+    verdict: &'static str,
     counts: Counts,
+    /// What it turned out to be about.
+    about: Option<String>,
     /// What to read when it failed.
     output: String,
 }
@@ -153,7 +171,7 @@ fn cargo(arguments: &[&str], server: Option<&Postgres>) -> Result<Outcome> {
     let counts = Counts::read(&text);
     let passed = output.status.success() && counts.failed == 0 && counts.passed > 0;
     let all = format!("{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    Ok(Outcome { passed, counts, output: what_failed(&all) })
+    Ok(Outcome { passed, verdict: "ok", counts, about: None, output: what_failed(&all) })
 }
 
 /// The output without what says that something went well.
@@ -168,17 +186,44 @@ fn what_failed(text: &str) -> String {
 }
 
 /// A client that can't be tried has failed: nothing is skipped.
-fn official_client(client: Client) -> Result<Outcome> {
-    Ok(match conformance::test(client) {
-        Ok(steps) => Outcome {
+fn official_client(client: Client) -> Outcome {
+    match conformance::test(client) {
+        Ok(Some(steps)) => Outcome {
             passed: steps.all_passed(),
+            verdict: if client == Client::PluginRequests { "replayed" } else { "ok" },
             counts: Counts { passed: steps.passed(), failed: steps.failed() },
+            about: Some(steps.summary(client.words())),
             output: steps.failures(),
         },
-        Err(error) => {
-            Outcome { passed: false, counts: Counts { passed: 0, failed: 1 }, output: format!("{error:#}") }
-        }
-    })
+        Ok(None) => not_tried("it can't be had".to_owned()),
+        Err(error) => not_tried(format!("{error:#}")),
+    }
+}
+
+fn not_tried(why: String) -> Outcome {
+    let counts = Counts { passed: 0, failed: 1 };
+    Outcome { passed: false, verdict: "", counts, about: None, output: why }
+}
+
+/// The one client that is not in every registry: its requests always, itself where it can be had.
+fn plugin() -> Outcome {
+    let replayed = official_client(Client::PluginRequests);
+    if !replayed.passed {
+        return replayed;
+    }
+    let itself = match conformance::test(Client::Plugin) {
+        Ok(None) => return replayed,
+        Ok(Some(steps)) => steps,
+        Err(error) => return not_tried(format!("{error:#}")),
+    };
+    let about = [Some(itself.summary(Client::Plugin.words())), replayed.about].into_iter().flatten();
+    Outcome {
+        passed: itself.all_passed(),
+        verdict: "ok",
+        counts: Counts { passed: replayed.counts.passed + itself.passed(), failed: itself.failed() },
+        about: Some(about.collect::<Vec<_>>().join("; ")),
+        output: itself.failures(),
+    }
 }
 
 /// How many tests ran, read from the lines cargo prints.

@@ -10,7 +10,7 @@ const CAMPAIGNS = `
 `;
 
 async function page() {
-  const org = await init().addons.applink.getAuthorization(process.env.PORTAL_AUTHORIZATION);
+  const org = await init().addons.applink.getAuthorization(process.env.CONNECTION_MARKETING ?? process.env.PORTAL_AUTHORIZATION);
   const { records } = await org.dataApi.query(CAMPAIGNS);
   const rows = records.map(({ fields }) => `<li>${escaped(fields.Name)} (${escaped(fields.Status)})</li>`);
   return { type: 'text/html; charset=utf-8', content: `<!doctype html><ul>${rows.join('')}</ul>` };

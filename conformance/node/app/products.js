@@ -8,7 +8,7 @@ const { init } = require('@heroku/applink');
 const AT_ONCE = 12;
 
 async function importProducts(_request, { products }) {
-  const org = await init().addons.applink.getAuthorization(process.env.PORTAL_AUTHORIZATION);
+  const org = await init().addons.applink.getAuthorization(process.env.CONNECTION_MARKETING ?? process.env.PORTAL_AUTHORIZATION);
   const imported = [];
   for (let start = 0; start < products.length; start += AT_ONCE) {
     imported.push(...(await importBatch(org, products.slice(start, start + AT_ONCE))));

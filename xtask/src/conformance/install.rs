@@ -7,11 +7,16 @@ use anyhow::{Context as _, Result, bail};
 
 use super::{Client, target};
 
+/// The plugin, in the version its requests are replayed of.
+const PLUGIN: (&str, &str) = ("@heroku-cli/plugin-applink", "2.0.3");
+
 /// An installed client.
 #[derive(Debug)]
 pub(super) struct Installed {
     interpreter: PathBuf,
     sources: PathBuf,
+    /// The folder of the CLI's plugin.
+    plugin: Option<PathBuf>,
 }
 
 impl Installed {
@@ -19,28 +24,78 @@ impl Installed {
     pub(super) fn command(&self, file: &str) -> [String; 2] {
         [self.interpreter.display().to_string(), self.sources.join(file).display().to_string()]
     }
+
+    /// What its driver has to know beside the stack.
+    pub(super) fn variables(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.plugin.iter().map(|folder| ("APPLINK_PLUGIN", folder.as_path()))
+    }
 }
 
-/// Installs it, unless what is there came from this very lock file.
-pub(super) fn install(client: Client) -> Result<Installed> {
+/// Installs it, unless what is there came from this very lock file. None when it can't be had.
+pub(super) fn install(client: Client) -> Result<Option<Installed>> {
     let sources = client.sources();
+    let mut plugin = None;
     let interpreter = match client {
-        Client::Node => node(&sources)?,
+        Client::Node | Client::PluginRequests => node()?,
         Client::Python => python(&sources)?,
+        Client::Heroku => heroku(&sources)?,
+        Client::Plugin => {
+            plugin = installed_plugin()?;
+            if plugin.is_none() {
+                return Ok(None);
+            }
+            heroku(&sources)?
+        }
     };
-    Ok(Installed { interpreter, sources })
+    Ok(Some(Installed { interpreter, sources, plugin }))
 }
 
-/// `npm ci`. The SDK needs a newer Node than distributions have, so one is among the packages.
-fn node(sources: &Path) -> Result<PathBuf> {
+/// The SDK and the CLI's plugin need a newer Node than distributions have, so one is among the SDK's packages.
+fn node() -> Result<PathBuf> {
+    let modules = npm_ci(&Client::Node.sources())?;
+    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
+    Ok(modules.join(format!("node-linux-{architecture}")).join("bin").join("node"))
+}
+
+/// The CLI, and the Node it runs on.
+fn heroku(sources: &Path) -> Result<PathBuf> {
+    npm_ci(sources)?;
+    node()
+}
+
+fn npm_ci(sources: &Path) -> Result<PathBuf> {
     let modules = sources.join("node_modules");
     let lock = Lock::of(&sources.join("package-lock.json"), &modules)?;
     if lock.is_new() {
         run(Command::new("npm").args(["ci", "--loglevel", "error"]).current_dir(sources))?;
         lock.installed()?;
     }
-    let architecture = if cfg!(target_arch = "aarch64") { "arm64" } else { "x64" };
-    Ok(modules.join(format!("node-linux-{architecture}")).join("bin").join("node"))
+    Ok(modules)
+}
+
+/// The plugin that `APPLINK_PLUGIN` names, else npm's. Not every registry has it, and then there is none.
+fn installed_plugin() -> Result<Option<PathBuf>> {
+    if let Some(named) = std::env::var_os("APPLINK_PLUGIN") {
+        let folder = PathBuf::from(named);
+        if !folder.join("package.json").is_file() {
+            bail!("APPLINK_PLUGIN names {}, where no plugin is installed", folder.display());
+        }
+        return Ok(Some(folder));
+    }
+    let (name, version) = PLUGIN;
+    let home = target().join("conformance").join("plugin");
+    let folder = home.join("node_modules").join(name);
+    if !folder.join("package.json").is_file() {
+        std::fs::create_dir_all(&home).context("making a folder for the plugin")?;
+        let install =
+            ["install", "--no-save", "--no-package-lock", "--ignore-scripts", "--loglevel", "silent"];
+        let mut npm = Command::new("npm");
+        npm.args(install).arg("--prefix").arg(&home).arg(format!("{name}@{version}"));
+        if !npm.output().context("running npm")?.status.success() {
+            return Ok(None);
+        }
+    }
+    Ok(Some(folder))
 }
 
 /// A virtual environment, filled by `pip install --require-hashes`.

@@ -16,12 +16,14 @@ use serde_json::{Value, json};
 
 use super::install::run;
 
-/// How long a slow machine may take over the start, a driver or the end.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a slow machine may take over the start, a driver or the end. The CLI takes seconds for each command.
+const PATIENCE: Duration = Duration::from_secs(900);
 /// The authorization of the org's admin, and its alias.
 const ADMIN: (&str, &str) = ("operations", "ops:primary");
 /// The authorization that apps of `applink dev` are told of in `PORTAL_AUTHORIZATION`.
 const INTEGRATION: &str = "influencerPortal";
+/// A program that has to know the stack and nothing else.
+const NOTHING_MORE: [(&str, &Path); 0] = [];
 /// The connection `applink dev` makes.
 const CONNECTION: &str = "acme";
 
@@ -46,11 +48,12 @@ pub(super) struct Output {
 
 impl Stack {
     /// Starts it with `app` behind its mesh, and waits until it says that it is ready.
-    pub(super) fn start(applink: &Path, app: &[String]) -> Result<Self> {
+    pub(super) fn start(applink: &Path, flags: &[&str], app: &[String]) -> Result<Self> {
         let folder = std::env::temp_dir().join(format!("applink-conformance-{}", std::process::id()));
         std::fs::create_dir_all(&folder).context("making a folder for the stack")?;
         let mut process = isolated(applink, &folder)
             .args(["dev", "--json", "--fresh", "--state-dir", "state"])
+            .args(flags)
             .args([
                 "--port",
                 "0",
@@ -100,10 +103,12 @@ impl Stack {
         self.store_user(INTEGRATION, "integration", &client_id, &key, &[])
     }
 
-    fn wait_until_connected(&self) -> Result<()> {
+    /// Waits until the stack has connected its org.
+    pub(super) fn wait_until_connected(&self) -> Result<()> {
         let deadline = Instant::now() + PATIENCE;
         while Instant::now() < deadline {
-            let output = self.run(&self.applink, &["connections:info", CONNECTION, "--json"])?;
+            let output =
+                self.run(&self.applink, &["connections:info", CONNECTION, "--json"], NOTHING_MORE)?;
             let connection: Value = serde_json::from_str(&output.stdout).unwrap_or_default();
             if connection["status"] == "connected" {
                 return Ok(());
@@ -148,7 +153,7 @@ impl Stack {
         let mut words = vec!["salesforce:authorizations:add:jwt", name, "--client-id", client_id];
         words.extend(["--jwt-key-file", key, "--username", username, "--login-url", login_url]);
         words.extend(more);
-        let output = self.run(&self.applink, &words)?;
+        let output = self.run(&self.applink, &words, NOTHING_MORE)?;
         if !output.success {
             bail!("{username} could not be stored as {name}:\n{}", output.stderr);
         }
@@ -166,12 +171,18 @@ impl Stack {
     }
 
     /// Runs a program to its end, with everything it needs to know of the stack in its environment.
-    pub(super) fn run(&self, program: &Path, words: &[&str]) -> Result<Output> {
+    pub(super) fn run<'a>(
+        &self,
+        program: &Path,
+        words: &[&str],
+        more: impl IntoIterator<Item = (&'static str, &'a Path)>,
+    ) -> Result<Output> {
         let file = |name: &str| self.folder.join(name);
         let create = |name| File::create(file(name)).context("making a file for a program's output");
         let mut process = isolated(program, &self.folder)
             .args(words)
             .envs(self.variables()?)
+            .envs(more)
             .stdout(create("stdout")?)
             .stderr(create("stderr")?)
             .spawn()

@@ -58,6 +58,33 @@ impl Steps {
         self.failed() == 0 && self.passed() > 0 && self.explanation.is_none()
     }
 
+    /// Client, version and how much of it was gone through.
+    pub(crate) fn summary(&self, what: &str) -> String {
+        let (done, not_yet): (Vec<_>, Vec<_>) = self
+            .methods()
+            .into_iter()
+            .partition(|method| self.of(method).iter().all(|step| step.ok.is_some()));
+        let (name, version) = &self.client;
+        let missing = if not_yet.is_empty() { String::new() } else { format!(", {} not yet", not_yet.len()) };
+        format!("{name} {version}: {} {what}{missing}", done.len())
+    }
+
+    /// Methods or commands, in the order of their first steps.
+    pub(super) fn methods(&self) -> Vec<&str> {
+        let mut methods: Vec<&str> = Vec::new();
+        for step in &self.all {
+            if !methods.contains(&step.method.as_str()) {
+                methods.push(&step.method);
+            }
+        }
+        methods
+    }
+
+    /// The steps of one of them.
+    pub(super) fn of(&self, method: &str) -> Vec<&Step> {
+        self.all.iter().filter(|step| step.method == method).collect()
+    }
+
     fn count(&self, ok: Option<bool>) -> usize {
         self.all.iter().filter(|step| step.ok == ok).count()
     }
@@ -84,6 +111,7 @@ mod tests {
         assert_eq!((steps.passed(), steps.failed(), steps.all.len()), (1, 1, 3));
         assert!(!steps.all_passed());
         assert_eq!(steps.failures(), "a, y: no");
+        assert_eq!(steps.summary("methods"), "c 1: 1 methods, 1 not yet");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub(crate) struct Facts {
     pub(crate) app_url: String,
     pub(crate) sim_key: SecretString,
     pub(crate) users: Vec<SampleUser>,
+    pub(crate) sandbox_users: Vec<SampleUser>,
+    pub(crate) operator_key: SecretString,
     pub(crate) env_file: PathBuf,
     pub(crate) tls: Option<TlsFacts>,
 }
@@ -47,13 +49,12 @@ pub(crate) struct Facts {
 impl Facts {
     /// The `--json` line. The dashboard is not part of this build, so it is null.
     pub(crate) fn summary(&self) -> Value {
-        let users: Vec<Value> = self
-            .users
-            .iter()
-            .map(|user| {
+        let users = |users: &[SampleUser]| {
+            let described = users.iter().map(|user| {
                 json!({"username": user.username, "password": user.password.expose_secret(), "role": user.role})
-            })
-            .collect();
+            });
+            described.collect::<Vec<Value>>()
+        };
         json!({
             "applink_api_url": self.api_url,
             "applink_token": self.token.expose_secret(),
@@ -71,7 +72,8 @@ impl Facts {
             "mesh_url": self.mesh_url,
             "app_url": self.app_url,
             "sim_key": self.sim_key.expose_secret(),
-            "users": users,
+            "users": users(&self.users),
+            "sandbox_users": users(&self.sandbox_users),
             "env_file": self.env_file,
             "tls": self.tls.as_ref().map(|tls| json!({
                 "url": tls.url,
@@ -136,6 +138,9 @@ impl Facts {
             ("NODE_EXTRA_CA_CERTS", ca_file.as_str()),
             ("SSL_CERT_FILE", &ca_file),
             ("HEROKU_API_KEY", self.platform_key.expose_secret()),
+            // For what Heroku does and its CLI can't ask for here, such as giving an app an address.
+            ("APPLINK_SERVER_URL", &self.server_url),
+            ("APPLINK_OPERATOR_KEY", self.operator_key.expose_secret()),
         ];
         // What would call home, which is not here.
         let quiet = ["DISABLE_TELEMETRY", "HEROKU_SKIP_NEW_VERSION_CHECK", "HEROKU_DISABLE_AUTOUPDATE"];
@@ -169,7 +174,7 @@ impl Facts {
             }
             text.push('\n');
         }
-        for user in &self.users {
+        for user in self.users.iter().chain(&self.sandbox_users) {
             let _ = writeln!(
                 text,
                 "user            {} / {} ({})",

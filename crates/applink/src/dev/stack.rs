@@ -169,6 +169,8 @@ impl Stack {
             app_url: format!("http://127.0.0.1:{}", ports.app),
             sim_key: state.sim_key,
             users: org.users().iter().map(sample_user).collect(),
+            sandbox_users: sandbox.users().iter().map(sample_user).collect(),
+            operator_key: state.operator_key,
             env_file: dir.join("dev.env"),
             tls: tls.as_ref().map(|tls| tls.facts(dir.join(HEROKU_ENV))),
         };

@@ -120,6 +120,7 @@ async fn the_lines_for_the_cli_are_in_a_private_file_of_their_own() {
         let mode = std::fs::metadata(&private).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{}", private.display());
     }
+    assert!(env.contains("export APPLINK_OPERATOR_KEY='"), "apps get their address with it");
     // The app's own environment must not go through a proxy that leads nowhere.
     assert!(!std::fs::read_to_string(stack.text("env_file")).unwrap().contains("HTTPS_PROXY"));
 }

@@ -1,0 +1,139 @@
+// What the steps do at the local org and in its neighbourhood, beside the client they are about.
+'use strict';
+
+const assert = require('node:assert/strict');
+const { generateKeyPairSync } = require('node:crypto');
+const net = require('node:net');
+
+// An org's OAuth client for JWT bearer, and the key that signs for it: `{ clientId, key }`. Called again with the same
+// name it gives the client another key, so that what was signed with the old one is refused from then on.
+async function jwtClient(dev, name) {
+  const { publicKey, privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const client = await sim(dev, '/oauth-clients', {
+    name,
+    public_key_pem: publicKey.export({ type: 'spki', format: 'pem' }),
+    scopes: ['api', 'refresh_token'],
+    admin_approved_profiles: ['System Administrator', 'Integration User'],
+  });
+  return { clientId: client.consumer_key, key: privateKey.export({ type: 'pkcs8', format: 'pem' }) };
+}
+
+async function sim(dev, where, body) {
+  const response = await fetch(`${dev.org_url}/_sim${where}`, {
+    method: 'POST',
+    headers: { 'X-Sim-Key': dev.sim_key, 'Content-Type': 'application/json' },
+    body: JSON.stringify(body),
+  });
+  const answer = await response.json();
+  assert.ok(response.ok, JSON.stringify(answer));
+  return answer;
+}
+
+// Ends an access token at the org, as an admin there would.
+async function revokeAtOrg(dev, token) {
+  const response = await fetch(`${dev.org_url}/services/oauth2/revoke`, {
+    method: 'POST',
+    body: new URLSearchParams({ token }),
+  });
+  assert.equal(response.status, 200);
+}
+
+// The org ends a user's access: the key that signed for it is replaced, the token revoked. The app that holds the token
+// reports that it was refused; a very young token is not replaced at once.
+async function endAccess(dev, client, user) {
+  const { org } = await (await asApp(dev, 'GET', `/authorizations/${user}`)).json();
+  await jwtClient(dev, client);
+  await revokeAtOrg(dev, org.user_auth.access_token);
+  const deadline = Date.now() + 60_000;
+  while ((await asApp(dev, 'POST', `/authorizations/${user}/refresh`, {})).ok) {
+    assert.ok(Date.now() < deadline, 'the token is still handed out');
+    await new Promise((resolve) => setTimeout(resolve, 500));
+  }
+}
+
+// A sample user of the org in front of a browser.
+function person(dev, role, decision) {
+  const { username, password } = dev.users.find((user) => user.role === role);
+  return { username, password, decision };
+}
+
+// What an app asks at run time, with nothing but the add-on's token.
+function asApp(dev, method, where, body) {
+  return fetch(dev.applink_api_url + where, {
+    method,
+    headers: {
+      Authorization: `Bearer ${dev.applink_token}`,
+      'X-App-UUID': dev.app_id,
+      'Content-Type': 'application/json',
+    },
+    body: body && JSON.stringify(body),
+  });
+}
+
+// Stands in front of the server and cuts the first connection that brings a request like `line`, once the server has
+// answered it and before the client hears of it. `{ port, cuts(), close() }`.
+async function cutting(target, line) {
+  const { hostname, port } = new URL(target);
+  const open = new Set();
+  let cuts = 0;
+  const server = net.createServer((client) => {
+    const upstream = net.connect(Number(port), hostname);
+    let cut = false;
+    client.on('data', (chunk) => {
+      cut ||= cuts === 0 && chunk.toString('latin1').startsWith(line);
+      upstream.write(chunk);
+    });
+    upstream.on('data', (chunk) => {
+      if (!cut) {
+        client.write(chunk);
+      } else if (cuts === 0) {
+        cuts += 1;
+        client.resetAndDestroy();
+        upstream.destroy();
+      }
+    });
+    for (const [one, other] of [[client, upstream], [upstream, client]]) {
+      open.add(one);
+      one.on('error', () => {});
+      one.on('close', () => {
+        open.delete(one);
+        other.destroy();
+      });
+    }
+  });
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return {
+    port: server.address().port,
+    cuts: () => cuts,
+    close: () => {
+      open.forEach((socket) => socket.destroy());
+      server.close();
+    },
+  };
+}
+
+// A port nobody listens on.
+function closedPort() {
+  return new Promise((resolve) => {
+    const server = net.createServer().listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+// Data Cloud is not simulated yet; these commands wait for it.
+function dataCloudCommands(steps) {
+  for (const command of [
+    'datacloud:connect',
+    'datacloud:disconnect',
+    'datacloud:authorizations:add',
+    'datacloud:authorizations:jwt:add',
+    'datacloud:authorizations:remove',
+    'datacloud:data-action-target:create',
+  ]) {
+    steps.notYet(command, 'the local org has no Data Cloud');
+  }
+}
+
+module.exports = { jwtClient, endAccess, person, asApp, cutting, closedPort, dataCloudCommands };
