@@ -38,15 +38,15 @@ async function revokeAtOrg(dev, token) {
   assert.equal(response.status, 200);
 }
 
-// The org ends a user's access: the key that signed for it is replaced, the token revoked. The app that holds the token
-// reports that it was refused; a very young token is not replaced at once.
-async function endAccess(dev, client, user) {
-  const { org } = await (await asApp(dev, 'GET', `/authorizations/${user}`)).json();
-  await jwtClient(dev, client);
-  await revokeAtOrg(dev, org.user_auth.access_token);
+// The org revokes a user's access token; the app that holds it reports that it was refused, and gets another. A very
+// young token is not replaced at once.
+async function revokeToken(dev, user) {
+  const tokenOf = async (response) => (await response.json()).org.user_auth.access_token;
+  const revoked = await tokenOf(await asApp(dev, 'GET', `/authorizations/${user}`));
+  await revokeAtOrg(dev, revoked);
   const deadline = Date.now() + 60_000;
-  while ((await asApp(dev, 'POST', `/authorizations/${user}/refresh`, {})).ok) {
-    assert.ok(Date.now() < deadline, 'the token is still handed out');
+  while ((await tokenOf(await asApp(dev, 'POST', `/authorizations/${user}/refresh`, {}))) === revoked) {
+    assert.ok(Date.now() < deadline, 'the revoked token is still handed out');
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
 }
@@ -136,4 +136,4 @@ function dataCloudCommands(steps) {
   }
 }
 
-module.exports = { jwtClient, endAccess, person, asApp, cutting, closedPort, dataCloudCommands };
+module.exports = { jwtClient, revokeToken, person, asApp, cutting, closedPort, dataCloudCommands };

@@ -13,7 +13,7 @@ const { Steps } = require('../node/steps');
 const { asProgram } = require('./browser');
 const { succeeds, refused, line } = require('./expect');
 const { Heroku } = require('./heroku');
-const { asApp, closedPort, cutting, dataCloudCommands, endAccess, jwtClient, person } = require('./org');
+const { asApp, closedPort, cutting, dataCloudCommands, jwtClient, person, revokeToken } = require('./org');
 
 const PLUGIN = process.env.APPLINK_PLUGIN;
 const { name, version } = JSON.parse(fs.readFileSync(path.join(PLUGIN, 'package.json'), 'utf8'));
@@ -92,7 +92,7 @@ async function connecting({ steps, dev, home, heroku, plain, app, jwt, at }) {
   });
   await step('plain, with a login URL', async () => {
     const words = ['by_url', '-l', 'https://login.salesforce.com'];
-    const { stderr } = await succeeds(connect(plain.with(as('admin')), ...words));
+    const { stderr } = await succeeds(connect(plain.with(as('integration')), ...words));
     assert.match(stderr, /as by_url\.\.\. Connected/);
   });
   await step('a user who denies it', async () => {
@@ -186,16 +186,10 @@ async function authorizations({ steps, dev, home, heroku, plain, app, jwt, at })
     assert.ok(stdout.includes(`Heroku AppLink authorizations for app ${dev.app_name}`), stdout);
     line(stdout, dev.addon_name, 'auth-user', 'Authorized', 'Salesforce Org');
   });
-  await steps.step('applink:authorizations', 'one whose access the org has ended', async () => {
-    const client = await jwtClient(dev, 'short-lived');
-    const key = path.join(home, 'short.key');
-    fs.writeFileSync(key, client.key);
-    const user = person(dev, 'integration').username;
-    await succeeds(heroku.run('salesforce:authorizations:jwt:add', 'short_lived', '--client-id', client.clientId,
-      '--jwt-key-file', key, '--username', user, ...at, ...app));
-    await endAccess(dev, 'short-lived', 'short_lived');
+  await steps.step('applink:authorizations', 'one whose token the org has revoked', async () => {
+    await revokeToken(dev, 'auth_user');
     const { stdout } = await succeeds(heroku.run('applink:authorizations', ...app));
-    line(stdout, 'short_lived', 'Failed');
+    line(stdout, dev.addon_name, 'auth-user', 'Authorized', 'Salesforce Org');
   });
   await steps.step('applink:authorizations:info', 'every field', async () => {
     const { stdout } = await succeeds(heroku.run('applink:authorizations:info', 'auth_user', ...app));

@@ -110,14 +110,14 @@ pub(crate) fn test(client: Client) -> Result<Option<Steps>> {
     Ok(Some(steps))
 }
 
-/// Goes through every client and writes the tables. What is there of a client that can't be had stays.
+/// Goes through these clients and writes the tables. What is there of the others, and of one that can't be had, stays.
 ///
 /// # Errors
 /// Names the first failed step: the tables only ever say what works.
-pub(crate) fn write_tables() -> Result<Vec<PathBuf>> {
+pub(crate) fn write_tables(clients: &[Client]) -> Result<Vec<PathBuf>> {
     let mut runs = Vec::new();
     for client in Client::ALL {
-        let steps = run(client)?;
+        let steps = if clients.contains(&client) { run(client)? } else { None };
         if let Some(steps) = steps.as_ref().filter(|steps| !steps.all_passed()) {
             bail!("the tables are not written, since steps failed:\n{}", steps.failures());
         }

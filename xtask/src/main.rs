@@ -24,8 +24,8 @@ cargo xtask <command>
                   the mesh beside its peers; writes docs/performance.md (with --quick: one round, writes nothing)
   bench publish   measure reading, checking and packaging of large documents
   fuzz [SECONDS]  the fuzz targets, optimised, for longer than the tests run them (default 60)
-  conformance-table
-                  run the official clients and write the tables in docs/ from that
+  conformance-table [NAME …]
+                  run the official clients (or the named suites of them) and write the tables in docs/ from that
   help            this text
 ";
 
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        ["conformance-table"] => conformance_table(),
+        ["conformance-table", names @ ..] => conformance_table(names),
         [] | ["help" | "--help" | "-h"] => {
             print!("{USAGE}");
             ExitCode::SUCCESS
@@ -87,9 +87,14 @@ fn outcome(result: anyhow::Result<bool>) -> ExitCode {
     }
 }
 
-fn conformance_table() -> ExitCode {
-    let suites: Vec<_> = suites::all().into_iter().filter(suites::Suite::is_client).collect();
-    match tools::ensure(&suites).and_then(|()| conformance::write_tables()) {
+fn conformance_table(names: &[&str]) -> ExitCode {
+    let written = suites::choose(names).and_then(|chosen| {
+        let suites: Vec<_> = chosen.into_iter().filter(|suite| !suite.clients().is_empty()).collect();
+        tools::ensure(&suites)?;
+        let clients: Vec<_> = suites.iter().flat_map(suites::Suite::clients).copied().collect();
+        conformance::write_tables(&clients)
+    });
+    match written {
         Ok(files) => {
             for file in files {
                 println!("written: {}", file.display());

@@ -33,9 +33,17 @@ enum Runs {
 }
 
 impl Suite {
-    /// Whether it is about an official client.
-    pub(crate) fn is_client(&self) -> bool {
-        matches!(self.runs, Runs::Client(_))
+    /// The official clients it is about.
+    pub(crate) fn clients(&self) -> &'static [Client] {
+        match self.runs {
+            Runs::Client(Client::Node) => &[Client::Node],
+            Runs::Client(Client::Python) => &[Client::Python],
+            Runs::Client(Client::Heroku) => &[Client::Heroku],
+            Runs::Client(Client::PluginRequests | Client::Plugin) => {
+                &[Client::PluginRequests, Client::Plugin]
+            }
+            Runs::Cargo(_) | Runs::CargoOnPostgres(_) => &[],
+        }
     }
 }
 

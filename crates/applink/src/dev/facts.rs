@@ -116,9 +116,13 @@ impl Facts {
         let mut text = "# Written by `applink dev --tls` at every start. In a shell for the heroku CLI: . .applink/heroku.env\n"
             .to_owned();
         text.push_str(&self.heroku_lines()?);
+        // For what Heroku does and its CLI can't ask for here, such as giving an app an address.
+        export(&mut text, "APPLINK_SERVER_URL", &self.server_url);
+        export(&mut text, "APPLINK_OPERATOR_KEY", self.operator_key.expose_secret());
         Some(text)
     }
 
+    /// What the CLI needs, as lines a shell reads.
     fn heroku_lines(&self) -> Option<String> {
         let tls = self.tls.as_ref()?;
         let ca_file = tls.ca_file.display().to_string();
@@ -138,9 +142,6 @@ impl Facts {
             ("NODE_EXTRA_CA_CERTS", ca_file.as_str()),
             ("SSL_CERT_FILE", &ca_file),
             ("HEROKU_API_KEY", self.platform_key.expose_secret()),
-            // For what Heroku does and its CLI can't ask for here, such as giving an app an address.
-            ("APPLINK_SERVER_URL", &self.server_url),
-            ("APPLINK_OPERATOR_KEY", self.operator_key.expose_secret()),
         ];
         // What would call home, which is not here.
         let quiet = ["DISABLE_TELEMETRY", "HEROKU_SKIP_NEW_VERSION_CHECK", "HEROKU_DISABLE_AUTOUPDATE"];
