@@ -9,6 +9,8 @@ use crate::orgsim::{log_in_as, start};
 use crate::stack::Stack;
 
 const SIM_KEY: &str = "canary-sim-key";
+/// Longer than any session and any pause.
+const DAY: u64 = 86_400;
 
 struct Sim {
     org: RunningOrg,
@@ -150,12 +152,12 @@ async fn what_is_refused_at_a_refresh_is_told_to_the_app_and_passes_when_it_is_m
         (json!({"admin_approved_profiles": ["Nobody"]}), json!({"self_authorized": true}), "step 4"),
     ] {
         sim.set(broken).await;
-        stack.advance(3600);
+        stack.advance(DAY);
         let refused = stack.app(Method::GET, "/authorizations/worker", None).await;
         let message = refused.expect_error(503, "unavailable");
         assert!(message.contains(step), "{message}");
         sim.set(mended).await;
-        stack.advance(3600);
+        stack.advance(DAY);
         stack.token_of("worker").await;
     }
 }
@@ -169,7 +171,7 @@ async fn a_refresh_token_that_expires_is_a_dead_grant_with_the_command() {
     log_in_as(&stack, &sim.org, "admin", &begun, "allow").await;
     stack.token_of("worker").await;
     sim.set(json!({"refresh_tokens_last_seconds": 0})).await;
-    stack.advance(3600);
+    stack.advance(DAY);
     let refused = stack.app(Method::GET, "/authorizations/worker", None).await;
     let message = refused.expect_error(422, "reauth_required");
     assert!(message.contains("salesforce:authorizations:add worker"), "{message}");

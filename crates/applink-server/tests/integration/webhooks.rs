@@ -149,11 +149,11 @@ async fn a_refused_renewal_is_told_once_and_recovers_only_with_new_tokens() {
     stack.authorize("worker").await;
     hooked.told().await;
     let refuse = || stack.org.script().replies.push_back(Reply::Refuse("invalid_grant", "ip restricted"));
-    stack.advance(3600);
+    stack.advance(86_400);
     for _ in 0..3 {
         refuse();
         stack.app(Method::GET, "/authorizations/worker", None).await.expect(503);
-        stack.advance(3600);
+        stack.advance(86_400);
     }
     hooked.deliver().await;
     let received = hooked.receiver.take();
@@ -165,9 +165,9 @@ async fn a_refused_renewal_is_told_once_and_recovers_only_with_new_tokens() {
     stack.org.script().replies.push_back(Reply::Fail);
     stack.app(Method::GET, "/authorizations/worker", None).await.expect(503);
     assert!(hooked.told().await.is_empty(), "an answer that did not come is no recovery");
-    stack.advance(7200);
+    stack.advance(86_400);
     stack.token_of("worker").await;
-    stack.advance(7200);
+    stack.advance(86_400);
     stack.token_of("worker").await;
     assert_eq!(hooked.told().await, ["authorization.recovered"]);
 }
