@@ -1,6 +1,7 @@
 //! One measurement: a target, started anew, under wrk.
 
 use std::process::{Child, Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
@@ -67,7 +68,10 @@ pub(crate) fn run(workshop: &Workshop, peers: &Peers, cell: Cell) -> Result<Meas
     let cpu = || running.as_ref().map_or(0.0, super::process::Running::cpu);
     let connections = app_connections()?;
     let before = (cpu(), machine_cpu(), peers.cpu());
+    let begin = Instant::now();
     let (result, generator_cpu) = wrk(workshop, cell)?;
+    // Longer than it made load: it reads its requests first.
+    let elapsed = begin.elapsed().as_secs_f64();
     let after = (cpu(), machine_cpu(), peers.cpu());
     let number = |name: &str| result[name].as_f64().unwrap_or_default();
     let (requests, seconds) = (number("requests").max(1.0), number("micros") / 1e6);
@@ -81,7 +85,7 @@ pub(crate) fn run(workshop: &Workshop, peers: &Peers, cell: Cell) -> Result<Meas
         resident: running.as_ref().map_or(0.0, |running| running.resident().0),
         new_connections: more_connections(app_connections()? - connections - 1.0, cell) * 1e3 / requests,
         errors: number("errors"),
-        foreign: ((after.1 - before.1 - ours) / seconds * 100.0).max(0.0),
+        foreign: ((after.1 - before.1 - ours) / elapsed * 100.0).max(0.0),
     })
 }
 
