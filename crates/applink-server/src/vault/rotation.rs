@@ -47,6 +47,9 @@ const ROWS: u64 = 100;
 /// How long a rotation waits before it looks at processes again.
 const LOOK_AGAIN: Duration = Duration::from_secs(2);
 
+/// Due whatever the time: the database's clock, which leases go by, may be a little behind this one.
+const AT_ONCE: Option<i64> = Some(0);
+
 /// Kinds of rotations, as stored.
 pub const MASTER: &str = "master";
 /// See [`MASTER`].
@@ -129,7 +132,7 @@ async fn begin(
         kind: kind.to_owned(),
         phase: phase.to_owned(),
         master_key_id,
-        due_at: Some(now.as_micros()),
+        due_at: AT_ONCE,
         settles_at: now.as_micros(),
         pass_started_at: 0,
         place: 0,
@@ -208,7 +211,7 @@ async fn wait(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u64,
         store::set_current_master(&*tx, &target).await?;
         phase::REWRAPPING.clone_into(&mut rotation.phase);
         rotation.settles_at = now.plus(SETTLE).as_micros();
-        rotation.due_at = Some(now.as_micros());
+        rotation.due_at = AT_ONCE;
         tracing::info!(master_key = target, "a new master key seals from now on; data keys follow");
     } else {
         tracing::info!(master_key = target, processes = ?lacking, "the new master key waits for processes that lack it");
@@ -251,7 +254,7 @@ async fn rewrap(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u6
     rotation.done += i64::try_from(done).unwrap_or(0);
     let settles_at = Timestamp::from_micros(rotation.settles_at);
     let nothing_left = keys.is_empty() && kept.is_empty();
-    rotation.due_at = Some(if nothing_left { now.max(settles_at) } else { now }.as_micros());
+    rotation.due_at = if nothing_left { Some(now.max(settles_at).as_micros()) } else { AT_ONCE };
     if nothing_left && now >= settles_at {
         finish(rotation, now);
         vault.forget_wrapped_masters(&tx, &target).await?;
@@ -275,7 +278,7 @@ async fn replace(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u
         rotation.settles_at = now.plus(SETTLE).as_micros();
         rotation.pass_started_at = now.as_micros();
     }
-    rotation.due_at = Some(now.as_micros());
+    rotation.due_at = AT_ONCE;
     save(tx, rotation).await?;
     Ok(keys.len() as u64)
 }
@@ -305,7 +308,7 @@ async fn reseal(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u6
         None => (rotation.place, rotation.after_row) = (rotation.place + 1, String::new()),
     }
     rotation.done += i64::try_from(done).unwrap_or(0);
-    rotation.due_at = Some(now.as_micros());
+    rotation.due_at = AT_ONCE;
     save(tx, rotation).await?;
     Ok(done)
 }
@@ -397,7 +400,7 @@ async fn end_of_walk(
         (rotation.place, rotation.after_row) = (0, String::new());
         (rotation.stale, rotation.damaged) = (0, 0);
         rotation.pass_started_at = next.as_micros();
-        rotation.due_at = Some(next.as_micros());
+        rotation.due_at = if next > now { Some(next.as_micros()) } else { AT_ONCE };
     }
     Ok(save(tx, rotation).await?)
 }

@@ -165,7 +165,7 @@ impl Transit {
             ClientError::APIError { code: 400, errors } => format!("refuses: {}", errors.join("; ")),
             ClientError::APIError { code: 503, .. } => "is sealed".to_owned(),
             ClientError::APIError { code, .. } => format!("answered {code}"),
-            ClientError::RestClientError { .. } => "does not answer".to_owned(),
+            ClientError::RestClientError { .. } => "does not answer, or not as a key service does".to_owned(),
             _ => "answered something else than a key service does".to_owned(),
         };
         self.failed(what)

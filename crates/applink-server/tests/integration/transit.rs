@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex};
 
 use applink_server::vault::{KeySource, MasterKeys, Transit};
 use applink_server::{Config, Server};
+use axum::body::Bytes;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::routing::post;
@@ -48,7 +49,13 @@ fn refused(status: u16) -> (StatusCode, Json<Value>) {
     (StatusCode::from_u16(status).unwrap(), Json(json!({"errors": ["permission denied"]})))
 }
 
-async fn encrypt(State(wrapped): State<Wrapped>, Json(body): Json<Value>) -> Json<Value> {
+/// Neither program asks for a content type.
+fn parsed(body: &Bytes) -> Value {
+    serde_json::from_slice(body).unwrap()
+}
+
+async fn encrypt(State(wrapped): State<Wrapped>, body: Bytes) -> Json<Value> {
+    let body = parsed(&body);
     let mut wrapped = wrapped.lock().unwrap();
     let ciphertext = format!("vault:v1:{:08}", wrapped.len());
     wrapped.insert(ciphertext.clone(), body["plaintext"].as_str().unwrap().to_owned());
@@ -57,8 +64,9 @@ async fn encrypt(State(wrapped): State<Wrapped>, Json(body): Json<Value>) -> Jso
 
 async fn decrypt(
     State(wrapped): State<Wrapped>,
-    Json(body): Json<Value>,
+    body: Bytes,
 ) -> Result<Json<Value>, (StatusCode, Json<Value>)> {
+    let body = parsed(&body);
     match wrapped.lock().unwrap().get(body["ciphertext"].as_str().unwrap()) {
         Some(plaintext) => Ok(answer(json!({"plaintext": plaintext}))),
         None => Err((StatusCode::BAD_REQUEST, Json(json!({"errors": ["invalid ciphertext"]})))),
