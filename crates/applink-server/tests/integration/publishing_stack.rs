@@ -93,7 +93,9 @@ impl Publishing {
         self.kill().await;
         self.restart_by_hand().await;
     }
+}
 
+impl<O> Publishing<O> {
     async fn kill(&mut self) {
         let (runtime, server) = self.server.take().expect("the server runs");
         let killed = tokio::task::spawn_blocking(move || {
@@ -102,9 +104,7 @@ impl Publishing {
         });
         killed.await.unwrap();
     }
-}
 
-impl<O> Publishing<O> {
     /// Connected to `org` through `login`.
     pub(crate) async fn connected_to(org: O, login: Login, app_url: Option<&str>) -> Self {
         let directory = tempfile::tempdir().unwrap();
