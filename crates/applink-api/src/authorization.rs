@@ -11,6 +11,7 @@ use crate::time::Timestamp;
 
 /// The official words for an authorization's state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum AuthorizationStatus {
     /// Waiting for a person to log in at the org.
@@ -40,6 +41,7 @@ impl AuthorizationStatus {
 
 /// One authorization. In the run-time hand-out `org.user_auth` carries the token; elsewhere it is absent.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Authorization {
     /// Its uuid.
     pub id: AuthorizationId,
@@ -82,6 +84,7 @@ pub struct Authorization {
 /// Body of `POST /addons/{addon}/authorizations/{name}/refresh`: the org refused the access token (401). The
 /// answer is the [`Authorization`] with a token that is not that one, when there is one to be had.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RefreshRequest {
     /// [`fingerprint`](crate::secret::fingerprint) of the refused token. When the service already holds another
     /// one it hands that out, so many reports of one dead token cause one refresh.
@@ -91,6 +94,7 @@ pub struct RefreshRequest {
 
 /// Body of `POST /addons/{addon}/authorizations/salesforce`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuthorizeRequest {
     /// The developer name to give it.
     pub developer_name: String,
@@ -104,6 +108,7 @@ pub struct AuthorizeRequest {
 
 /// Body of `POST /addons/{addon}/authorizations/salesforce/jwt`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AuthorizeJwtRequest {
     /// The second name; the CLI's default is `applink:<developer name>`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -114,6 +119,7 @@ pub struct AuthorizeJwtRequest {
     pub developer_name: String,
     /// Private key, PEM (PKCS#1 or PKCS#8).
     #[serde(with = "wire")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Password))]
     pub jwt_private_key: SecretString,
     /// `https://login.salesforce.com` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -130,6 +136,7 @@ pub struct AuthorizeJwtRequest {
 /// * `client_id`, `jwt_private_key`, `username`: asserted first and swapped only on success. On a row that was made by
 ///   JWT each may be given alone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UpdateAuthorization {
     /// Its new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,6 +155,7 @@ pub struct UpdateAuthorization {
     pub client_id: Option<String>,
     /// Private key, PEM (PKCS#1 or PKCS#8).
     #[serde(default, skip_serializing_if = "Option::is_none", with = "wire_option")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = Password))]
     pub jwt_private_key: Option<SecretString>,
     /// The user to log in as.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 /// The official words for a connection's state.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum ConnectionStatus {
     /// Waiting for a person to log in at the org.
@@ -39,6 +40,7 @@ impl ConnectionStatus {
 
 /// How a row got its credentials.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum ConnectionMethod {
     /// A person logged in in a browser (OAuth 2.0 web-server flow).
     OAuth,
@@ -49,6 +51,7 @@ pub enum ConnectionMethod {
 
 /// One connection, as every endpoint answers it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Connection {
     /// Its uuid.
     pub id: ConnectionId,
@@ -84,6 +87,7 @@ pub struct Connection {
 
 /// Body of `POST /addons/{addon}/connections/salesforce`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ConnectRequest {
     /// The name to give it.
     pub connection_name: String,
@@ -97,6 +101,7 @@ pub struct ConnectRequest {
 
 /// Body of `POST /addons/{addon}/connections/salesforce/jwt`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ConnectJwtRequest {
     /// The CLI sends a random uuid here; kept, not used.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,6 +112,7 @@ pub struct ConnectJwtRequest {
     pub connection_name: String,
     /// Private key, PEM (PKCS#1 or PKCS#8).
     #[serde(with = "wire")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Password))]
     pub jwt_private_key: SecretString,
     /// `https://login.salesforce.com` when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -123,6 +129,7 @@ pub struct ConnectJwtRequest {
 /// * `client_id`, `jwt_private_key`, `username`: asserted first and swapped only on success. On a row that was made by
 ///   JWT each may be given alone.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UpdateConnection {
     /// Its new name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -138,6 +145,7 @@ pub struct UpdateConnection {
     pub client_id: Option<String>,
     /// Private key, PEM (PKCS#1 or PKCS#8).
     #[serde(default, skip_serializing_if = "Option::is_none", with = "wire_option")]
+    #[cfg_attr(feature = "schema", schema(value_type = Option<String>, format = Password))]
     pub jwt_private_key: Option<SecretString>,
     /// The user to log in as.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -8,8 +8,10 @@ use serde::{Deserialize, Serialize};
 
 /// The body of every error answer of the AppLink API.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
     /// Stable, machine-readable: one of [`error_id`](mod@error_id).
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub id: Cow<'static, str>,
     /// One sentence for the person, with what to do next.
     pub message: String,
@@ -29,6 +31,7 @@ pub struct ErrorBody {
 
 /// One place in the input and what is wrong there.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Problem {
     /// Where: a JSON path (`$.paths./quote.post.operationId`), a file name, or a component of the org.
     pub place: String,
@@ -74,8 +77,10 @@ fn title_of(id: &str) -> String {
 
 /// The error carried inside a connection or authorization that is not well.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ResourceError {
     /// Stable id, for example [`error_id::REAUTH_REQUIRED`].
+    #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub id: Cow<'static, str>,
     /// One sentence with what to do next.
     pub message: String,

@@ -7,11 +7,13 @@ use crate::time::Timestamp;
 
 /// Body of `POST {API_URL}/invocations/authentication`; the values come from the org's `x-request-context`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct InvocationAuthRequest {
     /// The org's My Domain URL, as claimed.
     pub org_domain_url: String,
     /// The org-signed token.
     #[serde(with = "wire")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Password))]
     pub core_jwt_token: SecretString,
     /// The org's id, as claimed.
     pub org_id: String,
@@ -22,6 +24,7 @@ pub struct InvocationAuthRequest {
 /// The body of a 200 to [`InvocationAuthRequest`]: what was verified. The official mesh ignores it; ours binds
 /// the caller's `x-client-context` to it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct InvocationVerdict {
     /// The org, from the verified token.
     pub org_id: String,
@@ -40,6 +43,7 @@ pub struct InvocationVerdict {
 
 /// Body of `POST {API_URL}/data_action_targets/authenticate`. A 200 says that the signature is right.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct DataActionAuthRequest {
     /// Query parameter `apiName` of the data action, or empty.
     pub api_name: String,
@@ -47,6 +51,7 @@ pub struct DataActionAuthRequest {
     pub org_id: String,
     /// Header `x-signature`.
     #[serde(with = "wire")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Password))]
     pub signature: SecretString,
     /// The raw body as text; bytes that are none are replaced, so the signature may be over something else.
     pub payload: String,

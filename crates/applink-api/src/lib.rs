@@ -26,6 +26,8 @@ pub mod names;
 pub mod operator;
 pub mod org;
 pub mod publication;
+#[cfg(feature = "schema")]
+mod schema;
 pub mod secret;
 pub mod time;
 pub mod trust;

@@ -15,6 +15,7 @@ pub const MAX_TEXT: usize = 200;
 /// Body of `POST {API_URL}/invocations/report`. Answered with 204; a report that was counted before is not counted
 /// again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct MeshReport {
     /// One run of one mesh: a uuid made at its start.
     pub mesh: String,
@@ -34,6 +35,7 @@ pub struct MeshReport {
 
 /// How many requests ended alike within a minute.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct InvocationCount {
     /// The beginning of the minute.
     pub minute: Timestamp,
@@ -47,6 +49,7 @@ pub struct InvocationCount {
 
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct InvocationRecord {
     /// When it came.
     pub at: Timestamp,
@@ -71,6 +74,7 @@ pub struct InvocationRecord {
 /// Body of `POST {API_URL}/invocations/tokens`: a mesh is about to accept a token that may be used once among all
 /// meshes of the add-on. 204 when it is the first, 409 otherwise.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TokenUse {
     /// The org that signed it.
     pub org_id: String,

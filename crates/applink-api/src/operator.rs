@@ -11,6 +11,7 @@ pub const API_KEY_PREFIX: &str = "alk_";
 
 /// Body of `POST /operator/apps`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CreateApp {
     /// The app's name, unique.
     pub name: String,
@@ -21,6 +22,7 @@ pub struct CreateApp {
 
 /// Body of `PUT /operator/apps/{app}/url`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct SetAppUrl {
     /// Its public URL from now on.
     pub url: String,
@@ -28,6 +30,7 @@ pub struct SetAppUrl {
 
 /// An app known to the control plane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct App {
     /// Its uuid (`HEROKU_APP_ID`).
     pub id: AppUuid,
@@ -39,6 +42,7 @@ pub struct App {
 
 /// Body of `POST /operator/addons`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CreateAddon {
     /// The app (name or uuid) it is attached to first.
     pub app: String,
@@ -52,6 +56,7 @@ pub struct CreateAddon {
 
 /// Body of `POST /operator/addons/{addon}/attachments`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CreateAttachment {
     /// The app (name or uuid).
     pub app: String,
@@ -62,6 +67,7 @@ pub struct CreateAttachment {
 
 /// A new add-on or attachment with the config vars its app needs. The only time the token is shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ProvisionedAddon {
     /// The add-on.
     pub id: AddonId,
@@ -75,11 +81,13 @@ pub struct ProvisionedAddon {
     pub api_url: String,
     /// Value of `<PREFIX>_TOKEN`.
     #[serde(with = "wire")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Password))]
     pub token: SecretString,
 }
 
 /// What an API key may do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum Scope {
     /// Change one add-on's connections, authorizations and publications.
@@ -90,6 +98,7 @@ pub enum Scope {
 
 /// Body of `POST /operator/keys`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CreateApiKey {
     /// Whose key it is (an e-mail); recorded as the actor.
     pub owner: String,
@@ -102,6 +111,7 @@ pub struct CreateApiKey {
 
 /// Body of `POST /operator/keys`, with an end.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CreateExpiringApiKey {
     /// See [`CreateApiKey::owner`].
     pub owner: String,
@@ -117,16 +127,20 @@ pub struct CreateExpiringApiKey {
 
 /// A new API key. The only time the key is shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CreatedApiKey {
     /// Its uuid.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = "uuid"))]
     pub id: uuid::Uuid,
     /// The key.
     #[serde(with = "wire")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Password))]
     pub key: SecretString,
 }
 
 /// Body of `POST /operator/audit/erase-name`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct EraseName {
     /// The name as the audit log has it: an e-mail address.
     pub name: String,
@@ -134,6 +148,7 @@ pub struct EraseName {
 
 /// Answer to [`EraseName`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ErasedName {
     /// Actors whose name is gone; what they did stays, under an opaque id.
     pub erased: u64,
@@ -141,6 +156,7 @@ pub struct ErasedName {
 
 /// Which keys are rotated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RotationKind {
     /// The master key, which seals data keys.
@@ -151,6 +167,7 @@ pub enum RotationKind {
 
 /// Body of `POST /operator/vault/rotations`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct StartRotation {
     /// Which keys.
     pub kind: RotationKind,
@@ -158,6 +175,7 @@ pub struct StartRotation {
 
 /// How the vault stands (`GET /operator/vault`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct VaultStatus {
     /// The id of the master key that seals.
     pub master_key_id: String,
@@ -175,6 +193,7 @@ pub struct VaultStatus {
 
 /// A master key.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct MasterKeyUse {
     /// Its id, which tells nothing of it.
     pub id: String,
@@ -184,6 +203,7 @@ pub struct MasterKeyUse {
 
 /// A process of the control plane.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct VaultProcess {
     /// Its name.
     pub name: String,
@@ -193,8 +213,10 @@ pub struct VaultProcess {
 
 /// A rotation.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Rotation {
     /// Its uuid.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = "uuid"))]
     pub id: uuid::Uuid,
     /// Which keys.
     pub kind: RotationKind,
@@ -218,8 +240,10 @@ pub struct Rotation {
 
 /// One attachment of an add-on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AttachmentInfo {
     /// Its uuid.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = "uuid"))]
     pub id: uuid::Uuid,
     /// The config-var prefix.
     pub name: String,
@@ -229,6 +253,7 @@ pub struct AttachmentInfo {
 
 /// An add-on with everything it is attached to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct AddonInfo {
     /// Its uuid.
     pub id: AddonId,
@@ -241,8 +266,10 @@ pub struct AddonInfo {
 
 /// An API key without its secret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ApiKeyInfo {
     /// Its uuid.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = "uuid"))]
     pub id: uuid::Uuid,
     /// Whose it is.
     pub owner: String,
@@ -261,6 +288,7 @@ pub struct ApiKeyInfo {
 
 /// An add-on that is being taken apart, or was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Removal {
     /// The add-on's uuid.
     pub addon: AddonId,
@@ -282,6 +310,7 @@ pub struct Removal {
 
 /// Something that could not be undone in an org.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct LeftBehind {
     /// `publication`, `connection` or `authorization`.
     pub kind: String,

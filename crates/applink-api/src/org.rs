@@ -6,6 +6,7 @@ use crate::secret::{SecretString, wire};
 
 /// What kind of org this is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub enum OrgType {
     /// A Salesforce org.
     SalesforceOrg,
@@ -34,6 +35,7 @@ impl OrgType {
 
 /// The `org` object. While a row is still connecting, `id` and `instance_url` are empty strings.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Org {
     /// 18-character org id (`00D…`), or empty.
     pub id: String,
@@ -64,6 +66,7 @@ pub struct Org {
 
 /// The credential itself.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UserAuth {
     /// The user's name in the org.
     pub username: String,
@@ -71,6 +74,7 @@ pub struct UserAuth {
     pub user_id: String,
     /// A live access token.
     #[serde(with = "wire")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Password))]
     pub access_token: SecretString,
 }
 

@@ -22,6 +22,7 @@ pub const PERMISSION_SET_XML: &str = "permissionset-meta.xml";
 
 /// The part `app_request` of `POST /addons/{addon}/connections/salesforce/{connection}/apps`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PublishRequest {
     /// What the published app is called in the org.
     pub client_name: String,
@@ -42,6 +43,7 @@ pub struct PublishRequest {
 
 /// One publication, as listed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Publication {
     /// The app.
     pub app_uuid: AppUuid,
@@ -76,6 +78,7 @@ pub struct Publication {
 
 /// How the removal of a publication goes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema), schema(as = PublicationRemoval))]
 pub struct Removal {
     /// Whether it goes on.
     pub status: RemovalStatus,
@@ -90,6 +93,7 @@ pub struct Removal {
 
 /// Whether a removal goes on. Once it is done there is nothing left that could say so.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum RemovalStatus {
     /// The org is asked to remove what was made.
@@ -100,6 +104,7 @@ pub enum RemovalStatus {
 
 /// One piece of metadata a publish made or failed to make.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Component {
     /// Metadata type (`ExternalServiceRegistration`, `PermissionSet`).
     #[serde(rename = "type")]
@@ -118,6 +123,7 @@ pub struct Component {
 
 /// Ours: one deploy of a publication, as listed by `GET …/apps/{app}/{client}/history`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct HistoryEntry {
     /// Its number among the deploys of the connection.
     pub number: i64,
@@ -144,6 +150,7 @@ pub struct HistoryEntry {
 
 /// What a deploy did.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HistoryKind {
     /// Put a document into the org.
@@ -154,6 +161,7 @@ pub enum HistoryKind {
 
 /// What became of a deploy.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum HistoryStatus {
     /// It waits for its turn, or the org works on it.
@@ -166,6 +174,7 @@ pub enum HistoryStatus {
 
 /// Ours: one deploy with the document it published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct PublishedDocument {
     /// The deploy.
     #[serde(flatten)]

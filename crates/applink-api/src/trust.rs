@@ -10,6 +10,7 @@ use crate::time::Timestamp;
 
 /// The answer to `GET {API_URL}/trust-bundle`, for the app the add-on token belongs to.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TrustBundle {
     /// Changes whenever anything else here but the issue time does; also the `ETag`.
     pub version: String,
@@ -25,6 +26,7 @@ pub struct TrustBundle {
 
 /// One org.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TrustedOrg {
     /// Its id, 18 characters.
     pub org_id: String,
@@ -47,6 +49,7 @@ pub struct TrustedOrg {
 
 /// What an org's token must say about the app it is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum TokenPolicy {
     /// Its audience contains the app.
@@ -85,6 +88,7 @@ pub struct UnknownTokenPolicy;
 
 /// Body of `PUT /addons/{addon}/connections/{connection}/token-policy`, and its answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TokenPolicySetting {
     /// The policy.
     pub policy: TokenPolicy,
@@ -92,6 +96,7 @@ pub struct TokenPolicySetting {
 
 /// An RSA public key as JWK parameters (RFC 7518 §6.3.1).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TrustedKey {
     /// Its id, which a token's header names.
     pub kid: String,
@@ -103,6 +108,7 @@ pub struct TrustedKey {
 
 /// One client name under which this app is published.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct TrustedPublication {
     /// The org.
     pub org_id: String,

@@ -99,6 +99,7 @@ impl fmt::Display for EventType {
 
 /// The body of a delivery.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebhookEvent {
     /// One of [`EventType`]; a receiver ignores what it does not know.
     #[serde(rename = "type")]
@@ -115,6 +116,7 @@ pub struct WebhookEvent {
 
 /// Body of `POST /addons/{addon}/webhooks`.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct CreateWebhook {
     /// Where events go: a public https URL.
     pub url: String,
@@ -128,6 +130,7 @@ pub struct CreateWebhook {
 
 /// Body of `PATCH /addons/{addon}/webhooks/{webhook}`: what is absent stays.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct UpdateWebhook {
     /// Another URL.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -145,6 +148,7 @@ pub struct UpdateWebhook {
 
 /// Body of `POST /addons/{addon}/webhooks/{webhook}/rotate-secret`.
 #[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct RotateSecret {
     /// How long the former secret signs too, in hours (0 to 168); 24 when absent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -153,8 +157,10 @@ pub struct RotateSecret {
 
 /// An endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct Webhook {
     /// Its uuid.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = "uuid"))]
     pub id: Uuid,
     /// Where events go.
     pub url: String,
@@ -182,17 +188,20 @@ pub struct Webhook {
 
 /// An endpoint with its secret: the answer to making one and to rotating its secret, and the only time it is shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebhookWithSecret {
     /// The endpoint.
     #[serde(flatten)]
     pub webhook: Webhook,
     /// `whsec_…`
     #[serde(with = "wire")]
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = Password))]
     pub secret: SecretString,
 }
 
 /// How a delivery stands.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Hash, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 #[serde(rename_all = "snake_case")]
 pub enum DeliveryStatus {
     /// An attempt is due.
@@ -216,8 +225,10 @@ impl DeliveryStatus {
 
 /// An event on its way to an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebhookDelivery {
     /// Its uuid.
+    #[cfg_attr(feature = "schema", schema(value_type = String, format = "uuid"))]
     pub id: Uuid,
     /// The event: its `webhook-id`.
     pub event_id: String,
@@ -235,6 +246,7 @@ pub struct WebhookDelivery {
 
 /// One attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct WebhookAttempt {
     /// When.
     pub at: Timestamp,

@@ -76,6 +76,14 @@ impl ApiError {
         Self::validation(message).with_problems(vec![problem])
     }
 
+    /// The same error at one place of the input, with its own message.
+    #[must_use]
+    pub fn at(self, place: &str) -> Self {
+        let problem =
+            Problem { place: place.to_owned(), message: self.message.clone(), line: None, column: None };
+        self.with_problems(vec![problem])
+    }
+
     /// 502: the org can't be reached or answers nonsense.
     pub fn org_unreachable(message: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_GATEWAY, error_id::ORG_UNREACHABLE, message)

@@ -31,6 +31,7 @@
 //! | [`db`] | SQLite and PostgreSQL |
 //! | [`egress`] | whom we may call |
 //! | [`limits`] | how often somebody may call |
+//! | [`openapi`] | the description of all of this, for programs and for people |
 //! | [`web`], [`error`] | extractors, middleware, the one error |
 
 pub mod addons;
@@ -51,6 +52,7 @@ pub mod health_checks;
 pub mod invocations;
 pub mod limits;
 pub mod oauth;
+pub mod openapi;
 pub mod platform;
 pub mod provider;
 pub mod publications;

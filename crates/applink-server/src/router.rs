@@ -1,31 +1,38 @@
 //! Every route, grouped by who calls it, and the layers around all of them.
+//!
+//! A handler says its path and method itself (`#[utoipa::path]`), and `routes!` puts it into the router *and* into the
+//! [OpenAPI document](crate::openapi). Only what is Heroku's to describe is listed by hand: its Add-on Partner API, and
+//! the stand-in for its Platform API.
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{delete, get, patch, post, put};
 use tower_http::catch_panic::CatchPanicLayer;
+use utoipa_axum::router::{OpenApiRouter, UtoipaMethodRouterExt as _};
+use utoipa_axum::routes;
 
 use crate::app::App;
-use crate::web::{self, JSON_LIMIT, Json, access_log, limits, request_id};
+use crate::web::{self, JSON_LIMIT, access_log, limits, request_id};
 use crate::{
     addons, api_keys, audit, authorizations, connections, dashboard, data_action_targets, invocations, oauth,
-    platform, provider, publications, removals, trust, vault, webhooks,
+    openapi, platform, provider, publications, removals, trust, vault, webhooks,
 };
 
 /// The whole router.
 pub fn build(app: App) -> Router {
-    let routes =
-        Router::new().merge(cli()).merge(app_sdk()).merge(mesh()).merge(browser(&app)).merge(operator());
-    let routes = if app.config.provider.is_some() { routes.merge(heroku()) } else { routes };
+    let limited = axum::middleware::from_fn_with_state(app.clone(), limits::log_ins);
+    let (documented, _) = described(browser().route_layer(limited)).split_for_parts();
+    let documented = if app.config.provider.is_some() { documented.merge(heroku()) } else { documented };
     let routes = if app.config.platform.is_some() {
         // A server on a developer's machine: all of it is guarded from the pages of other sites.
         let guard = axum::middleware::from_fn_with_state(app.clone(), platform::guard::layer);
-        routes.merge(platform()).route_layer(guard)
+        documented.merge(platform()).route_layer(guard)
     } else {
-        routes
+        documented
     };
+    let (probes, _) = probes().split_for_parts();
     routes
-        .merge(probes())
+        .merge(probes)
         .fallback(web::no_such_path)
         .method_not_allowed_fallback(web::no_such_method)
         .layer(axum::middleware::from_fn(limits::layer))
@@ -37,127 +44,122 @@ pub fn build(app: App) -> Router {
         .with_state(app)
 }
 
+/// What the handlers say of themselves.
+pub fn description() -> utoipa::openapi::OpenApi {
+    described(browser()).merge(probes()).into_openapi()
+}
+
+fn described(browser: OpenApiRouter<App>) -> OpenApiRouter<App> {
+    let groups = OpenApiRouter::with_openapi(openapi::frame()).merge(cli()).merge(app_sdk()).merge(mesh());
+    groups.merge(browser).merge(operator()).merge(about())
+}
+
 /// The official CLI and ours: management.
-fn cli() -> Router<App> {
+fn cli() -> OpenApiRouter<App> {
     use authorizations::api as authorization;
     use connections::api as connection;
-    let small = Router::new()
-        .route("/addons/{addon}/connections", get(connection::list_connections))
-        .route(
-            "/addons/{addon}/connections/{connection}",
-            get(connection::show_connection)
-                .post(connection::connect)
-                .patch(connection::update_connection)
-                .delete(connection::disconnect_connection),
-        )
-        .route("/addons/{addon}/connections/salesforce/jwt", post(connection::connect_jwt))
-        .route("/addons/{addon}/connections/{connection}/token-policy", put(trust::api::set_token_policy))
-        .route("/addons/{addon}/authorizations", get(authorization::list_authorizations))
-        .route(
-            "/addons/{addon}/authorizations/{authorization}",
-            post(authorization::authorize)
-                .patch(authorization::update_authorization)
-                .delete(authorization::disconnect_authorization),
-        )
-        .route("/addons/{addon}/authorizations/salesforce/jwt", post(authorization::authorize_jwt))
+    use publications::api as publication;
+    let small = OpenApiRouter::default()
+        .routes(routes!(connection::list_connections))
+        .routes(routes!(
+            connection::show_connection,
+            connection::connect,
+            connection::update_connection,
+            connection::disconnect_connection
+        ))
+        .routes(routes!(connection::connect_jwt))
+        .routes(routes!(trust::api::set_token_policy))
+        .routes(routes!(authorization::list_authorizations))
+        .routes(routes!(
+            authorization::authorize,
+            authorization::update_authorization,
+            authorization::disconnect_authorization
+        ))
+        .routes(routes!(authorization::authorize_jwt))
+        .routes(routes!(publication::list))
+        .routes(routes!(publication::remove))
+        .routes(routes!(publications::history::list))
+        .routes(routes!(publications::history::show))
+        .routes(routes!(publications::history::document))
         .layer(DefaultBodyLimit::max(JSON_LIMIT));
-    let publishing = Router::new()
-        .route(
-            "/addons/{addon}/connections/salesforce/{connection}/apps",
-            post(publications::api::publish).layer(DefaultBodyLimit::max(publications::api::BODY_LIMIT)),
-        )
-        .route("/addons/{addon}/connections/salesforce/{connection}/apps/{app}", get(publications::api::list))
-        .route(
-            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}",
-            delete(publications::api::remove),
-        )
-        .route(
-            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}/history",
-            get(publications::history::list),
-        )
-        .route(
-            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}/history/{number}",
-            get(publications::history::show),
-        )
-        .route(
-            "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}/history/{number}/document",
-            get(publications::history::document),
-        );
-    small.merge(publishing).merge(telling())
+    let large = DefaultBodyLimit::max(publication::BODY_LIMIT);
+    small.merge(OpenApiRouter::default().routes(routes!(publication::publish).layer(large))).merge(telling())
 }
 
 /// Who is told what happens.
-fn telling() -> Router<App> {
+fn telling() -> OpenApiRouter<App> {
     use webhooks::api as webhook;
-    Router::new()
-        .route("/addons/{addon}/webhooks", get(webhook::list_webhooks).post(webhook::create_webhook))
-        .route(
-            "/addons/{addon}/webhooks/{webhook}",
-            get(webhook::show_webhook).patch(webhook::update_webhook).delete(webhook::remove_webhook),
-        )
-        .route("/addons/{addon}/webhooks/{webhook}/rotate-secret", post(webhook::rotate_secret))
-        .route("/addons/{addon}/webhooks/{webhook}/test", post(webhook::test_webhook))
-        .route("/addons/{addon}/webhooks/{webhook}/deliveries", get(webhook::list_deliveries))
+    OpenApiRouter::default()
+        .routes(routes!(webhook::list_webhooks, webhook::create_webhook))
+        .routes(routes!(webhook::show_webhook, webhook::update_webhook, webhook::remove_webhook))
+        .routes(routes!(webhook::rotate_secret))
+        .routes(routes!(webhook::test_webhook))
+        .routes(routes!(webhook::list_deliveries))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 
 /// App code through an SDK, at run time. (The first path also answers the CLI's polls.)
-fn app_sdk() -> Router<App> {
-    Router::new()
-        .route("/addons/{addon}/authorizations/{authorization}", get(authorizations::api::show_authorization))
-        .route(
-            "/addons/{addon}/authorizations/{authorization}/refresh",
-            post(authorizations::api::refresh_authorization).layer(DefaultBodyLimit::max(JSON_LIMIT)),
-        )
+fn app_sdk() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(authorizations::api::show_authorization))
+        .routes(routes!(authorizations::api::refresh_authorization))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 
 /// The service mesh beside an app.
-fn mesh() -> Router<App> {
-    Router::new()
-        .route("/addons/{addon}/invocations/authentication", post(invocations::api::authenticate_invocation))
-        .route("/addons/{addon}/invocations/report", post(invocations::report::report_invocations))
-        .route("/addons/{addon}/invocations/tokens", post(invocations::report::use_token))
-        .route(
-            "/addons/{addon}/data_action_targets/authenticate",
-            post(data_action_targets::api::authenticate_data_action)
-                .layer(DefaultBodyLimit::max(data_action_targets::api::BODY_LIMIT)),
-        )
-        .route("/addons/{addon}/trust-bundle", get(trust::api::show_trust_bundle))
+fn mesh() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(invocations::api::authenticate_invocation))
+        .routes(routes!(invocations::report::report_invocations))
+        .routes(routes!(invocations::report::use_token))
+        .routes(routes!(trust::api::show_trust_bundle))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .merge(data_actions())
+}
+
+/// The same for data actions, which carry their payload.
+fn data_actions() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(data_action_targets::api::authenticate_data_action))
+        .layer(DefaultBodyLimit::max(data_action_targets::api::BODY_LIMIT))
 }
 
 /// A person's browser, on the way to an org and back, or looking at an add-on.
-fn browser(app: &App) -> Router<App> {
-    Router::new()
-        .route("/oauth/start/{link}", get(oauth::start::start))
-        .route("/oauth/callback", get(oauth::callback::callback))
-        .route("/oauth/confirm", post(oauth::confirm::confirm))
-        .route("/sso/login", post(dashboard::login::sso_login))
-        .route("/sso/open/{ticket}", get(dashboard::login::show_link))
-        .route("/sso/open", post(dashboard::login::use_link))
-        .route("/dashboard", get(dashboard::home::show))
-        .route("/dashboard/sign-out", post(dashboard::login::sign_out))
+fn browser() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(oauth::start::start))
+        .routes(routes!(oauth::callback::callback))
+        .routes(routes!(oauth::confirm::confirm))
+        .routes(routes!(dashboard::login::sso_login))
+        .routes(routes!(dashboard::login::show_link))
+        .routes(routes!(dashboard::login::use_link))
+        .routes(routes!(dashboard::home::show))
+        .routes(routes!(dashboard::login::sign_out))
         .layer(DefaultBodyLimit::max(16 * 1024))
-        .route_layer(axum::middleware::from_fn_with_state(app.clone(), limits::log_ins))
 }
 
 /// Whoever runs this server.
-fn operator() -> Router<App> {
-    Router::new()
-        .route("/operator/apps", get(addons::api::list_apps).post(addons::api::create_app))
-        .route("/operator/apps/{app}/url", put(addons::api::set_app_url))
-        .route("/operator/addons", get(addons::api::list_addons).post(addons::api::create_addon))
-        .route("/operator/addons/{addon}", get(addons::api::show_addon).delete(addons::api::destroy_addon))
-        .route("/operator/addons/{addon}/attachments", post(addons::api::create_attachment))
-        .route("/operator/addons/{addon}/attachments/{attachment}", delete(addons::api::remove_attachment))
-        .route("/operator/audit/erase-name", post(audit::api::erase_name))
-        .route("/operator/vault", get(vault::api::show_vault))
-        .route("/operator/vault/rotations", post(vault::api::start_rotation))
-        .route("/operator/keys", get(api_keys::api::list_keys).post(api_keys::api::create_key))
-        .route("/operator/keys/{key}", delete(api_keys::api::revoke_key))
-        .route("/operator/removals", get(removals::api::list_removals))
-        .route("/operator/removals/{addon}", get(removals::api::show_removal))
+fn operator() -> OpenApiRouter<App> {
+    OpenApiRouter::default()
+        .routes(routes!(addons::api::list_apps, addons::api::create_app))
+        .routes(routes!(addons::api::set_app_url))
+        .routes(routes!(addons::api::list_addons, addons::api::create_addon))
+        .routes(routes!(addons::api::show_addon, addons::api::destroy_addon))
+        .routes(routes!(addons::api::create_attachment))
+        .routes(routes!(addons::api::remove_attachment))
+        .routes(routes!(audit::api::erase_name))
+        .routes(routes!(vault::api::show_vault))
+        .routes(routes!(vault::api::start_rotation))
+        .routes(routes!(api_keys::api::list_keys, api_keys::api::create_key))
+        .routes(routes!(api_keys::api::revoke_key))
+        .routes(routes!(removals::api::list_removals))
+        .routes(routes!(removals::api::show_removal))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
+}
+
+/// Whoever wants to know what there is to call.
+fn about() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(openapi::api::document)).routes(routes!(openapi::api::page))
 }
 
 /// Heroku, where this server is an add-on of its.
@@ -213,6 +215,6 @@ fn platform() -> Router<App> {
 }
 
 /// Load balancers.
-fn probes() -> Router<App> {
-    Router::new().route("/health", get(|| async { Json(serde_json::json!({"status": "ok"})) }))
+fn probes() -> OpenApiRouter<App> {
+    OpenApiRouter::default().routes(routes!(web::health))
 }

@@ -76,7 +76,8 @@ fn ensure_json(headers: &HeaderMap) -> Result<(), ApiError> {
         StatusCode::UNSUPPORTED_MEDIA_TYPE,
         error_id::UNSUPPORTED_MEDIA_TYPE,
         "Send the body as JSON, with the header `content-type: application/json`.",
-    ))
+    )
+    .at("content-type"))
 }
 
 fn unreadable(rejection: BytesRejection) -> ApiError {
@@ -84,29 +85,73 @@ fn unreadable(rejection: BytesRejection) -> ApiError {
         return ApiError::new(
             StatusCode::PAYLOAD_TOO_LARGE,
             error_id::PAYLOAD_TOO_LARGE,
-            format!("The body is larger than {} KiB.", JSON_LIMIT / 1024),
-        );
+            format!("The body is larger than this path takes; most take {} KiB.", JSON_LIMIT / 1024),
+        )
+        .at("body");
     }
-    ApiError::bad_request("The body could not be read to its end.").caused_by(rejection)
+    ApiError::bad_request("The body could not be read to its end.").at("body").caused_by(rejection)
 }
 
 pub(crate) fn parse_json<T: DeserializeOwned>(body: &[u8]) -> Result<T, ApiError> {
+    ensure_text(body)?;
+    ensure_storable_object(body)?;
     let mut deserializer = serde_json::Deserializer::from_slice(body);
     let parsed = serde_path_to_error::deserialize(&mut deserializer).map_err(|error| {
         let path = error.path().to_string();
-        json_error(&path, &error.into_inner())
+        // A number in place of a word is an error of syntax to serde, though the body is JSON.
+        json_error(&path, &error.into_inner(), is_json(body))
     })?;
-    deserializer.end().map_err(|error| json_error(".", &error))?;
+    deserializer.end().map_err(|error| json_error(".", &error, false))?;
     Ok(parsed)
+}
+
+fn is_json(body: &[u8]) -> bool {
+    serde_json::from_slice::<serde::de::IgnoredAny>(body).is_ok()
+}
+
+/// serde skips the text of what it ignores, so it is looked at first.
+fn ensure_text(body: &[u8]) -> Result<(), ApiError> {
+    let Err(error) = std::str::from_utf8(body) else { return Ok(()) };
+    let before = body.get(..error.valid_up_to()).unwrap_or_default();
+    let line = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let column = before.iter().rev().take_while(|byte| **byte != b'\n').count() + 1;
+    let message = format!("The body is not UTF-8: line {line}, column {column}.");
+    let (line, column) = (u32::try_from(line).ok(), u32::try_from(column).ok());
+    let problem = Problem { place: "$".to_owned(), message: message.clone(), line, column };
+    Err(ApiError::bad_request(message).with_problems(vec![problem]))
+}
+
+/// serde would read a list as an object's fields in their order; and PostgreSQL has no place for U+0000.
+fn ensure_storable_object(body: &[u8]) -> Result<(), ApiError> {
+    if body.trim_ascii_start().starts_with(b"[") {
+        serde_json::from_slice::<serde::de::IgnoredAny>(body)
+            .map_err(|error| json_error(".", &error, false))?;
+        return Err(ApiError::invalid_field("$", "The body is a list; send an object."));
+    }
+    if holds_nul(body) {
+        return Err(ApiError::invalid_field("$", "The character U+0000 can't be stored; leave it out."));
+    }
+    Ok(())
+}
+
+/// Whether a text has the escape of U+0000: an odd number of backslashes, and `u0000`.
+fn holds_nul(body: &[u8]) -> bool {
+    const NUL: &[u8] = b"u0000";
+    body.windows(NUL.len()).enumerate().filter(|(_, window)| *window == NUL).any(|(at, _)| {
+        let before = body.get(..at).unwrap_or_default();
+        before.iter().rev().take_while(|byte| **byte == b'\\').count() % 2 == 1
+    })
 }
 
 /// serde_json's own text may quote a value, and a value may be a private key: only what kind of mistake it is, and
 /// where, is repeated.
-fn json_error(path: &str, error: &serde_json::Error) -> ApiError {
-    let place = if path == "." { "$".to_owned() } else { format!("$.{path}") };
+fn json_error(path: &str, error: &serde_json::Error, is_json: bool) -> ApiError {
+    // What the error has no name for is a `?` at the end.
+    let path = path.trim_end_matches('?').trim_end_matches('.');
+    let place = if path.is_empty() { "$".to_owned() } else { format!("$.{path}") };
     let (line, column) = (u32::try_from(error.line()).ok(), u32::try_from(error.column()).ok());
     let problem = |message: String| Problem { place: place.clone(), message, line, column };
-    if error.is_data() {
+    if error.is_data() || is_json {
         let message = format!("The value at {place} is missing or of the wrong type{}.", expectation(error));
         return ApiError::validation(message.clone()).with_problems(vec![problem(message)]);
     }
@@ -136,12 +181,28 @@ impl<T: DeserializeOwned + Send, S: Send + Sync> FromRequestParts<S> for ApiPath
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        // Nothing of ours has such a name, and PostgreSQL does not even look for one.
+        if parts.uri.path().contains("%00") {
+            return Err(ApiError::not_found());
+        }
         match Path::<T>::from_request_parts(parts, state).await {
             Ok(Path(value)) => Ok(Self(value)),
             // A segment that is not UTF-8 names nothing of ours.
             Err(rejection) => Err(ApiError::not_found().caused_by(rejection)),
         }
     }
+}
+
+/// Whether requests are served.
+#[utoipa::path(
+    get,
+    path = "/health",
+    tag = "operator",
+    responses((status = 200, description = "They are", body = serde_json::Value)),
+    security(())
+)]
+pub async fn health() -> Json<serde_json::Value> {
+    Json(serde_json::json!({"status": "ok"}))
 }
 
 /// 404 for paths that are none of ours.
@@ -221,6 +282,13 @@ mod tests {
             "422 The value at $ is missing or of the wrong type: missing field `name`."
         );
         assert_eq!(refused(r#"{"name":"a"} x"#), "400 The body is not JSON: line 1, column 14.");
+        assert_eq!(refused(r#" ["a"]"#), "422 The body is a list; send an object.");
+        assert!(refused("[").starts_with("400 "));
+        assert!(refused(r#"{"name":"a\u0000b"}"#).starts_with("422 "));
+        assert!(
+            parse_json::<Body>(br#"{"name":"a\\u0000b"}"#).is_ok(),
+            "those are a backslash and five letters"
+        );
     }
 
     #[test]

@@ -12,6 +12,8 @@
 mod access;
 #[path = "integration/backends.rs"]
 mod backends;
+#[path = "integration/bad_input.rs"]
+mod bad_input;
 #[cfg(test)]
 #[path = "integration/client_app.rs"]
 mod client_app;
@@ -21,6 +23,8 @@ mod connect;
 mod dashboard;
 #[path = "integration/data_actions.rs"]
 mod data_actions;
+#[path = "integration/described.rs"]
+mod described;
 #[path = "integration/disconnect.rs"]
 mod disconnect;
 #[path = "integration/fake_org.rs"]
@@ -43,6 +47,8 @@ mod limits;
 mod logs;
 #[path = "integration/oauth_client.rs"]
 mod oauth_client;
+#[path = "integration/openapi.rs"]
+mod openapi;
 #[path = "integration/operator.rs"]
 mod operator;
 #[cfg(test)]
@@ -90,6 +96,8 @@ mod secrets;
 mod stack;
 #[path = "integration/startup.rs"]
 mod startup;
+#[path = "integration/tenants.rs"]
+mod tenants;
 #[cfg(feature = "vault")]
 #[path = "integration/transit.rs"]
 mod transit;

@@ -13,7 +13,15 @@ use crate::error::ApiError;
 use crate::web::auth::RequireOperator;
 use crate::web::{ApiJson, ApiPath, Json};
 
-/// `POST /operator/apps`
+/// Adds an app.
+#[utoipa::path(
+    post,
+    path = "/operator/apps",
+    tag = "operator",
+    request_body = CreateApp,
+    responses((status = 201, description = "The app", body = WireApp)),
+    security(("operator_key" = []))
+)]
 pub async fn create_app(
     State(app): State<App>,
     operator: RequireOperator,
@@ -23,7 +31,14 @@ pub async fn create_app(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-/// `GET /operator/apps`
+/// Every app.
+#[utoipa::path(
+    get,
+    path = "/operator/apps",
+    tag = "operator",
+    responses((status = 200, description = "All of them", body = Vec<WireApp>)),
+    security(("operator_key" = []))
+)]
 pub async fn list_apps(
     State(app): State<App>,
     _operator: RequireOperator,
@@ -32,7 +47,15 @@ pub async fn list_apps(
     Ok(Json(apps.into_iter().map(|app| WireApp { id: app.id, name: app.name, url: app.url }).collect()))
 }
 
-/// `PUT /operator/apps/{app}/url`
+/// Sets an app's public URL.
+#[utoipa::path(
+    put,
+    path = "/operator/apps/{app}/url",
+    tag = "operator",
+    request_body = SetAppUrl,
+    responses((status = 200, description = "The app", body = WireApp)),
+    security(("operator_key" = []))
+)]
 pub async fn set_app_url(
     State(app): State<App>,
     operator: RequireOperator,
@@ -42,7 +65,14 @@ pub async fn set_app_url(
     provision::set_app_url(&app, &operator.actor, &named, &request.url).await.map(Json)
 }
 
-/// `GET /operator/addons`
+/// Every add-on, with where it is attached.
+#[utoipa::path(
+    get,
+    path = "/operator/addons",
+    tag = "operator",
+    responses((status = 200, description = "All of them", body = Vec<AddonInfo>)),
+    security(("operator_key" = []))
+)]
 pub async fn list_addons(
     State(app): State<App>,
     _operator: RequireOperator,
@@ -54,7 +84,14 @@ pub async fn list_addons(
     Ok(Json(all))
 }
 
-/// `GET /operator/addons/{addon}`
+/// One add-on, by name or uuid.
+#[utoipa::path(
+    get,
+    path = "/operator/addons/{addon}",
+    tag = "operator",
+    responses((status = 200, description = "The add-on", body = AddonInfo)),
+    security(("operator_key" = []))
+)]
 pub async fn show_addon(
     State(app): State<App>,
     _operator: RequireOperator,
@@ -74,7 +111,15 @@ async fn info(app: &App, addon: Addon) -> Result<AddonInfo, ApiError> {
     Ok(AddonInfo { id: addon.id, name: addon.name, attachments: shown.collect() })
 }
 
-/// `POST /operator/addons`
+/// Adds an add-on, attached to an app.
+#[utoipa::path(
+    post,
+    path = "/operator/addons",
+    tag = "operator",
+    request_body = CreateAddon,
+    responses((status = 201, description = "The only time its token is shown", body = ProvisionedAddon)),
+    security(("operator_key" = []))
+)]
 pub async fn create_addon(
     State(app): State<App>,
     operator: RequireOperator,
@@ -84,7 +129,15 @@ pub async fn create_addon(
     Ok((StatusCode::CREATED, Json(provisioned)))
 }
 
-/// `POST /operator/addons/{addon}/attachments`
+/// Attaches an add-on to another app, with a token of its own.
+#[utoipa::path(
+    post,
+    path = "/operator/addons/{addon}/attachments",
+    tag = "operator",
+    request_body = CreateAttachment,
+    responses((status = 201, description = "The only time its token is shown", body = ProvisionedAddon)),
+    security(("operator_key" = []))
+)]
 pub async fn create_attachment(
     State(app): State<App>,
     operator: RequireOperator,
@@ -95,7 +148,14 @@ pub async fn create_attachment(
     Ok((StatusCode::CREATED, Json(provisioned)))
 }
 
-/// `DELETE /operator/addons/{addon}/attachments/{attachment}`
+/// Detaches an add-on from an app.
+#[utoipa::path(
+    delete,
+    path = "/operator/addons/{addon}/attachments/{attachment}",
+    tag = "operator",
+    responses((status = 204, description = "Detached; its token is void")),
+    security(("operator_key" = []))
+)]
 pub async fn remove_attachment(
     State(app): State<App>,
     operator: RequireOperator,
@@ -106,8 +166,16 @@ pub async fn remove_attachment(
     Ok(StatusCode::NO_CONTENT)
 }
 
-/// `DELETE /operator/addons/{addon}`: out of use when this is answered; what is left in orgs is cleared up in the
-/// background, and told under `/operator/removals/{addon}`.
+/// Takes an add-on apart.
+///
+/// What is left in orgs is cleared up in the background.
+#[utoipa::path(
+    delete,
+    path = "/operator/addons/{addon}",
+    tag = "operator",
+    responses((status = 202, description = "Out of use; how clearing up goes is under `/operator/removals`", body = Removal)),
+    security(("operator_key" = []))
+)]
 pub async fn destroy_addon(
     State(app): State<App>,
     operator: RequireOperator,

@@ -10,7 +10,14 @@ use crate::error::ApiError;
 use crate::web::auth::RequireOperator;
 use crate::web::{ApiJson, ApiPath, Json};
 
-/// `GET /operator/keys`
+/// Every live API key.
+#[utoipa::path(
+    get,
+    path = "/operator/keys",
+    tag = "operator",
+    responses((status = 200, description = "Without the keys", body = Vec<ApiKeyInfo>)),
+    security(("operator_key" = []))
+)]
 pub async fn list_keys(
     State(app): State<App>,
     _operator: RequireOperator,
@@ -23,7 +30,15 @@ pub async fn list_keys(
     Ok(Json(shown.collect()))
 }
 
-/// `POST /operator/keys`
+/// Makes an API key; two of an owner live at a time.
+#[utoipa::path(
+    post,
+    path = "/operator/keys",
+    tag = "operator",
+    request_body = CreateExpiringApiKey,
+    responses((status = 201, description = "The only time the key is shown", body = CreatedApiKey)),
+    security(("operator_key" = []))
+)]
 pub async fn create_key(
     State(app): State<App>,
     operator: RequireOperator,
@@ -33,7 +48,14 @@ pub async fn create_key(
     Ok((StatusCode::CREATED, Json(created)))
 }
 
-/// `DELETE /operator/keys/{key}`
+/// Revokes an API key.
+#[utoipa::path(
+    delete,
+    path = "/operator/keys/{key}",
+    tag = "operator",
+    responses((status = 204, description = "It counts no more")),
+    security(("operator_key" = []))
+)]
 pub async fn revoke_key(
     State(app): State<App>,
     operator: RequireOperator,

@@ -9,7 +9,17 @@ use crate::error::ApiError;
 use crate::web::auth::RequireOperator;
 use crate::web::{ApiJson, Json};
 
-/// `POST /operator/audit/erase-name`: a person's name goes, what they did stays under an opaque id.
+/// Erases a person's name from the audit log.
+///
+/// What they did stays, under an opaque id.
+#[utoipa::path(
+    post,
+    path = "/operator/audit/erase-name",
+    tag = "operator",
+    request_body = EraseName,
+    responses((status = 200, description = "How many actors had it", body = ErasedName)),
+    security(("operator_key" = []))
+)]
 pub async fn erase_name(
     State(app): State<App>,
     operator: RequireOperator,

@@ -3,6 +3,7 @@
 use applink_api::authorization::{
     Authorization, AuthorizeJwtRequest, AuthorizeRequest, RefreshRequest, UpdateAuthorization,
 };
+use applink_api::error::ErrorBody;
 use axum::extract::State;
 use http::StatusCode;
 
@@ -20,7 +21,14 @@ use crate::web::auth::{RequireApp, RequireManager, RequireReader};
 use crate::web::{ApiJson, ApiPath, Json, OptionalJson};
 use crate::{oauth, tokens};
 
-/// `GET /addons/{addon}/authorizations`
+/// Every authorization of the add-on.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/authorizations",
+    tag = "authorizations",
+    responses((status = 200, description = "All of them, by developer name, without tokens", body = Vec<Authorization>)),
+    security(("addon_token" = []), ("api_key" = []))
+)]
 pub async fn list_authorizations(
     State(app): State<App>,
     reader: RequireReader,
@@ -29,7 +37,14 @@ pub async fn list_authorizations(
     Ok(Json(found.iter().map(|authorization| to_wire(authorization, None)).collect()))
 }
 
-/// `GET /addons/{addon}/authorizations/{authorization}`: by name, alias or uuid; to app code with a live token.
+/// One authorization, by developer name, alias or uuid; to app code with a live access token.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/authorizations/{authorization}",
+    tag = "authorizations",
+    responses((status = 200, description = "The authorization; to an app with `org.user_auth`", body = Authorization), (status = 422, description = "It is not live: there is no token to be had", body = ErrorBody), (status = 503, description = "The org gives no token at the moment", body = ErrorBody)),
+    security(("addon_token" = []), ("api_key" = []))
+)]
 pub async fn show_authorization(
     State(app): State<App>,
     reader: RequireReader,
@@ -46,8 +61,17 @@ pub async fn show_authorization(
     }
 }
 
-/// `POST /addons/{addon}/authorizations/{authorization}/refresh`: after the org refused the token, another.
-/// The body may be empty.
+/// After the org refused the token: another.
+///
+/// The body may be left out.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/authorizations/{authorization}/refresh",
+    tag = "authorizations",
+    request_body(content = Option<RefreshRequest>),
+    responses((status = 200, description = "Another token, when there is one to be had", body = Authorization), (status = 422, description = "It is not live", body = ErrorBody), (status = 503, description = "The org gives no token at the moment", body = ErrorBody)),
+    security(("addon_token" = []))
+)]
 pub async fn refresh_authorization(
     State(app): State<App>,
     caller: RequireApp,
@@ -64,7 +88,17 @@ pub async fn refresh_authorization(
     with_token(&app, &caller.actor, &authorization, token).await.map(Json)
 }
 
-/// `POST /addons/{addon}/authorizations/salesforce`: 202 with the link a person opens.
+/// Begins to store a Salesforce user in a browser.
+///
+/// A row with this name that is `authorizing`, `failed` or `disconnected` is taken up under its id.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/authorizations/{authorization}",
+    tag = "authorizations",
+    request_body = AuthorizeRequest,
+    responses((status = 202, description = "Waiting for somebody to open `redirect_uri`", body = Authorization), (status = 409, description = "The name or alias is taken", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn authorize(
     State(app): State<App>,
     manager: RequireManager,
@@ -79,7 +113,15 @@ pub async fn authorize(
     Ok((StatusCode::ACCEPTED, Json(to_wire(&authorization, Some(link)))))
 }
 
-/// `POST /addons/{addon}/authorizations/salesforce/jwt`: 202, authorized already.
+/// Stores a Salesforce user by a signed assertion, without a browser.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/authorizations/salesforce/jwt",
+    tag = "authorizations",
+    request_body = AuthorizeJwtRequest,
+    responses((status = 202, description = "Authorized already", body = Authorization), (status = 409, description = "The name or alias is taken", body = ErrorBody), (status = 422, description = "The org refuses; nothing is kept", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn authorize_jwt(
     State(app): State<App>,
     manager: RequireManager,
@@ -96,8 +138,17 @@ pub async fn authorize_jwt(
     Ok((StatusCode::ACCEPTED, Json(to_wire(&authorization, None))))
 }
 
-/// `PATCH /addons/{addon}/authorizations/{authorization}`: renames, or logs in again in place. 202 with the link a person opens,
-/// 200 when there is none to open.
+/// Renames an authorization, or logs in again in place.
+///
+/// What is live stays live until the new log-in has succeeded.
+#[utoipa::path(
+    patch,
+    path = "/addons/{addon}/authorizations/{authorization}",
+    tag = "authorizations",
+    request_body = UpdateAuthorization,
+    responses((status = 200, description = "Done", body = Authorization), (status = 202, description = "Waiting for somebody to open `redirect_uri`", body = Authorization), (status = 409, description = "The new name or alias is taken", body = ErrorBody), (status = 422, description = "The org refuses; nothing has changed", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn update_authorization(
     State(app): State<App>,
     manager: RequireManager,
@@ -121,7 +172,14 @@ pub async fn update_authorization(
     Ok((status, Json(to_wire(&row, link))))
 }
 
-/// `DELETE /addons/{addon}/authorizations/{authorization}`: 200 with the record.
+/// Forgets a user's credentials.
+#[utoipa::path(
+    delete,
+    path = "/addons/{addon}/authorizations/{authorization}",
+    tag = "authorizations",
+    responses((status = 200, description = "Out of use; the grant is revoked at the org in the background", body = Authorization)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn disconnect_authorization(
     State(app): State<App>,
     manager: RequireManager,

@@ -1,6 +1,7 @@
 //! What the CLI calls: `/addons/{addon}/connections…`.
 
 use applink_api::connection::{ConnectJwtRequest, ConnectRequest, Connection, UpdateConnection};
+use applink_api::error::ErrorBody;
 use axum::extract::State;
 use http::StatusCode;
 
@@ -16,7 +17,14 @@ use crate::oauth::jwt::JwtCredentials;
 use crate::web::auth::{RequireManager, RequireReader};
 use crate::web::{ApiJson, ApiPath, Json};
 
-/// `GET /addons/{addon}/connections`
+/// Every connection of the add-on.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/connections",
+    tag = "connections",
+    responses((status = 200, description = "All of them, by name", body = Vec<Connection>)),
+    security(("addon_token" = []), ("api_key" = []))
+)]
 pub async fn list_connections(
     State(app): State<App>,
     reader: RequireReader,
@@ -25,7 +33,14 @@ pub async fn list_connections(
     Ok(Json(found.iter().map(|connection| to_wire(connection, None)).collect()))
 }
 
-/// `GET /addons/{addon}/connections/{connection}`: by name or uuid.
+/// One connection, by name or uuid.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/connections/{connection}",
+    tag = "connections",
+    responses((status = 200, description = "The connection", body = Connection)),
+    security(("addon_token" = []), ("api_key" = []))
+)]
 pub async fn show_connection(
     State(app): State<App>,
     reader: RequireReader,
@@ -35,7 +50,17 @@ pub async fn show_connection(
     Ok(Json(to_wire(&found.ok_or_else(ApiError::not_found)?, None)))
 }
 
-/// `POST /addons/{addon}/connections/salesforce`: 202 with the link a person opens.
+/// Begins to connect a Salesforce org in a browser.
+///
+/// A row with this name that is `connecting`, `failed` or `disconnected` is taken up under its id.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/connections/{connection}",
+    tag = "connections",
+    request_body = ConnectRequest,
+    responses((status = 202, description = "Waiting for somebody to open `redirect_uri`", body = Connection), (status = 409, description = "The name is alive", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn connect(
     State(app): State<App>,
     manager: RequireManager,
@@ -50,7 +75,15 @@ pub async fn connect(
     Ok((StatusCode::ACCEPTED, Json(to_wire(&connection, Some(link)))))
 }
 
-/// `POST /addons/{addon}/connections/salesforce/jwt`: 202, connected already.
+/// Connects a Salesforce org by a signed assertion, without a browser.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/connections/salesforce/jwt",
+    tag = "connections",
+    request_body = ConnectJwtRequest,
+    responses((status = 202, description = "Connected already", body = Connection), (status = 409, description = "The name is alive", body = ErrorBody), (status = 422, description = "The org refuses; nothing is kept", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn connect_jwt(
     State(app): State<App>,
     manager: RequireManager,
@@ -67,8 +100,17 @@ pub async fn connect_jwt(
     Ok((StatusCode::ACCEPTED, Json(to_wire(&connection, None))))
 }
 
-/// `PATCH /addons/{addon}/connections/{connection}`: renames, or logs in again in place. 202 with the link a person opens,
-/// 200 when there is none to open.
+/// Renames a connection, or logs in again in place.
+///
+/// What is live stays live until the new log-in has succeeded.
+#[utoipa::path(
+    patch,
+    path = "/addons/{addon}/connections/{connection}",
+    tag = "connections",
+    request_body = UpdateConnection,
+    responses((status = 200, description = "Done", body = Connection), (status = 202, description = "Waiting for somebody to open `redirect_uri`", body = Connection), (status = 409, description = "The new name is taken", body = ErrorBody), (status = 422, description = "The org refuses; nothing has changed", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn update_connection(
     State(app): State<App>,
     manager: RequireManager,
@@ -92,7 +134,14 @@ pub async fn update_connection(
     Ok((status, Json(to_wire(&row, link))))
 }
 
-/// `DELETE /addons/{addon}/connections/{connection}`: 202; the grant is revoked at the org in the background.
+/// Ends the trust.
+#[utoipa::path(
+    delete,
+    path = "/addons/{addon}/connections/{connection}",
+    tag = "connections",
+    responses((status = 202, description = "Out of use; the grant is revoked at the org in the background", body = Connection)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn disconnect_connection(
     State(app): State<App>,
     manager: RequireManager,

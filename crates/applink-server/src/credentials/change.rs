@@ -92,7 +92,8 @@ impl Change {
             return Err(ApiError::validation(format!(
                 "Nothing to change: give `{field}` to rename, `reconnect` to log in again, or `client_id`, \
                  `jwt_private_key` or `username` to assert something else."
-            )));
+            ))
+            .at("$"));
         }
         Ok(change)
     }

@@ -32,7 +32,15 @@ struct Home {
     authorizations: Vec<Row>,
 }
 
-/// `GET /dashboard`
+/// The add-on's connections and authorizations, for people.
+#[utoipa::path(
+    get,
+    path = "/dashboard",
+    tag = "browser",
+    operation_id = "show_dashboard",
+    responses((status = 200, description = "A page, for a browser that is signed in", body = String, content_type = "text/html")),
+    security(())
+)]
 pub async fn show(State(app): State<App>, found: RequireSession) -> Response {
     match load(&app, found).await {
         Ok(home) => Page::new(StatusCode::OK, &home).into_response(),

@@ -49,7 +49,17 @@ impl fmt::Debug for SignOn {
     }
 }
 
-/// `POST /sso/login`: Heroku's form. Its digest covers add-on and time only, so it is the digest that works once.
+/// Where Heroku sends a browser to sign it in.
+///
+/// The form is Heroku's; its digest works once.
+#[utoipa::path(
+    post,
+    path = "/sso/login",
+    tag = "browser",
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 303, description = "Signed in"), (status = 403, description = "Not, and why", body = String, content_type = "text/html")),
+    security(())
+)]
 pub async fn sso_login(State(app): State<App>, form: Result<Form<SignOn>, FormRejection>) -> Response {
     let Ok(Form(SignOn(params))) = form else {
         return Trouble::refused("the form can't be read").into_response();
@@ -85,7 +95,15 @@ struct OpenPage {
     ticket: String,
 }
 
-/// `GET /sso/open/{ticket}`: uses nothing up.
+/// A sign-in link; opening it uses nothing up.
+#[utoipa::path(
+    get,
+    path = "/sso/open/{ticket}",
+    tag = "browser",
+    operation_id = "show_sign_in_link",
+    responses((status = 200, description = "A page with a button", body = String, content_type = "text/html"), (status = 403, description = "Too old", body = String, content_type = "text/html")),
+    security(())
+)]
 pub async fn show_link(State(app): State<App>, ApiPath(text): ApiPath<String>) -> Response {
     let Some(ticket) = read(&app, &text) else {
         return Trouble::refused("the link is garbled or too old").into_response();
@@ -111,7 +129,16 @@ pub struct Opened {
     ticket: SecretString,
 }
 
-/// `POST /sso/open`: uses the link up.
+/// Uses a sign-in link up.
+#[utoipa::path(
+    post,
+    path = "/sso/open",
+    tag = "browser",
+    operation_id = "use_sign_in_link",
+    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 303, description = "Signed in"), (status = 403, description = "Not, and why", body = String, content_type = "text/html")),
+    security(())
+)]
 pub async fn use_link(State(app): State<App>, form: Result<Form<Opened>, FormRejection>) -> Response {
     let Ok(Form(Opened { ticket: text })) = form else {
         return Trouble::refused("the form can't be read").into_response();
@@ -151,7 +178,14 @@ async fn begin(app: &App, comer: Comer) -> Result<Option<Cookie<'static>>, ApiEr
     Ok(Some(cookie))
 }
 
-/// `POST /dashboard/sign-out`. The cookie is for this site's own navigations, so nobody else can make it.
+/// Signs this browser out.
+#[utoipa::path(
+    post,
+    path = "/dashboard/sign-out",
+    tag = "browser",
+    responses((status = 303, description = "Signed out")),
+    security(())
+)]
 pub async fn sign_out(State(app): State<App>, found: RequireSession) -> Response {
     let ended = async {
         let tx = app.store.begin().await?;

@@ -1,5 +1,6 @@
 //! What the mesh calls: `POST /addons/{addon}/data_action_targets/authenticate`.
 
+use applink_api::error::ErrorBody;
 use applink_api::ids::RecordId;
 use applink_api::invocation::DataActionAuthRequest;
 use axum::extract::State;
@@ -17,7 +18,17 @@ use crate::web::{ApiJson, Json};
 /// Largest body: the mesh's limit of 1 MiB for a payload, as text and, where it is none, as base64 too.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
 
-/// 200 when the signature is that of the payload, or 403. The official mesh reads the status only.
+/// Whether a data action really comes from a connected org.
+///
+/// The official mesh reads the status only. Takes up to 4 MiB.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/data_action_targets/authenticate",
+    tag = "mesh",
+    request_body = DataActionAuthRequest,
+    responses((status = 200, description = "The signature is that of the payload", body = serde_json::Value), (status = 403, description = "It is not", body = ErrorBody)),
+    security(("addon_token" = []))
+)]
 pub async fn authenticate_data_action(
     State(app): State<App>,
     caller: RequireApp,

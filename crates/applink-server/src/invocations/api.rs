@@ -1,5 +1,6 @@
 //! What the mesh calls: `POST /addons/{addon}/invocations/authentication`.
 
+use applink_api::error::ErrorBody;
 use applink_api::ids::{AppUuid, RecordId};
 use applink_api::invocation::{InvocationAuthRequest, InvocationVerdict};
 use axum::extract::State;
@@ -13,7 +14,17 @@ use crate::trust;
 use crate::web::auth::RequireApp;
 use crate::web::{ApiJson, Json};
 
-/// 200 with what was verified, or 403. The official mesh reads the status only.
+/// Whether a call really comes from a connected org.
+///
+/// The official mesh reads the status only.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/invocations/authentication",
+    tag = "mesh",
+    request_body = InvocationAuthRequest,
+    responses((status = 200, description = "What was verified", body = InvocationVerdict), (status = 403, description = "The call does not come from a connected org, or is for another app", body = ErrorBody)),
+    security(("addon_token" = []))
+)]
 pub async fn authenticate_invocation(
     State(app): State<App>,
     caller: RequireApp,

@@ -1,5 +1,6 @@
 //! What meshes report, and tokens that may be used once among all meshes of an add-on.
 
+use applink_api::error::ErrorBody;
 use applink_api::ids::RecordId;
 use applink_api::mesh_report::{MAX_COUNTS, MAX_RECORDS, MAX_TEXT, MeshReport, TokenUse};
 use aws_lc_rs::digest::{Context, SHA256};
@@ -20,7 +21,15 @@ const LEEWAY: Duration = Duration::from_secs(60);
 /// No token lives longer; a later expiry would only fill the table.
 const LONGEST_LIFE: Duration = Duration::from_secs(300);
 
-/// `POST /addons/{addon}/invocations/report`: 204. It is counted once, however often it is sent.
+/// Takes what a mesh says of the calls it saw.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/invocations/report",
+    tag = "mesh",
+    request_body = MeshReport,
+    responses((status = 204, description = "Counted once, however often it is sent")),
+    security(("addon_token" = []))
+)]
 pub async fn report_invocations(
     State(app): State<App>,
     caller: RequireApp,
@@ -56,7 +65,15 @@ fn ensure_bounded(report: &MeshReport) -> Result<(), ApiError> {
     )))
 }
 
-/// `POST /addons/{addon}/invocations/tokens`: 204 the first time, 409 afterwards.
+/// Uses up a token that may be used once among all meshes of the add-on.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/invocations/tokens",
+    tag = "mesh",
+    request_body = TokenUse,
+    responses((status = 204, description = "It is the first use"), (status = 409, description = "It was used before", body = ErrorBody)),
+    security(("addon_token" = []))
+)]
 pub async fn use_token(
     State(app): State<App>,
     caller: RequireApp,

@@ -26,7 +26,14 @@ struct Returned {
     answer: Result<SecretString, Refusal>,
 }
 
-/// `GET /oauth/callback`
+/// Where the org sends the browser back to.
+#[utoipa::path(
+    get,
+    path = "/oauth/callback",
+    tag = "browser",
+    responses((status = 200, description = "Connected, or what is about to be connected", body = String, content_type = "text/html"), (status = 400, description = "Not a log-in of this browser", body = String, content_type = "text/html")),
+    security(())
+)]
 pub async fn callback(State(app): State<App>, RawQuery(query): RawQuery, headers: HeaderMap) -> Response {
     let Some(returned) = query.as_deref().and_then(read) else {
         return Trouble::not_from_an_org().into_response();

@@ -18,16 +18,25 @@ use crate::error::ApiError;
 use crate::web::auth::hash_of;
 
 /// The form.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
 pub struct Decision {
     /// Random, in the page only: nobody can make this browser send it.
     #[serde(with = "applink_api::secret::wire")]
+    #[schema(value_type = String, format = Password)]
     ticket: SecretString,
     /// `connect` or `cancel`.
     decision: String,
 }
 
-/// `POST /oauth/confirm`
+/// A person agrees to what is about to be connected.
+#[utoipa::path(
+    post,
+    path = "/oauth/confirm",
+    tag = "browser",
+    request_body(content = Decision, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, description = "Connected, or not and why", body = String, content_type = "text/html"), (status = 400, description = "Not a log-in of this browser", body = String, content_type = "text/html")),
+    security(())
+)]
 pub async fn confirm(
     State(app): State<App>,
     headers: HeaderMap,

@@ -20,7 +20,14 @@ use crate::web::page::HEADERS;
 /// Characters of the state's hash in the cookie's name, so that flows in several tabs don't disturb each other.
 const NAME_DIGITS: usize = 16;
 
-/// `GET /oauth/start/{link}`
+/// The one-time link a person opens.
+#[utoipa::path(
+    get,
+    path = "/oauth/start/{link}",
+    tag = "browser",
+    responses((status = 303, description = "On to the org"), (status = 410, description = "Used, expired or unknown", body = String, content_type = "text/html")),
+    security(())
+)]
 pub async fn start(State(app): State<App>, ApiPath(link): ApiPath<String>) -> Response {
     match to_the_org(&app, &SecretString::from(link)).await {
         Ok(Some(response)) => response,

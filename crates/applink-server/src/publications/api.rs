@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use applink_api::error::error_id;
+use applink_api::error::{ErrorBody, error_id};
 use applink_api::publication::{
     PART_APP_REQUEST, PART_METADATA, Publication as Wire, PublishRequest, Removal,
 };
@@ -23,12 +23,32 @@ use crate::web::{ApiPath, JSON_LIMIT, Json, parse_json};
 /// Bytes of a whole publish request: the archive, the JSON part and the multipart framing.
 pub const BODY_LIMIT: usize = MAX_ARCHIVE_BYTES + JSON_LIMIT + 64 * 1024;
 
+/// The parts of a publish, for the API's description; they are read one by one.
+#[derive(utoipa::ToSchema)]
+#[expect(dead_code, reason = "only its schema is used")]
+struct PublishForm {
+    /// A zip with `api-spec.yaml` or `api-spec.json`, and optionally `connectedapp-meta.xml` and
+    /// `permissionset-meta.xml`.
+    #[schema(value_type = String, format = Binary)]
+    metadata: Vec<u8>,
+    /// What to call it.
+    app_request: PublishRequest,
+}
+
 /// How long a request waits for the org. Routers in front of us end requests after 30 s.
 const PATIENCE: Duration = Duration::from_secs(25);
 
-/// `POST …/apps`: publishes the app. Answers 201 with the publication when everything is in the org, 422 with each
-/// component's problem when the org refused, and 202 with the publication as it is when the org takes longer than
-/// 25 seconds: the deploy goes on, and asking for the same again joins it.
+/// Publishes the app's OpenAPI document into the org under a client name.
+///
+/// `x-app-uuid` names the app. A zip of at most 10 files, 20 MB together uncompressed; YAML up to 3 MB, JSON up to 10 MB.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/connections/salesforce/{connection}/apps",
+    tag = "publications",
+    request_body(content = PublishForm, content_type = "multipart/form-data"),
+    responses((status = 201, description = "Everything is in the org", body = Vec<Wire>), (status = 202, description = "The org takes longer than 25 seconds; asking for the same again joins in", body = Vec<Wire>), (status = 409, description = "Not connected, or the client name is another app's", body = ErrorBody), (status = 413, description = "Over the documented sizes", body = ErrorBody), (status = 422, description = "The document can't be published, or the org refuses: `problems` says where", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn publish(
     State(app): State<App>,
     manager: RequireManager,
@@ -59,7 +79,15 @@ pub async fn publish(
     }
 }
 
-/// `GET …/apps/{app}`: what is live of one app through one connection.
+/// What is published of an app through a connection.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/connections/salesforce/{connection}/apps/{app}",
+    tag = "publications",
+    operation_id = "list_publications",
+    responses((status = 200, description = "By client name", body = Vec<Wire>)),
+    security(("addon_token" = []), ("api_key" = []))
+)]
 pub async fn list(
     State(app): State<App>,
     reader: RequireReader,
@@ -79,7 +107,15 @@ pub async fn list(
     Ok(Json(listed))
 }
 
-/// `DELETE …/apps/{app}/{client}`: 202; what publishing made is removed from the org in the background.
+/// Removes a publication from its org.
+#[utoipa::path(
+    delete,
+    path = "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}",
+    tag = "publications",
+    operation_id = "remove_publication",
+    responses((status = 202, description = "The org is asked to delete what publishing made; the record is gone when it has", body = Wire), (status = 409, description = "Not connected", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn remove(
     State(app): State<App>,
     manager: RequireManager,
@@ -154,10 +190,11 @@ impl Parts {
                 Some(PART_APP_REQUEST) => (&mut request, JSON_LIMIT),
                 _ => return Err(unknown_part(field.name())),
             };
+            let name = field.name().unwrap_or_default().to_owned();
             if slot.is_some() {
-                return Err(ApiError::validation("The body has the same part twice."));
+                return Err(ApiError::validation("The body has the same part twice.").at(&name));
             }
-            *slot = Some(read_part(field, limit).await?);
+            *slot = Some(read_part(field, &name, limit).await?);
         }
         let archive =
             archive.ok_or_else(|| missing_part(PART_METADATA, "a zip with the OpenAPI document"))?;
@@ -167,11 +204,11 @@ impl Parts {
 }
 
 /// Reads a part up to its limit; what a part says of its own length is not asked.
-async fn read_part(mut field: Field<'_>, limit: usize) -> Result<Vec<u8>, ApiError> {
+async fn read_part(mut field: Field<'_>, name: &str, limit: usize) -> Result<Vec<u8>, ApiError> {
     let mut bytes = Vec::new();
     while let Some(chunk) = field.chunk().await.map_err(broken)? {
         if bytes.len().saturating_add(chunk.len()) > limit {
-            return Err(too_large(limit));
+            return Err(too_large(limit).at(name));
         }
         bytes.extend_from_slice(&chunk);
     }
@@ -187,14 +224,14 @@ fn not_multipart(rejection: MultipartRejection) -> ApiError {
     let message =
         "Send the body as multipart/form-data with the parts `metadata` (a zip) and `app_request` (JSON).";
     let status = StatusCode::UNSUPPORTED_MEDIA_TYPE;
-    ApiError::new(status, error_id::UNSUPPORTED_MEDIA_TYPE, message).caused_by(rejection)
+    ApiError::new(status, error_id::UNSUPPORTED_MEDIA_TYPE, message).at("content-type").caused_by(rejection)
 }
 
 fn broken(error: MultipartError) -> ApiError {
     if error.status() == StatusCode::PAYLOAD_TOO_LARGE {
-        return too_large(BODY_LIMIT);
+        return too_large(BODY_LIMIT).at("body");
     }
-    ApiError::bad_request("The multipart body could not be read to its end.").caused_by(error)
+    ApiError::bad_request("The multipart body could not be read to its end.").at("body").caused_by(error)
 }
 
 fn missing_part(name: &'static str, what: &str) -> ApiError {
@@ -207,4 +244,5 @@ fn unknown_part(name: Option<&str>) -> ApiError {
     ApiError::validation(format!(
         "The body has a part `{shown}`; publishing reads `{PART_METADATA}` and `{PART_APP_REQUEST}`."
     ))
+    .at(&shown)
 }

@@ -18,7 +18,15 @@ pub const LISTED: u64 = 100;
 
 type OneDeploy = ApiPath<(String, String, String, String, i64)>;
 
-/// `GET …/apps/{app}/{client}/history`: the deploys of one publication, the newest first.
+/// What was published under a name, when, by whom and with which result.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}/history",
+    tag = "publications",
+    operation_id = "list_publication_history",
+    responses((status = 200, description = "The newest first", body = Vec<HistoryEntry>)),
+    security(("addon_token" = []), ("api_key" = []))
+)]
 pub async fn list(
     State(app): State<App>,
     reader: RequireReader,
@@ -29,7 +37,15 @@ pub async fn list(
     Ok(Json(deploys.iter().map(entry).collect()))
 }
 
-/// `GET …/apps/{app}/{client}/history/{number}`: one deploy, with its document.
+/// One deploy of a publication, with its document.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}/history/{number}",
+    tag = "publications",
+    operation_id = "show_published_document",
+    responses((status = 200, description = "The deploy", body = PublishedDocument)),
+    security(("addon_token" = []), ("api_key" = []))
+)]
 pub async fn show(
     State(app): State<App>,
     reader: RequireReader,
@@ -43,7 +59,15 @@ pub async fn show(
     }))
 }
 
-/// `GET …/apps/{app}/{client}/history/{number}/document`: the document as it was uploaded.
+/// The document of one deploy, as it was uploaded.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/connections/salesforce/{connection}/apps/{app}/{client}/history/{number}/document",
+    tag = "publications",
+    operation_id = "download_published_document",
+    responses((status = 200, description = "The document", body = String, content_type = "application/yaml")),
+    security(("addon_token" = []), ("api_key" = []))
+)]
 pub async fn document(
     State(app): State<App>,
     reader: RequireReader,

@@ -396,6 +396,9 @@ async fn record(
     }
     super::change::tell(&tx, deploy).await?;
     if deploy.kind == DeployKind::Remove && matches!(deploy.state, DeployState::Published { .. }) {
+        if let Some(publication) = store::find(&*tx, deploy.addon, deploy.publication).await? {
+            Removal::bequeath(&tx, &publication).await?;
+        }
         store::delete(&*tx, deploy.addon, deploy.publication).await?;
     }
     if let Some((action, detail)) = told(deploy) {

@@ -7,7 +7,8 @@
 //! 3. Permission sets that go are taken away from their users first, because an org deletes none that is assigned.
 //! 4. One package deletes all of it or nothing: first what refers to others (registration, client apps), then
 //!    permission sets, the named credential, and the external credential last.
-//! 5. When the org is done, the publication's row goes in one transaction with the audit entry.
+//! 5. When the org is done, the publication's row goes in one transaction with the audit entry; what stayed for
+//!    another publication's sake is that one's from then on, and goes with it.
 //!
 //! Every step may be repeated: deleting what is gone is no error. Somebody else's registration of the same name is
 //! left alone with everything that has that name.
@@ -28,7 +29,7 @@ use crate::addons;
 use crate::app::App;
 use crate::audit::Entry;
 use crate::credentials::Credential;
-use crate::db::StoreError;
+use crate::db::{StoreError, Tx};
 use crate::error::ApiError;
 use crate::web::auth::RequireManager;
 
@@ -162,6 +163,24 @@ impl Removal {
         Ok(archive::zip(&files).map_or(Prepared::Nothing, Prepared::Package))
     }
 
+    /// Step 5, first half.
+    pub(super) async fn bequeath(tx: &Tx, publication: &Publication) -> Result<(), StoreError> {
+        let own = store::deploys_of(&**tx, publication.addon, publication.id).await?;
+        let mut left = made(&publication.client, &own);
+        left.retain(|(kind, name)| !is_named_after(&publication.client, kind, name));
+        for heir in store::others_in_org(&**tx, &publication.org_id, publication.id).await? {
+            let deploys = store::deploys_of(&**tx, heir.addon, heir.id).await?;
+            let live = deploys.iter().find(|deploy| {
+                deploy.kind == DeployKind::Publish && matches!(deploy.state, DeployState::Published { .. })
+            });
+            let Some(live) = live else { continue };
+            let (inherited, others) = left.into_iter().partition(|(_, name)| is_used(name, &deploys));
+            left = others;
+            store::add_components(&**tx, live, components(inherited)).await?;
+        }
+        Ok(())
+    }
+
     fn of_kind(&self, wanted: &str) -> Vec<String> {
         let found = self.made.iter().filter(|(kind, _)| *kind == wanted);
         found.map(|(_, name)| name.clone()).collect()
@@ -171,6 +190,17 @@ impl Removal {
         let of = |wanted: &'static str| self.made.iter().filter(move |(kind, _)| *kind == wanted);
         kinds.iter().flat_map(|kind| of(kind)).map(|(kind, name)| (*kind, name.as_str())).collect()
     }
+}
+
+fn components(made: BTreeSet<(&'static str, String)>) -> Vec<Component> {
+    let components = made.into_iter().map(|(kind, name)| Component {
+        kind: kind.to_owned(),
+        name,
+        success: true,
+        created: true,
+        problem: None,
+    });
+    components.collect()
 }
 
 /// The components this publication's deploys made in the org.

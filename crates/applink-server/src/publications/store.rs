@@ -4,6 +4,7 @@ mod deploy_rows;
 mod publication_rows;
 
 use applink_api::ids::{AddonId, AppUuid, PublicationId};
+use applink_api::publication::Component;
 use applink_api::time::Timestamp;
 use sea_orm::entity::prelude::*;
 use sea_orm::{IntoActiveModel as _, Iterable as _, QueryOrder as _, QuerySelect as _};
@@ -12,6 +13,7 @@ use serde::de::DeserializeOwned;
 
 use self::deploy_rows as deploys;
 use self::publication_rows as publications;
+use super::flow::DeployState;
 use super::{Deploy, DeployKind, Live, Publication};
 use crate::db::claim::{Claim, Due};
 use crate::db::{Database, RowId, StoreError};
@@ -313,6 +315,26 @@ pub async fn others_in_org(
     rows.into_iter().map(Publication::try_from).collect()
 }
 
+/// Adds to what a published deploy is known to have left in the org.
+pub async fn add_components(
+    connection: &impl ConnectionTrait,
+    deploy: &Deploy,
+    more: Vec<Component>,
+) -> Result<(), StoreError> {
+    let DeployState::Published { components } = &deploy.state else { return Ok(()) };
+    if more.is_empty() {
+        return Ok(());
+    }
+    let components = components.iter().cloned().chain(more).collect();
+    let outcome = to_json(&StoredOutcome { components, ..StoredOutcome::default() })?;
+    deploys::Entity::update_many()
+        .col_expr(deploys::Column::Outcome, Expr::value(outcome))
+        .filter(deploys::Column::Id.eq(RowId(deploy.id)))
+        .exec(connection)
+        .await?;
+    Ok(())
+}
+
 /// Removes a publication with all its deploys.
 pub async fn delete(
     connection: &impl ConnectionTrait,
@@ -414,7 +436,7 @@ fn from_json<T: DeserializeOwned>(
 #[derive(Default, serde::Serialize, Deserialize)]
 struct StoredOutcome {
     #[serde(default)]
-    components: Vec<applink_api::publication::Component>,
+    components: Vec<Component>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     error: Option<StoredError>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

@@ -10,7 +10,14 @@ use crate::error::ApiError;
 use crate::web::auth::RequireOperator;
 use crate::web::{ApiPath, Json};
 
-/// `GET /operator/removals`
+/// Every add-on that is being taken apart, or was.
+#[utoipa::path(
+    get,
+    path = "/operator/removals",
+    tag = "operator",
+    responses((status = 200, description = "All of them", body = Vec<Removal>)),
+    security(("operator_key" = []))
+)]
 pub async fn list_removals(
     State(app): State<App>,
     _operator: RequireOperator,
@@ -19,7 +26,14 @@ pub async fn list_removals(
     Ok(Json(rows.iter().map(wire).collect()))
 }
 
-/// `GET /operator/removals/{addon}`
+/// How the removal of one add-on goes.
+#[utoipa::path(
+    get,
+    path = "/operator/removals/{addon}",
+    tag = "operator",
+    responses((status = 200, description = "How it goes, and what is left in orgs", body = Removal)),
+    security(("operator_key" = []))
+)]
 pub async fn show_removal(
     State(app): State<App>,
     _operator: RequireOperator,

@@ -17,7 +17,14 @@ use crate::publications;
 use crate::web::auth::{RequireApp, RequireManager};
 use crate::web::{ApiJson, ApiPath, Json};
 
-/// `GET /addons/{addon}/trust-bundle`: 200, or 304 when the caller's `If-None-Match` is still true.
+/// What a mesh verifies calls with.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/trust-bundle",
+    tag = "mesh",
+    responses((status = 200, description = "With an `ETag`", body = TrustBundle), (status = 304, description = "What `If-None-Match` names is still true")),
+    security(("addon_token" = []))
+)]
 pub async fn show_trust_bundle(
     State(app): State<App>,
     caller: RequireApp,
@@ -59,7 +66,15 @@ async fn bundle(app: &App, caller: &RequireApp) -> Result<TrustBundle, ApiError>
     assemble(facts, app.clock.now()).map_err(ApiError::internal)
 }
 
-/// `PUT /addons/{addon}/connections/{connection}/token-policy`: what tokens of this connection's org must say.
+/// Sets what tokens of this connection's org must say.
+#[utoipa::path(
+    put,
+    path = "/addons/{addon}/connections/{connection}/token-policy",
+    tag = "connections",
+    request_body = TokenPolicySetting,
+    responses((status = 200, description = "The policy from now on", body = TokenPolicySetting)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn set_token_policy(
     State(app): State<App>,
     manager: RequireManager,

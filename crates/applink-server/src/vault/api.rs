@@ -1,5 +1,6 @@
 //! What operators call: `/operator/vault`.
 
+use applink_api::error::ErrorBody;
 use applink_api::operator::{MasterKeyUse, Rotation, RotationKind, StartRotation, VaultProcess, VaultStatus};
 use applink_api::time::Timestamp;
 use axum::extract::State;
@@ -12,7 +13,14 @@ use crate::error::ApiError;
 use crate::web::auth::RequireOperator;
 use crate::web::{ApiJson, Json};
 
-/// `GET /operator/vault`
+/// Which keys are in use, and how far rotations are.
+#[utoipa::path(
+    get,
+    path = "/operator/vault",
+    tag = "operator",
+    responses((status = 200, description = "The keys by id, never the keys", body = VaultStatus)),
+    security(("operator_key" = []))
+)]
 pub async fn show_vault(
     State(app): State<App>,
     _operator: RequireOperator,
@@ -20,7 +28,15 @@ pub async fn show_vault(
     Ok(Json(to_wire(status::read(&app).await?)))
 }
 
-/// `POST /operator/vault/rotations`: 202; `GET /operator/vault` tells how far it is.
+/// Begins to seal everything under new keys, while serving.
+#[utoipa::path(
+    post,
+    path = "/operator/vault/rotations",
+    tag = "operator",
+    request_body = StartRotation,
+    responses((status = 202, description = "Begun; `GET /operator/vault` tells how far it is", body = VaultStatus), (status = 409, description = "One is under way, or there is no new master key", body = ErrorBody)),
+    security(("operator_key" = []))
+)]
 pub async fn start_rotation(
     State(app): State<App>,
     operator: RequireOperator,

@@ -6,7 +6,6 @@ use applink_api::webhook::{
     CreateWebhook, DeliveryStatus, RotateSecret, UpdateWebhook, Webhook, WebhookAttempt, WebhookDelivery,
     WebhookWithSecret,
 };
-use axum::body::Bytes;
 use axum::extract::State;
 use http::StatusCode;
 use uuid::Uuid;
@@ -17,12 +16,19 @@ use super::{Endpoint, manage};
 use crate::app::App;
 use crate::error::ApiError;
 use crate::web::auth::RequireManager;
-use crate::web::{ApiJson, ApiPath, Json, parse_json};
+use crate::web::{ApiJson, ApiPath, Json, OptionalJson};
 
 /// Deliveries that are listed.
 const LISTED: u64 = 100;
 
-/// `GET /addons/{addon}/webhooks`
+/// Every endpoint that is told what happens.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/webhooks",
+    tag = "webhooks",
+    responses((status = 200, description = "All of them", body = Vec<Webhook>)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn list_webhooks(
     State(app): State<App>,
     manager: RequireManager,
@@ -31,7 +37,15 @@ pub async fn list_webhooks(
     Ok(Json(found.into_iter().map(wire).collect()))
 }
 
-/// `POST /addons/{addon}/webhooks`: 201 with the secret, this once.
+/// Adds an endpoint.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/webhooks",
+    tag = "webhooks",
+    request_body = CreateWebhook,
+    responses((status = 201, description = "The only time its secret is shown", body = WebhookWithSecret)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn create_webhook(
     State(app): State<App>,
     manager: RequireManager,
@@ -41,7 +55,14 @@ pub async fn create_webhook(
     Ok((StatusCode::CREATED, Json(WebhookWithSecret { webhook: wire(endpoint), secret })))
 }
 
-/// `GET /addons/{addon}/webhooks/{webhook}`
+/// One endpoint.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/webhooks/{webhook}",
+    tag = "webhooks",
+    responses((status = 200, description = "The endpoint", body = Webhook)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn show_webhook(
     State(app): State<App>,
     manager: RequireManager,
@@ -50,7 +71,15 @@ pub async fn show_webhook(
     Ok(Json(wire(find(&app, &manager, &id).await?)))
 }
 
-/// `PATCH /addons/{addon}/webhooks/{webhook}`
+/// Changes an endpoint, or switches it on or off.
+#[utoipa::path(
+    patch,
+    path = "/addons/{addon}/webhooks/{webhook}",
+    tag = "webhooks",
+    request_body = UpdateWebhook,
+    responses((status = 200, description = "Done", body = Webhook)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn update_webhook(
     State(app): State<App>,
     manager: RequireManager,
@@ -60,7 +89,14 @@ pub async fn update_webhook(
     Ok(Json(wire(manage::update(&app, &manager, uuid(&id)?, request).await?)))
 }
 
-/// `DELETE /addons/{addon}/webhooks/{webhook}`: 200 with the record.
+/// Removes an endpoint.
+#[utoipa::path(
+    delete,
+    path = "/addons/{addon}/webhooks/{webhook}",
+    tag = "webhooks",
+    responses((status = 200, description = "Gone", body = Webhook)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn remove_webhook(
     State(app): State<App>,
     manager: RequireManager,
@@ -69,19 +105,36 @@ pub async fn remove_webhook(
     Ok(Json(wire(manage::remove(&app, &manager, uuid(&id)?).await?)))
 }
 
-/// `POST /addons/{addon}/webhooks/{webhook}/rotate-secret`: the new secret, this once. The body may be empty.
+/// Gives an endpoint another secret; the former one signs too for a while.
+///
+/// The body may be left out.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/webhooks/{webhook}/rotate-secret",
+    tag = "webhooks",
+    operation_id = "rotate_webhook_secret",
+    request_body(content = Option<RotateSecret>),
+    responses((status = 200, description = "The only time the new secret is shown", body = WebhookWithSecret)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn rotate_secret(
     State(app): State<App>,
     manager: RequireManager,
     ApiPath((_addon, id)): ApiPath<(String, String)>,
-    body: Bytes,
+    OptionalJson(asked): OptionalJson<RotateSecret>,
 ) -> Result<Json<WebhookWithSecret>, ApiError> {
-    let asked: RotateSecret = if body.is_empty() { RotateSecret::default() } else { parse_json(&body)? };
     let (endpoint, secret) = manage::rotate_secret(&app, &manager, uuid(&id)?, asked.overlap_hours).await?;
     Ok(Json(WebhookWithSecret { webhook: wire(endpoint), secret }))
 }
 
-/// `POST /addons/{addon}/webhooks/{webhook}/test`: 202; the delivery is under way.
+/// Sends an endpoint an event to try it.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/webhooks/{webhook}/test",
+    tag = "webhooks",
+    responses((status = 202, description = "The delivery is under way", body = WebhookDelivery)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn test_webhook(
     State(app): State<App>,
     manager: RequireManager,
@@ -91,7 +144,15 @@ pub async fn test_webhook(
     Ok((StatusCode::ACCEPTED, Json(delivery_wire(delivery))))
 }
 
-/// `GET /addons/{addon}/webhooks/{webhook}/deliveries`: the newest, with their attempts.
+/// An endpoint's deliveries.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/webhooks/{webhook}/deliveries",
+    tag = "webhooks",
+    operation_id = "list_webhook_deliveries",
+    responses((status = 200, description = "The newest first, with their attempts", body = Vec<WebhookDelivery>)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
 pub async fn list_deliveries(
     State(app): State<App>,
     manager: RequireManager,

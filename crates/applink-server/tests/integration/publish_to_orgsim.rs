@@ -141,8 +141,13 @@ async fn what_another_publication_relies_on_stays() {
         detail.contains("PermissionSet Discounts") && !detail.contains("DiscountsPermissions"),
         "{detail}"
     );
+    // What stayed is the other's from then on, and goes with it.
     assert_eq!(stack.remove("Rebates").await.status, 202);
     stack.publications_settled(0).await;
+    let sets = sim(&stack.org, "permission-sets").await.to_string();
+    assert!(!sets.contains("DiscountsPermissions"), "{sets}");
+    let again = stack.publish(yaml(USER_PLUS), &named("Discounts")).await;
+    assert_eq!(again.body[0]["components"].as_array().map(Vec::len), Some(9), "{}", again.body);
 }
 
 #[tokio::test]

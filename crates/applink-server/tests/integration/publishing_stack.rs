@@ -189,6 +189,12 @@ impl<O> Publishing<O> {
         self.send(self.client.post(url).multipart(form)).await
     }
 
+    /// Any body as a publish.
+    pub(crate) async fn post_raw(&self, content_type: &str, body: Vec<u8>) -> Answer {
+        let url = self.url(&format!("/connections/salesforce/{CONNECTION}/apps"));
+        self.send(self.client.post(url).header("content-type", content_type).body(body)).await
+    }
+
     /// Starts again, with reconcilers that only run when told.
     pub(crate) async fn restart_by_hand(&mut self) {
         self.config.reconciling = Reconciling::ByHand;
