@@ -127,6 +127,8 @@ impl StoreError {
                 DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)),
             ) => match error.as_ref() {
                 sqlx::Error::Io(_)
+                | sqlx::Error::Tls(_)
+                | sqlx::Error::Protocol(_)
                 | sqlx::Error::PoolTimedOut
                 | sqlx::Error::PoolClosed
                 | sqlx::Error::WorkerCrashed => true,
@@ -154,8 +156,9 @@ fn means_away(code: &str) -> bool {
     /// BUSY, READONLY, IOERR, FULL, CANTOPEN.
     const SQLITE: [i64; 5] = [5, 8, 10, 13, 14];
     /// Connection exceptions, no resources (a full disk, too many connections), the operator's interventions
-    /// (shutting down, starting up), system errors (I/O); and a read-only transaction.
-    const POSTGRES: [&str; 5] = ["08", "53", "57P", "58", "25006"];
+    /// (shutting down, starting up, a statement or a lock that took too long), system errors (I/O), transactions that
+    /// are to be tried again; and a read-only transaction.
+    const POSTGRES: [&str; 7] = ["08", "40", "53", "55P03", "57", "58", "25006"];
     if code.len() == 5 {
         return POSTGRES.iter().any(|class| code.starts_with(class));
     }

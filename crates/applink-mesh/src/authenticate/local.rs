@@ -2,7 +2,7 @@
 //!
 //! 1. The trust bundle decides: org connected, app published, key known, token good. Nobody is asked.
 //! 2. An org or publication the bundle does not have may be seconds old: the bundle is polled once more (for all who
-//!    wait together), and what it says then holds.
+//!    wait together), and what it says then holds; a new org with a new key goes on with step 3.
 //! 3. A key the bundle does not have may be new: one call per org asks the control plane about its token, which makes
 //!    it fetch the org's keys; the others wait for that and look again. At most once in 30 seconds per org.
 //! 4. Without a bundle every call is asked about; with one that is too old, nothing passes.
@@ -78,10 +78,19 @@ impl<V: Verifier> LocalVerifier<V> {
             Ok(verified) => Ok(verified),
             Err(TokenProblem::NotConnected | TokenProblem::NotPublished) => {
                 self.trust.refreshed().await;
-                self.look_again(context)
+                self.decide_anew(context, request_id).await
             }
             Err(TokenProblem::UnknownKey) => self.learn(bundle, context, request_id).await,
             Err(problem) => Err(refused(problem)),
+        }
+    }
+
+    /// Step 2: an org that is new here may well have keys that are new too.
+    async fn decide_anew(&self, context: &RequestContext, request_id: &str) -> Result<Verified, MeshError> {
+        let Knowledge::Bundle(bundle) = self.trust.knowledge() else { return Err(away(Stale)) };
+        match self.judge(&bundle, context) {
+            Err(TokenProblem::UnknownKey) => self.learn(&bundle, context, request_id).await,
+            judged => judged.map_err(|problem| self.final_no(problem)),
         }
     }
 

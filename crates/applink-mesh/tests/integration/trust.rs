@@ -137,6 +137,30 @@ async fn an_org_that_was_just_connected_is_found_by_one_more_poll() {
 }
 
 #[tokio::test]
+async fn an_org_whose_keys_are_as_new_as_its_publication_is_asked_about() {
+    let mut before = bundle("v0");
+    before["publications"] = json!([]);
+    // Nothing polls by itself: the call has to.
+    let stack = with_bundle_polled_every(Duration::from_secs(600), before).await;
+    let mut keyless = bundle("v1");
+    keyless["orgs"][0]["keys"] = json!([]);
+    stack.control_plane.serve(Bundle::Is(keyless));
+    stack.control_plane.say(Says::Yes(verdict()));
+    assert_eq!(stack.call(&fresh_call("t-1")).await.status, 200);
+    assert_eq!(stack.control_plane.asked().len(), 1);
+}
+
+async fn with_bundle_polled_every(period: Duration, served: serde_json::Value) -> Stack {
+    let stack = Stack::beside(App::start().await, Bundle::Is(served), |config| {
+        config.trust.verify = VerifyRule::Local;
+        config.trust.poll_every = period;
+    })
+    .await;
+    eventually(|| stack.control_plane.polls().0 > 0).await;
+    stack
+}
+
+#[tokio::test]
 async fn an_app_that_is_not_published_in_the_org_gets_none_of_its_calls() {
     let mut elsewhere = bundle("v1");
     elsewhere["publications"] = json!([]);

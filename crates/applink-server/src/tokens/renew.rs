@@ -313,17 +313,17 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
                 return Ok(());
             }
             // A commit that broke may have been made all the same.
-            Ok(false)
-                if tries > 1
-                    && store::holds(app.store.reader(), &held.grant, &renewed.access_token).await? =>
-            {
-                return Ok(());
+            Ok(false) if tries > 1 => {
+                match store::holds(app.store.reader(), &held.grant, &renewed.access_token).await {
+                    Ok(true) => return Ok(()),
+                    Ok(false) => return too_late(app, &held.grant, &tokens).await,
+                    Err(error) => {
+                        keep_in_spool(app, &held.grant, &state, tokens, renewed.instance_url);
+                        return Err(error.into());
+                    }
+                }
             }
-            Ok(false) => {
-                tracing::error!(grant = %held.grant.id, "a refresh came too late: its lease was lost, or the grant is gone");
-                drop_tokens(app, &tokens).await;
-                return Ok(());
-            }
+            Ok(false) => return too_late(app, &held.grant, &tokens).await,
             Err(error) if error.is_unavailable() => {
                 keep_in_spool(app, &held.grant, &state, tokens, renewed.instance_url);
                 return Err(error.into());
@@ -335,6 +335,12 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
             Err(error) => return Err(error.into()),
         }
     }
+}
+
+async fn too_late(app: &App, grant: &Model, tokens: &Tokens) -> Result<(), TokenError> {
+    tracing::error!(grant = %grant.id, "a refresh came too late: its lease was lost, or the grant is gone");
+    drop_tokens(app, tokens).await;
+    Ok(())
 }
 
 /// The database takes the new tokens not now: the spool has them, so that they may be handed out.
@@ -427,7 +433,11 @@ async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), TokenError> {
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, grant.addon()).await?;
     let current = store::live(&*tx, grant.addon(), grant.credential_id.0).await?;
-    if !current.is_some_and(|current| current.id == grant.id && current.fence == grant.fence) {
+    // An answer out of another process's spool may have brought new tokens without a new fence.
+    let same = |current: Model| {
+        current.id == grant.id && current.fence == grant.fence && current.token_version == grant.token_version
+    };
+    if !current.is_some_and(same) {
         return Ok(());
     }
     store::erase(&*tx, grant).await?;
