@@ -41,7 +41,7 @@ enum Trouble {
 /// Does what is due.
 ///
 /// # Errors
-/// [`StepError`] when database or vault fail.
+/// [`StepError`] when the database fails; what else is due was done all the same.
 pub async fn work_due(app: &App) -> Result<Status, StepError> {
     let (Some(config), Some(heroku)) = (&app.config.provider, &app.heroku) else {
         return Ok(Status::default());
@@ -49,10 +49,19 @@ pub async fn work_due(app: &App) -> Result<Status, StepError> {
     let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: BATCH };
     let due = app.store.database().claim_due::<Model>(store::DUE, claim).await?;
     let mut status = Status::default();
+    let mut failed = None;
     for row in due {
-        status.done += u64::from(Work { app, config, heroku }.step(row.into()).await?);
+        let id = row.id;
+        match (Work { app, config, heroku }).step(row.into()).await {
+            Ok(done) => status.done += u64::from(done),
+            // One add-on's trouble is not the next one's.
+            Err(error) => {
+                tracing::error!(addon = %id, error = %chain(&error), "a step with Heroku could not be stored");
+                failed = Some(error);
+            }
+        }
     }
-    Ok(status)
+    failed.map_or(Ok(status), Err)
 }
 
 struct Work<'a> {
@@ -76,20 +85,19 @@ impl Work<'_> {
         };
         match taken {
             Ok(done) => Ok(done),
-            Err(Trouble::Heroku(error)) => self.again_later(row, next, &error).await,
             Err(Trouble::Store(error)) => Err(StepError::Store(error)),
-            Err(Trouble::Vault(error)) => Err(StepError::Vault(error)),
+            Err(trouble) => self.again_later(row, next, &trouble).await,
         }
     }
 
-    async fn again_later(&self, mut row: Held, step: Step, error: &HerokuError) -> Result<bool, StepError> {
+    async fn again_later(&self, mut row: Held, step: Step, trouble: &Trouble) -> Result<bool, StepError> {
         let now = self.app.clock.now();
-        let reason = chain(error);
+        let reason = chain(trouble);
         tracing::warn!(addon = %row.id, ?step, %reason, "a step with Heroku failed; trying again");
         row.attempts += 1;
         row.trouble = Some(reason);
         row.due_at = Some(now.plus(flow::pause(row.attempts)).as_micros());
-        if step == Step::Exchange && is_final(&row, error, now) {
+        if step == Step::Exchange && is_final(&row, trouble, now) {
             tracing::error!(addon = %row.id, "Heroku's grant can't be exchanged any more: the add-on is not provisioned");
             State::Failed.as_str().clone_into(&mut row.state);
             row.grant_code = None;
@@ -117,12 +125,13 @@ impl Work<'_> {
             self.app.vault.seal_for_server(row.place(column), secret).await
         };
         let access_token = seal("access_token", &tokens.access_token).await?;
-        let refresh_token = match &tokens.refresh_token {
-            Some(token) => Some(seal("refresh_token", token).await?),
-            None => row.refresh_token.clone(),
+        // Without a refresh token there is no next access token: this one stands for both. It is sealed once more,
+        // because what is sealed for one column opens in no other.
+        row.refresh_token = match (&tokens.refresh_token, &row.refresh_token) {
+            (Some(token), _) => Some(seal("refresh_token", token).await?),
+            (None, Some(kept)) => Some(kept.clone()),
+            (None, None) => Some(seal("refresh_token", &tokens.access_token).await?),
         };
-        // Without a refresh token there is no next access token: this one stands for both.
-        row.refresh_token = refresh_token.or_else(|| Some(access_token.clone()));
         row.access_token = Some(access_token);
         row.token_expires_at = Some(self.app.clock.now().plus(tokens.lifetime).as_micros());
         Ok(())
@@ -255,9 +264,9 @@ impl Work<'_> {
 }
 
 /// Refused, and too late for another try with the same grant.
-fn is_final(row: &Model, error: &HerokuError, now: Timestamp) -> bool {
+fn is_final(row: &Model, trouble: &Trouble, now: Timestamp) -> bool {
     let ends = Timestamp::from_micros(row.grant_expires_at.unwrap_or_default());
-    matches!(error, HerokuError::Refused { .. }) && ends <= now
+    matches!(trouble, Trouble::Heroku(HerokuError::Refused { .. })) && ends <= now
 }
 
 fn is_unauthorized(error: &HerokuError) -> bool {

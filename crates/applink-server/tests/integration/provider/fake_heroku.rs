@@ -23,6 +23,8 @@ pub(crate) struct Script {
     pub(crate) access_token: String,
     /// Grants that were exchanged: each works once.
     pub(crate) spent: Vec<String>,
+    /// No refresh token comes with an access token.
+    pub(crate) without_refresh_token: bool,
     /// How often tokens were refreshed.
     pub(crate) refreshes: u32,
     /// The config vars of the add-on.
@@ -119,6 +121,7 @@ async fn token(State(heroku): State<FakeHeroku>, Form(form): Form<Vec<(String, S
             }
             script.spent.push(code);
         }
+        Some("refresh_token") if script.without_refresh_token => return refusal(400, "invalid_grant"),
         Some("refresh_token") => {
             assert_eq!(field("refresh_token").as_deref(), Some("canary-heroku-refresh"));
             script.refreshes += 1;
@@ -126,8 +129,9 @@ async fn token(State(heroku): State<FakeHeroku>, Form(form): Form<Vec<(String, S
         other => panic!("{other:?}"),
     }
     script.access_token = format!("canary-heroku-access-{}", script.calls.len());
+    let refresh_token = (!script.without_refresh_token).then_some("canary-heroku-refresh");
     let answer = json!({
-        "access_token": script.access_token, "refresh_token": "canary-heroku-refresh",
+        "access_token": script.access_token, "refresh_token": refresh_token,
         "expires_in": 28799, "token_type": "Bearer", "user_id": APP, "session_nonce": null,
     });
     Json(answer).into_response()

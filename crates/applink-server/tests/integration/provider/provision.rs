@@ -159,6 +159,22 @@ async fn a_dead_or_refused_access_token_is_replaced() {
 }
 
 #[tokio::test]
+async fn without_a_refresh_token_the_access_token_s_end_is_a_refusal_and_not_a_broken_row() {
+    let provider = Provider::start().await;
+    provider.heroku.script().without_refresh_token = true;
+    provider.provision().await;
+    provider.stack.advance(9 * 3600);
+    provider.heroku.script().calls.clear();
+    provider.step().await;
+    assert_eq!(provider.heroku.script().calls, ["token"], "what stands for it can be read");
+    provider.step().await;
+    assert_eq!(provider.heroku.script().calls, ["token"], "and the next try waits");
+    provider.stack.advance(2);
+    provider.step().await;
+    assert_eq!(provider.heroku.script().calls, ["token", "token"]);
+}
+
+#[tokio::test]
 async fn apps_it_is_attached_to_later_share_its_token() {
     let provider = Provider::start().await;
     let config = provider.provision().await;
