@@ -24,6 +24,7 @@ use crate::api_keys;
 use crate::app::App;
 use crate::audit::{Actor, Entry};
 use crate::db::{StoreError, Tx};
+use crate::error::ApiError;
 
 /// A due time that has always passed.
 pub(crate) const AT_ONCE: Timestamp = Timestamp::from_seconds(0);
@@ -78,6 +79,18 @@ pub async fn begin(app: &App, tx: &mut Tx, actor: &Actor, addon: &Addon) -> Resu
     store::insert(&**tx, addon, &actor.name, app.clock.now()).await?;
     tx.audit(Entry::new(actor, "addon.removal_begun", addon.id, addon.id.0).with_detail(&addon.name));
     Ok(true)
+}
+
+/// Refuses what would give an add-on that is being removed something new at an org: nobody would revoke it. Callers
+/// hold the add-on's lock.
+///
+/// # Errors
+/// 404, as for an add-on that is gone.
+pub async fn refuse_if_begun(tx: &Tx, addon: AddonId) -> Result<(), ApiError> {
+    match store::find(&**tx, addon).await? {
+        Some(_) => Err(ApiError::not_found()),
+        None => Ok(()),
+    }
 }
 
 /// As the operator's API shows it.

@@ -13,6 +13,7 @@ use crate::credentials::begin::Asked;
 use crate::credentials::{self, Credential, State, flow};
 use crate::db::{RowId, Tx};
 use crate::error::ApiError;
+use crate::removals;
 use crate::tokens;
 use crate::vault::{Place, SealedToken};
 use crate::web::auth::{RequireManager, hash_of};
@@ -32,6 +33,7 @@ pub async fn begin(
     let link = Link::new(app, manager).await?;
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, manager.addon.id).await?;
+    removals::refuse_if_begun(&tx, manager.addon.id).await?;
     let existing = asked.existing(&*tx, manager).await?;
     let until = app.clock.now().plus(app.config.oauth.timeout.0);
     let state = State::Pending { until, was: existing.as_ref().and_then(flow::remembered) };

@@ -22,6 +22,7 @@ use crate::credentials::begin::Asked;
 use crate::credentials::{self, Credential, OrgUser, State, flow};
 use crate::db::{RowId, Tx};
 use crate::error::ApiError;
+use crate::removals;
 use crate::tokens;
 use crate::tokens::age::{self, NewToken};
 use crate::tokens::store::NewGrant;
@@ -161,6 +162,7 @@ async fn write(
     let grant = sealed.id;
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, manager.addon.id).await?;
+    removals::refuse_if_begun(&tx, manager.addon.id).await?;
     let existing = asked.existing(&*tx, manager).await?;
     ensure_same_org(existing.as_ref().and_then(flow::remembered).as_ref(), &org).map_err(refusal)?;
     let is_new = existing.is_none();

@@ -141,17 +141,21 @@ impl<O> Publishing<O> {
     }
 
     pub(crate) async fn connect(&self) {
-        let login = &self.login;
-        let body = serde_json::json!({"connection_name": CONNECTION, "client_id": login.client_id,
-            "username": login.username, "login_url": login.url, "jwt_private_key": login.private_key});
-        let request = self.client.post(self.url("/connections/salesforce/jwt")).json(&body);
-        let answer = self.send(request).await;
+        let answer = self.connect_as(CONNECTION).await;
         assert_eq!(
             (answer.status, answer.body["status"].as_str()),
             (202, Some("connected")),
             "{}",
             answer.body
         );
+    }
+
+    /// The answer to a connection by JWT.
+    pub(crate) async fn connect_as(&self, name: &str) -> Answer {
+        let login = &self.login;
+        let body = serde_json::json!({"connection_name": name, "client_id": login.client_id,
+            "username": login.username, "login_url": login.url, "jwt_private_key": login.private_key});
+        self.send(self.client.post(self.url("/connections/salesforce/jwt")).json(&body)).await
     }
 
     pub(crate) async fn disconnect(&self) {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use applink_api::operator::Removal;
 use applink_server::addons::provision;
 use applink_server::audit::Actor;
-use applink_server::removals;
+use applink_server::{credentials, removals};
 use serde_json::json;
 
 use crate::publish::{named, yaml};
@@ -89,4 +89,27 @@ async fn an_org_that_does_nothing_is_not_waited_for_for_ever() {
     assert_eq!(next.left[0].name, "Reports");
     assert!(next.left[0].reason.contains("in time"), "{next:?}");
     assert!(next.unpublished.is_empty());
+}
+
+#[tokio::test]
+async fn a_log_in_that_ends_after_the_removal_began_leaves_nothing_live() {
+    let mut stack = Publishing::start().await;
+    stack.stop_reconcilers().await;
+    let told = stack.org.holds_a_question();
+    let removed = async {
+        stack.org.package_arrived().await;
+        let addon = stack.addon.to_string();
+        provision::destroy(stack.app(), &Actor::system(), &addon).await.unwrap();
+        told.notify_one();
+    };
+    let (answer, ()) = tokio::join!(stack.connect_as("late-org"), removed);
+    assert_eq!(
+        (answer.status, answer.body["id"].as_str()),
+        (404, Some("record_not_found")),
+        "{}",
+        answer.body
+    );
+    let (reader, kind) = (stack.app().store.reader(), credentials::Kind::Connection);
+    let found = credentials::store::list(reader, stack.addon, kind).await.unwrap();
+    assert_eq!(found.len(), 1, "the one there was: {found:?}");
 }
