@@ -81,6 +81,23 @@ async function commands(steps, dev, way, suffix, heroku) {
     line(stdout, 'Attachments:', `${app}::SECOND`);
     line(stdout, 'State:', 'created');
   });
+  await step('addons:open', async () => {
+    const { stdout } = await succeeds(heroku.run('addons:open', second, '-a', app, '--show-url'));
+    const link = new URL(stdout.trim());
+    const shown = await fetch(link);
+    assert.equal(shown.status, 200);
+    assert.ok((await shown.text()).includes(second), 'the page names the add-on');
+    const ticket = link.pathname.split('/').pop();
+    const open = () =>
+      fetch(new URL('/sso/open', link), { method: 'POST', redirect: 'manual', body: new URLSearchParams({ ticket }) });
+    const entered = await open();
+    assert.equal(entered.status, 303);
+    const cookie = entered.headers.getSetCookie()[0].split(';')[0];
+    const dashboard = await fetch(new URL(entered.headers.get('location'), link), { headers: { cookie } });
+    assert.equal(dashboard.status, 200);
+    assert.ok((await dashboard.text()).includes(second), 'and so does what it opens');
+    assert.equal((await open()).status, 403, 'it works once');
+  });
   await step('addons:attach', async () => {
     const words = ['addons:attach', second, '-a', `${app}-2`, '--as', 'ATTACHED_APPLINK'];
     const { stderr } = await succeeds(heroku.run(...words));
