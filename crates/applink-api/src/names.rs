@@ -112,7 +112,7 @@ impl<'de> Deserialize<'de> for Name {
 }
 
 /// An authorization's second name: 3–100 of letters, digits, `_`, `:`, `.` and `-`. Unique per add-on and never
-/// equal to another's developer name. The CLI's default is `applink:<developer name>`.
+/// equal to another's developer name, nor anything that could be taken for an id. The CLI's default is `applink:<developer name>`.
 #[derive(Clone, PartialEq, Eq, Hash, Debug, Serialize)]
 #[serde(transparent)]
 pub struct Alias(String);
@@ -140,6 +140,8 @@ impl FromStr for Alias {
             "it must have 3 to 100 characters"
         } else if !text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_:.-".contains(&b)) {
             "only letters, digits, `_`, `:`, `.` and `-` are allowed"
+        } else if uuid::Uuid::parse_str(&text.replace('_', "-")).is_ok() {
+            "it must not look like an id"
         } else {
             return Ok(Self(text.to_owned()));
         };
@@ -225,6 +227,15 @@ mod tests {
     fn aliases_and_client_names() {
         assert_eq!(Alias::default_for(&"org1".parse().unwrap()).as_str(), "applink:org1");
         assert!("a b".parse::<Alias>().is_err());
+        for id in [
+            "1b671a64-40d5-491e-99b0-da01ff1f3341",
+            "1B671A64_40D5_491E_99B0_DA01FF1F3341",
+            "1b671a6440d5491e99b0da01ff1f3341",
+            "urn:uuid:1b671a64-40d5-491e-99b0-da01ff1f3341",
+        ] {
+            let error = id.parse::<Alias>().unwrap_err().to_string();
+            assert!(error.contains("look like an id"), "{error}");
+        }
         assert!("GenerateQuote".parse::<ClientName>().is_ok());
         for wrong in ["", "1Quote", "Generate-Quote", "Quote_", "Gen__Quote"] {
             assert!(wrong.parse::<ClientName>().is_err(), "{wrong}");

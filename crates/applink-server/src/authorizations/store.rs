@@ -31,8 +31,12 @@ pub(super) async fn find_with_grant(
     addon: AddonId,
     named: &str,
 ) -> Result<Option<(Credential, Option<grants::Model>)>, StoreError> {
-    let id = named.parse::<RowId>().map(|id| id.to_string()).unwrap_or_default();
-    let values = [RowId::from(addon).into(), look_up_key(named).into(), id.into()];
+    // An id is one row's and no other's, whatever another is called.
+    let (key, id) = match named.parse::<RowId>() {
+        Ok(id) => (String::new(), id.to_string()),
+        Err(_) => (look_up_key(named), String::new()),
+    };
+    let values = [RowId::from(addon).into(), key.into(), id.into()];
     let statement = Statement::from_sql_and_values(connection.get_database_backend(), SQL.as_str(), values);
     let Some(row) = connection.query_one_raw(statement).await? else { return Ok(None) };
     let credential = credentials::Model::from_query_result(&row, "c_")?;

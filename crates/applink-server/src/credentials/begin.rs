@@ -19,7 +19,7 @@ pub struct Asked {
     pub kind: Kind,
     /// The name to give it.
     pub name: Name,
-    /// An authorization's second name.
+    /// An authorization's second name, when one was asked for; see [`Self::alias_with`].
     pub alias: Option<Alias>,
     /// The login URL as it was asked for.
     pub login_url: String,
@@ -45,8 +45,7 @@ impl Asked {
         let name = Name::parse(kind.name_word(), name)
             .map_err(|error| ApiError::invalid_field(kind.name_field(), sentence(&error)))?;
         let alias = match (kind, alias) {
-            (Kind::Connection, _) => None,
-            (Kind::Authorization, None) => Some(Alias::default_for(&name)),
+            (Kind::Connection, _) | (Kind::Authorization, None) => None,
             (Kind::Authorization, Some(text)) => {
                 let parsed = text.parse::<Alias>();
                 Some(parsed.map_err(|error| ApiError::invalid_field("$.alias", sentence(&error)))?)
@@ -84,11 +83,9 @@ impl Asked {
         flow::begin(existing.as_ref())
             .map_err(|why| ApiError::conflict(flow::name_taken(self.kind, self.name.as_str(), why)))?;
         if self.kind == Kind::Authorization {
-            let keys: Vec<String> = [Some(self.name.as_str()), self.alias.as_ref().map(Alias::as_str)]
-                .into_iter()
-                .flatten()
-                .map(look_up_key)
-                .collect();
+            let alias = self.alias_with(existing.as_ref());
+            let names = [Some(self.name.as_str()), alias.as_deref()];
+            let keys: Vec<String> = names.into_iter().flatten().map(look_up_key).collect();
             let own = existing.as_ref().map(|existing| existing.id);
             if let Some(other) = store::other_with_key(connection, addon, &keys, own).await? {
                 let message = format!(
@@ -99,6 +96,16 @@ impl Asked {
             }
         }
         Ok(existing)
+    }
+
+    /// The second name from now on: a row that is taken up keeps the one it has unless another is asked for.
+    fn alias_with(&self, existing: Option<&Credential>) -> Option<String> {
+        if self.kind == Kind::Connection {
+            return None;
+        }
+        let given = self.alias.as_ref().map(|alias| alias.as_str().to_owned());
+        let kept = || existing.and_then(|existing| existing.alias.clone());
+        given.or_else(kept).or_else(|| Some(Alias::default_for(&self.name).as_str().to_owned()))
     }
 
     /// The row as it is to be from now on: a new one, or the existing one taken up under its id.
@@ -112,6 +119,7 @@ impl Asked {
     ) -> Credential {
         let now = app.clock.now();
         let by = manager.actor.name.clone();
+        let alias = self.alias_with(existing.as_ref());
         let (id, created_at, created_by) = match existing {
             Some(row) => (row.id, row.created_at, row.created_by),
             None => (app.entropy.uuid(), now, by.clone()),
@@ -121,7 +129,7 @@ impl Asked {
             addon: manager.addon.id,
             kind: self.kind,
             name: self.name.as_str().to_owned(),
-            alias: self.alias.as_ref().map(|alias| alias.as_str().to_owned()),
+            alias,
             org_type: OrgType::SalesforceOrg,
             state,
             method,

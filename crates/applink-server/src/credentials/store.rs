@@ -76,11 +76,14 @@ pub async fn find(
     kind: Kind,
     named: &str,
 ) -> Result<Option<Credential>, StoreError> {
-    let key = look_up_key(named);
-    let mut matches = Condition::any().add(Column::NameKey.eq(key.clone())).add(Column::AliasKey.eq(key));
-    if let Ok(id) = named.parse::<RowId>() {
-        matches = matches.add(Column::Id.eq(id));
-    }
+    // An id is one row's and no other's, whatever another is called.
+    let matches = match named.parse::<RowId>() {
+        Ok(id) => Condition::any().add(Column::Id.eq(id)),
+        Err(_) => {
+            let key = look_up_key(named);
+            Condition::any().add(Column::NameKey.eq(key.clone())).add(Column::AliasKey.eq(key))
+        }
+    };
     let row = of(addon, kind).filter(matches).one(connection).await?;
     row.map(Credential::try_from).transpose()
 }

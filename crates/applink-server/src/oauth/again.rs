@@ -7,9 +7,9 @@ use applink_salesforce::oauth::Tokens;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::begin::{Link, client_id};
-use super::complete::{drop_tokens, live_entry};
+use super::complete::live_entry;
 use super::identify::ensure_same_org;
-use super::jwt::{JwtCredentials, Sealed, refusal, tokens_and_user};
+use super::jwt::{JwtCredentials, Sealed, drop_session, refusal, tokens_and_user};
 use super::store;
 use crate::addons;
 use crate::app::App;
@@ -129,6 +129,8 @@ async fn assert(
     change: &Change,
     wishes: JwtWishes,
 ) -> Result<Credential, ApiError> {
+    // The org is not troubled for a name that can't be had.
+    change.rename(app.store.reader(), &mut row.clone()).await?;
     let login = change.login(app, row)?;
     let stored = Stored::load(app, row).await?;
     let given = stored.completed(wishes)?;
@@ -144,7 +146,7 @@ async fn assert(
             Ok(row)
         }
         Err(error) => {
-            drop_tokens(app, &tokens).await;
+            drop_session(app, &client_id, &tokens).await;
             Err(error)
         }
     }
@@ -191,6 +193,10 @@ impl Stored {
         })
     }
 
+    fn grant_id(&self) -> Option<RowId> {
+        self.grant.as_ref().map(|grant| grant.id)
+    }
+
     /// An org may answer an assertion with the session it has already: revoking the old grant would end the new one.
     fn is_the_same_session(&self, tokens: &Tokens) -> bool {
         let old = self.access_token.as_ref();
@@ -218,7 +224,11 @@ async fn swap(
     let sealed = Sealed::new(app, manager.addon.id, &with.given, with.tokens).await?;
     let mut tx = app.store.begin().await?;
     let mut current = renamed(&mut tx, manager, row, change).await?;
-    if discriminant(&current.state) != discriminant(&row.state) {
+    let grant = tokens::store::live(&*tx, current.addon, current.id).await?;
+    // What was asserted may rest on what was stored then: it must not undo another log-in.
+    if discriminant(&current.state) != discriminant(&row.state)
+        || with.stored.grant_id() != grant.as_ref().map(|grant| grant.id)
+    {
         let (kind, name) = (current.kind.as_str(), &current.name);
         return Err(ApiError::conflict(format!(
             "The {kind} `{name}` changed at this moment: look at it again."
@@ -226,7 +236,7 @@ async fn swap(
     }
     ensure_same_org(flow::bound_to(&current).as_ref(), &with.org).map_err(refusal)?;
     store::forget(&*tx, current.id).await?;
-    let erased = match &with.stored.grant {
+    let erased = match &grant {
         Some(grant) if with.stored.is_the_same_session(with.tokens) => {
             tokens::store::erase(&*tx, grant).await?
         }

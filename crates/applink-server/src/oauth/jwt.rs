@@ -84,10 +84,25 @@ pub(super) async fn tokens_and_user(
     match identify(app, &login, &tokens).await {
         Ok(org) => Ok((tokens, org, login)),
         Err(error) => {
-            drop_tokens(app, &tokens).await;
+            drop_session(app, &given.client_id, &tokens).await;
             Err(error)
         }
     }
+}
+
+/// Tokens nobody will use are revoked, but not a session that may be in use: an org may answer an assertion with the one
+/// the user has already through this client. What is left ends by itself.
+pub(super) async fn drop_session(app: &App, client_id: &str, tokens: &Tokens) {
+    if tokens.refresh_token.is_some() || !may_be_in_use(app, client_id, tokens).await {
+        drop_tokens(app, tokens).await;
+    }
+}
+
+async fn may_be_in_use(app: &App, client_id: &str, tokens: &Tokens) -> bool {
+    let Ok(identity) = tokens.identity(&app.hosts) else { return false };
+    let (org, user) = (identity.org_id.to_string(), identity.user_id.to_string());
+    let found = tokens::store::is_asserted(app.store.reader(), client_id, (&org, &user)).await;
+    found.unwrap_or(true)
 }
 
 /// An assertion goes to the host it names as audience, and nowhere else.
@@ -142,7 +157,7 @@ async fn settle(
             Ok(credential)
         }
         Err(error) => {
-            drop_tokens(app, &tokens).await;
+            drop_session(app, &given.client_id, &tokens).await;
             Err(error)
         }
     }

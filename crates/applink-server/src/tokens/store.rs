@@ -325,6 +325,24 @@ pub async fn count_others(
     Ok(query.count(connection).await?)
 }
 
+/// Whether a live grant, in any tenant, asserts a user (org and user id) through a client: its session may be the one
+/// any further assertion is answered with.
+pub async fn is_asserted(
+    connection: &impl ConnectionTrait,
+    client_id: &str,
+    (org_id, user_id): (&str, &str),
+) -> Result<bool, StoreError> {
+    let query = Entity::find()
+        .select_only()
+        .column(Column::Id)
+        .filter(Column::ClientId.eq(client_id))
+        .filter(Column::OrgId.eq(org_id))
+        .filter(Column::UserId.eq(user_id))
+        .filter(Column::Method.eq(method_word(ConnectionMethod::Jwt)))
+        .filter(Column::State.eq(LIVE));
+    Ok(query.into_tuple::<RowId>().one(connection).await?.is_some())
+}
+
 /// Whether a credential has any grant left.
 pub async fn any_left(connection: &impl ConnectionTrait, credential: RowId) -> Result<bool, StoreError> {
     let query = Entity::find().select_only().column(Column::Id).filter(Column::CredentialId.eq(credential));

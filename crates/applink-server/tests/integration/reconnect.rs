@@ -1,7 +1,11 @@
 //! `PATCH`: logging in again in place, rotating a JWT key, renaming.
 
+use std::sync::Arc;
+
+use applink_server::credentials::{self, Kind};
 use reqwest::Method;
 use serde_json::{Value, json};
+use tokio::sync::Notify;
 
 use crate::fake_org::{CONSUMER_KEY, Reply, SigningPair, USERNAME};
 use crate::stack::{Answer, Stack};
@@ -143,6 +147,106 @@ async fn a_session_the_org_gives_again_is_not_revoked_with_the_old_grant() {
 }
 
 #[tokio::test]
+async fn a_session_that_is_in_use_outlives_an_assertion_nothing_comes_of() {
+    let stack = Stack::start().await;
+    stack.org.script().same_session = true;
+    by_jwt(&stack).await;
+    stack.authorize("second").await;
+    let old = stack.token_of("worker").await;
+    let key = json!({"jwt_private_key": SigningPair::generate("k2").pem});
+    stack.org.script().without_permission = true;
+    patch(&stack, "/authorizations/worker", key.clone()).await.expect_error(422, "authentication_failed");
+    stack.org.script().without_permission = false;
+
+    let told = Arc::new(Notify::new());
+    stack.org.script().replies.push_back(Reply::Wait(Arc::clone(&told)));
+    let mut both = key;
+    both["developer_name"] = json!("third");
+    let meanwhile = async {
+        stack.org.asked("assertion", 3).await;
+        patch(&stack, "/authorizations/second", json!({"developer_name": "third"})).await.expect(200);
+        told.notify_one();
+    };
+    let (late, ()) = tokio::join!(patch(&stack, "/authorizations/worker", both), meanwhile);
+    late.expect_error(409, "conflict");
+    stack.reconcile("grants").await;
+    assert!(stack.org.script().revoked.is_empty());
+    assert_eq!(stack.token_of("worker").await, old);
+}
+
+#[tokio::test]
+async fn a_log_in_by_jwt_does_not_undo_one_that_was_faster() {
+    let stack = Stack::start().await;
+    by_jwt(&stack).await;
+    let told = Arc::new(Notify::new());
+    stack.org.script().replies.push_back(Reply::Wait(Arc::clone(&told)));
+    let meanwhile = async {
+        stack.org.asked("assertion", 2).await;
+        let key = json!({"jwt_private_key": SigningPair::generate("k2").pem});
+        patch(&stack, "/authorizations/worker", key).await.expect(200);
+        let token = stack.token_of("worker").await;
+        told.notify_one();
+        token
+    };
+    // This one asserts with the key that was stored before.
+    let late = patch(&stack, "/authorizations/worker", json!({"username": USERNAME}));
+    let (late, token) = tokio::join!(late, meanwhile);
+    late.expect_error(409, "conflict");
+    assert_eq!(stack.token_of("worker").await, token);
+}
+
+#[tokio::test]
+async fn a_row_that_is_taken_up_keeps_its_alias_unless_another_is_asked_for() {
+    let stack = Stack::start().await;
+    stack.authorize("worker").await;
+    patch(&stack, "/authorizations/worker", json!({"alias": "nightly.batch"})).await.expect(200);
+    stack.manager(Method::DELETE, "/authorizations/worker", None).await.expect(200);
+    stack.reconcile("grants").await;
+    let again = stack.begin_authorization("worker").await;
+    assert_eq!(again["alias"], json!("nightly.batch"));
+    let body = json!({"client_id": CONSUMER_KEY, "developer_name": "worker", "username": USERNAME,
+        "jwt_private_key": SigningPair::generate("k").pem});
+    let post = async |body: &Value| {
+        stack.manager(Method::POST, "/authorizations/salesforce/jwt", Some(body)).await.expect(202).json()
+    };
+    assert_eq!(post(&body).await["alias"], json!("nightly.batch"));
+    stack.token_of("nightly.batch").await;
+    stack.manager(Method::DELETE, "/authorizations/worker", None).await.expect(200);
+    let mut other = body;
+    other["alias"] = json!("weekly");
+    assert_eq!(post(&other).await["alias"], json!("weekly"));
+}
+
+#[tokio::test]
+async fn an_alias_never_stands_in_the_way_of_an_id() {
+    let stack = Stack::start().await;
+    let worker = stack.authorize("worker").await;
+    let id = worker["id"].as_str().unwrap();
+    let token = stack.token_of("worker").await;
+    stack.authorize("second").await;
+    for alias in [id.to_owned(), id.replace('-', "_")] {
+        let refused =
+            patch(&stack, "/authorizations/second", json!({"alias": alias})).await.expect(422).json();
+        assert_eq!(refused["problems"][0]["place"], json!("$.alias"), "{refused}");
+    }
+    // One that was given before this was refused.
+    let app = stack.server.app();
+    let found =
+        credentials::store::find(app.store.reader(), stack.tenant.addon, Kind::Authorization, "second");
+    let mut second = found.await.unwrap().unwrap();
+    second.alias = Some(id.to_owned());
+    let tx = app.store.begin().await.unwrap();
+    credentials::store::save(&*tx, &second).await.unwrap();
+    tx.commit().await.unwrap();
+    assert_eq!(
+        show(&stack, &format!("/authorizations/{id}")).await["org"]["developer_name"],
+        json!("worker")
+    );
+    assert_eq!(stack.token_of(id).await, token);
+    assert_ne!(stack.token_of("second").await, token);
+}
+
+#[tokio::test]
 async fn a_row_made_in_the_browser_needs_all_of_a_jwt() {
     let stack = Stack::start().await;
     stack.authorize("worker").await;
@@ -221,7 +325,7 @@ async fn a_name_and_a_log_in_change_in_one_step_or_not_at_all() {
     let both = |name: &str| json!({"developer_name": name, "jwt_private_key": key});
     patch(&stack, "/authorizations/worker", both("second")).await.expect_error(409, "conflict");
     stack.manager(Method::GET, "/authorizations/worker", None).await.expect(200);
-    assert_eq!(stack.org.script().revoked.len(), 1, "the tokens nobody will use");
+    assert_eq!(stack.org.count("assertion"), 1, "the org is not asked for a name that can't be had");
     stack.org.script().replies.push_back(Reply::Refuse("invalid_grant", "invalid assertion"));
     patch(&stack, "/authorizations/worker", both("third")).await.expect(422);
     stack.manager(Method::GET, "/authorizations/third", None).await.expect(404);
