@@ -18,7 +18,7 @@
 //! | dead | disconnected, `error.id = reauth_required` | failed, `error.id = reauth_required` |
 //!
 //! Every change of a row happens under its add-on's lock ([`crate::addons::store::lock`]), so that a POST, a
-//! DELETE, a callback and a reconciler never interleave, and goes through [`write`], which tells webhooks of it. The
+//! DELETE, a callback and a reconciler never interleave, and goes through [`mod@write`], which tells webhooks of it. The
 //! secrets themselves are in [`crate::tokens`]'s grants.
 
 pub mod begin;

@@ -1,4 +1,4 @@
-//! One description of our own API, made from the handlers: [`document`] for programs, [`page`](page) and
+//! One description of our own API, made from the handlers: [`document`] for programs, [`page`] and
 //! `docs/reference/api.md` for people. The copies under `docs/` are checked by the tests.
 //!
 //! 1. Each handler has an `#[utoipa::path]`, and [`crate::router`] puts it into the router and the document at once.

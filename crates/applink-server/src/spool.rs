@@ -2,11 +2,11 @@
 //! be committed.
 //!
 //! 1. Each process has one *file*, locked, sealed under a key derived from the master key, bounded, and with some room
-//!    taken beforehand so that a full disk still takes a little ([`file`]). A record counts once it is synced.
+//!    taken beforehand so that a full disk still takes a little ([`mod@file`]). A record counts once it is synced.
 //! 2. While the database takes no writes (an *outage*, [`outage`]), audit rows of hand-outs go here. After
 //!    [`outage::OutageConfig::max`], or when the file is full, nothing is taken any more, and so nothing handed out.
 //! 3. A refresh answer goes here at once when its commit fails; when even the file refuses it, it is held in memory.
-//! 4. Everything is *replayed* ([`replay`]): at the start before anything is served, before any refresh, and by a
+//! 4. Everything is *replayed* ([`mod@replay`]): at the start before anything is served, before any refresh, and by a
 //!    reconciler. How far a replay came is written in the same transaction as what it replayed, so nothing is written
 //!    twice. No refresh starts before a replay has succeeded.
 //! 5. A process that finds files of processes that are gone takes them over.

@@ -212,6 +212,7 @@ async fn a_row_that_is_taken_up_keeps_its_alias_unless_another_is_asked_for() {
     assert_eq!(post(&body).await["alias"], json!("nightly.batch"));
     stack.token_of("nightly.batch").await;
     stack.manager(Method::DELETE, "/authorizations/worker", None).await.expect(200);
+    stack.reconcile("grants").await;
     let mut other = body;
     other["alias"] = json!("weekly");
     assert_eq!(post(&other).await["alias"], json!("weekly"));
