@@ -2,6 +2,9 @@
 //! no panic, no endless loop, and what is written to be read back.
 //!
 //! A second each in the tests; `cargo xtask fuzz SECONDS` gives them longer. A failure prints its input.
+
+#![expect(clippy::unwrap_used, reason = "a test that can not go on fails")]
+#![expect(clippy::print_stdout, reason = "how many inputs were tried is what one wants to know")]
 #![expect(
     clippy::disallowed_methods,
     reason = "a target runs until its time is over, and is told for how long"
