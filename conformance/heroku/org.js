@@ -12,7 +12,7 @@ async function jwtClient(dev, name) {
   const client = await sim(dev, '/oauth-clients', {
     name,
     public_key_pem: publicKey.export({ type: 'spki', format: 'pem' }),
-    scopes: ['api', 'refresh_token'],
+    scopes: ['api', 'id', 'refresh_token'],
     admin_approved_profiles: ['System Administrator', 'Integration User'],
   });
   return { clientId: client.consumer_key, key: privateKey.export({ type: 'pkcs8', format: 'pem' }) };

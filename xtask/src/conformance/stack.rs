@@ -123,7 +123,7 @@ impl Stack {
         let body = json!({
             "name": "conformance",
             "public_key_pem": public_key,
-            "scopes": ["api", "refresh_token"],
+            "scopes": ["api", "id", "refresh_token"],
             "admin_approved_profiles": ["System Administrator", "Integration User"],
         });
         let url = format!("{}/_sim/oauth-clients", self.fact("org_url")?);
