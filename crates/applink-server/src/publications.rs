@@ -135,6 +135,8 @@ pub struct Deploy {
     pub origins: Vec<Origin>,
     /// Client apps and permission sets of the org that the document relies on, whoever made them.
     pub uses: Vec<String>,
+    /// What a removal took away from users and has not given back.
+    pub unassigned: Vec<org::Assignment>,
     /// When it was asked for.
     pub requested_at: Timestamp,
     /// By whom.

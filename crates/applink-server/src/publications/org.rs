@@ -8,8 +8,8 @@ use applink_salesforce::metadata::{ComponentMessage, DeployOptions, DeployResult
 use applink_salesforce::rest::{ApiVersion, OrgCall};
 use applink_salesforce::{Org, OrgError, RecordId};
 use http::Method;
-use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use super::metadata::{ExistingPermissionSet, OrgProfile, Plan, Rights};
 use crate::app::App;
@@ -26,6 +26,31 @@ pub struct Registration {
     pub id: String,
     /// Its description, with the marker when one of our deploys made it.
     pub description: String,
+}
+
+/// That a user has a permission set.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Assignment {
+    /// Its id.
+    pub id: String,
+    /// The user's id.
+    pub user: String,
+    /// The permission set's id.
+    pub permission_set: String,
+    /// When it ends by itself, as the org writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<String>,
+}
+
+impl Assignment {
+    fn of(record: &Map<String, Value>) -> Option<Self> {
+        Some(Self {
+            id: text(record, "Id")?,
+            user: text(record, "AssigneeId")?,
+            permission_set: text(record, "PermissionSetId")?,
+            until: text(record, "ExpirationDate"),
+        })
+    }
 }
 
 /// One page of a query's answer; what publishing asks for fits on one.
@@ -163,26 +188,56 @@ impl PublishingOrg {
         }
     }
 
+    /// Who has which of the permission sets.
+    ///
+    /// # Errors
+    /// [`OrgError`].
+    pub async fn assignments(&self, permission_sets: &[String]) -> Result<Vec<Assignment>, OrgError> {
+        if permission_sets.is_empty() {
+            return Ok(Vec::new());
+        }
+        let names = quoted(permission_sets);
+        let soql = |fields: &str| {
+            format!("SELECT {fields} FROM PermissionSetAssignment WHERE PermissionSet.Name IN ({names})")
+        };
+        let fields = "Id, AssigneeId, PermissionSetId";
+        let found = match self.org.query_all(&soql(&format!("{fields}, ExpirationDate"))).await {
+            // Not every org lets assignments end by themselves.
+            Err(error) if error.has_code("INVALID_FIELD") => self.org.query_all(&soql(fields)).await,
+            found => found,
+        };
+        Ok(or_none(found)?.iter().filter_map(Assignment::of).collect())
+    }
+
     /// Takes permission sets away from everybody who has them: an org deletes none that is assigned.
     ///
     /// # Errors
     /// [`OrgError`].
-    pub async fn unassign(&self, permission_sets: &[String]) -> Result<usize, OrgError> {
-        if permission_sets.is_empty() {
-            return Ok(0);
-        }
-        let names = quoted(permission_sets);
-        let soql = format!("SELECT Id FROM PermissionSetAssignment WHERE PermissionSet.Name IN ({names})");
-        let assignments = or_none(self.org.query_all(&soql).await)?;
-        let ids: Vec<String> = assignments.iter().filter_map(|record| text(record, "Id")).collect();
-        for id in &ids {
-            match self.org.delete("PermissionSetAssignment", id).await {
+    pub async fn unassign(&self, assignments: &[Assignment]) -> Result<(), OrgError> {
+        for assignment in assignments {
+            match self.org.delete("PermissionSetAssignment", &assignment.id).await {
                 // Somebody was faster.
                 Err(error) if error.has_code("ENTITY_IS_DELETED") || error.has_code("NOT_FOUND") => {}
                 other => other?,
             }
         }
-        Ok(ids.len())
+        Ok(())
+    }
+
+    /// Gives a permission set back that was taken away.
+    ///
+    /// # Errors
+    /// [`OrgError`].
+    pub async fn assign(&self, assignment: &Assignment) -> Result<(), OrgError> {
+        let mut fields = json!({"AssigneeId": assignment.user, "PermissionSetId": assignment.permission_set});
+        if let (Some(fields), Some(until)) = (fields.as_object_mut(), &assignment.until) {
+            fields.insert("ExpirationDate".to_owned(), until.as_str().into());
+        }
+        match self.org.create("PermissionSetAssignment", &fields).await {
+            // The user has it again already.
+            Err(error) if error.has_code("DUPLICATE_VALUE") => Ok(()),
+            answer => answer.map(drop),
+        }
     }
 
     /// Sends a package: everything or nothing.

@@ -146,6 +146,7 @@ async fn write(
         document: upload.spec.bytes.clone(),
         origins: places::origins(package),
         uses: package.uses.clone(),
+        unassigned: Vec::new(),
         requested_at: now,
         requested_by: asked.actor.name.clone(),
         finished_at: None,

@@ -14,9 +14,10 @@ use std::time::Duration;
 
 use applink_api::error::{Problem, error_id};
 use applink_api::publication::Component;
+use applink_salesforce::error::ErrorKind;
 use applink_salesforce::metadata::{DeployResult, DeployStatus};
 use applink_salesforce::{OrgError, RecordId};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use super::flow::{self, DeployState, Failure, Outcome, Step};
 use super::org::{self, PublishingOrg};
@@ -93,14 +94,66 @@ async fn advance(app: &App, deploy: &mut Deploy, lease: Lease) -> Result<Progres
         return Ok(Progress::LostLease);
     };
     let trying_since = *deploy.trying_since.get_or_insert(app.clock.now());
-    let outcome = match Target::reach(app, deploy, &publication).await? {
-        Ok(target) => take(app, deploy, &publication, &target, step).await?,
-        Err(outcome) => Some(outcome),
+    let (target, outcome) = match Target::reach(app, deploy, &publication).await? {
+        Ok(target) => {
+            let outcome = take(app, deploy, &publication, &target, step).await?;
+            (Some(target), outcome)
+        }
+        Err(outcome) => (None, Some(outcome)),
     };
-    match outcome {
-        Some(outcome) => record(app, deploy, outcome.or_give_up(trying_since, app.clock.now()), lease).await,
-        None => Ok(Progress::LostLease),
+    let Some(outcome) = outcome else { return Ok(Progress::LostLease) };
+    let mut outcome = outcome.or_give_up(trying_since, app.clock.now());
+    if let Outcome::Refused(failure) = &mut outcome
+        && !deploy.unassigned.is_empty()
+    {
+        let is_late = app.clock.now().since(trying_since) > flow::PATIENCE;
+        match give_back(app, deploy, target.as_ref()).await {
+            // The org refuses once more in a moment, and then they are given back.
+            GivenBack::NotNow if !is_late => outcome = Outcome::NoAnswer,
+            GivenBack::All => {}
+            GivenBack::NotNow | GivenBack::NotAll => failure.message.push_str(&missed(deploy)),
+        }
     }
+    record(app, deploy, outcome, lease).await
+}
+
+enum GivenBack {
+    All,
+    /// The org has its reasons.
+    NotAll,
+    /// It may work in a moment.
+    NotNow,
+}
+
+/// What a removal took away before the org refused it.
+async fn give_back(app: &App, deploy: &mut Deploy, target: Option<&Target>) -> GivenBack {
+    let Some(target) = target else { return GivenBack::NotAll };
+    let until = Instant::now() + STEP;
+    let mut refused = Vec::new();
+    for assignment in &deploy.unassigned {
+        match timeout_at(until, target.org.assign(assignment)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) if error.kind() == ErrorKind::Rejected => {
+                tracing::warn!(deploy = %deploy.id, user = %assignment.user, error = %chain(&error), "a permission set could not be given back");
+                refused.push(assignment.clone());
+            }
+            Ok(Err(error)) => {
+                target.heed(app, &error).await;
+                return GivenBack::NotNow;
+            }
+            Err(_) => return GivenBack::NotNow,
+        }
+    }
+    deploy.unassigned = refused;
+    if deploy.unassigned.is_empty() { GivenBack::All } else { GivenBack::NotAll }
+}
+
+fn missed(deploy: &Deploy) -> String {
+    let missed = deploy.unassigned.iter().map(|assignment| {
+        format!("permission set {} of user {}", assignment.permission_set, assignment.user)
+    });
+    let missed: Vec<String> = missed.collect();
+    format!(" What was taken away before could not be given back: {}.", missed.join(", "))
 }
 
 /// The connection's org, with a live token.
@@ -175,7 +228,7 @@ async fn take(
             }
             Ok(Some(match deploy.kind {
                 DeployKind::Publish => send(app, deploy, target, deploy.package.as_deref()).await,
-                DeployKind::Remove => send_removal(app, deploy, publication, target).await?,
+                DeployKind::Remove => return send_removal(app, deploy, publication, target).await,
             }))
         }
         Step::Settle => Ok(Some(settle(app, deploy, publication, target).await)),
@@ -205,29 +258,48 @@ async fn send(app: &App, deploy: &Deploy, target: &Target, package: Option<&[u8]
     }
 }
 
-/// Deletions are cut to what is in the org at this moment; sending them twice is the same as once.
+/// Deletions are cut to what is in the org at this moment; sending them twice is the same as once. `None` when the
+/// lease was lost before anything was changed.
 async fn send_removal(
     app: &App,
-    deploy: &Deploy,
+    deploy: &mut Deploy,
     publication: &Publication,
     target: &Target,
-) -> Result<Outcome, StoreError> {
+) -> Result<Option<Outcome>, StoreError> {
     let removal = Removal::of(app, publication).await?;
-    let asked = timeout(STEP, removal.prepare(publication, &target.org)).await;
-    Ok(match asked {
+    let until = Instant::now() + STEP;
+    let (package, assigned) = match timeout_at(until, removal.prepare(publication, &target.org)).await {
+        Err(_) => return Ok(Some(Outcome::NotSent)),
+        Ok(Err(error)) => {
+            target.heed(app, &error).await;
+            return Ok(Some(unsent(deploy, &error)));
+        }
+        Ok(Ok(Prepared::Nothing)) => {
+            return Ok(Some(Outcome::Done { registration_id: String::new(), components: Vec::new() }));
+        }
+        Ok(Ok(Prepared::Package { package, assigned })) => (package, assigned),
+    };
+    // An earlier try may have taken something away too.
+    for assignment in &assigned {
+        if !deploy.unassigned.iter().any(|known| known.id == assignment.id) {
+            deploy.unassigned.push(assignment.clone());
+        }
+    }
+    if !store_progress(app, deploy).await? {
+        return Ok(None);
+    }
+    Ok(Some(match timeout_at(until, target.org.unassign(&assigned)).await {
         Err(_) => Outcome::NotSent,
         Ok(Err(error)) => {
             target.heed(app, &error).await;
             unsent(deploy, &error)
         }
-        Ok(Ok(Prepared::Nothing)) => Outcome::Done { registration_id: String::new(), components: Vec::new() },
-        Ok(Ok(Prepared::Package(package))) => send(app, deploy, target, Some(&package)).await,
-    })
+        Ok(Ok(())) => send(app, deploy, target, Some(&package)).await,
+    }))
 }
 
 /// What a failed send means.
 fn unsent(deploy: &Deploy, error: &OrgError) -> Outcome {
-    use applink_salesforce::error::ErrorKind;
     tracing::warn!(deploy = %deploy.id, error = %chain(error), "a package was not accepted");
     match (error, error.kind()) {
         // The org looked at the session before anything else.

@@ -4,7 +4,8 @@
 //!    nothing is lost.
 //! 2. [`super::reconcile`] claims it in its turn, and asks here what there is to delete: what this publication's
 //!    deploys made, without the client apps and permission sets another publication in the org relies on.
-//! 3. Permission sets that go are taken away from their users first, because an org deletes none that is assigned.
+//! 3. Permission sets that go are taken away from their users first, because an org deletes none that is assigned. Who
+//!    had them is stored before, and they get them back when the org refuses the rest.
 //! 4. One package deletes all of it or nothing: first what refers to others (registration, client apps), then
 //!    permission sets, the named credential, and the external credential last.
 //! 5. When the org is done, the publication's row goes in one transaction with the audit entry; what stayed for
@@ -22,7 +23,7 @@ use applink_salesforce::OrgError;
 
 use super::flow::DeployState;
 use super::metadata::{self, archive};
-use super::org::{PublishingOrg, Registration};
+use super::org::{Assignment, PublishingOrg, Registration};
 use super::spec::Format;
 use super::{Deploy, DeployKind, Publication, publish, store};
 use crate::addons;
@@ -76,6 +77,7 @@ pub async fn begin(
         document: Vec::new(),
         origins: Vec::new(),
         uses: Vec::new(),
+        unassigned: Vec::new(),
         requested_at: now,
         requested_by: manager.actor.name.clone(),
         finished_at: None,
@@ -116,7 +118,12 @@ pub(super) enum Prepared {
     /// There is nothing of ours in the org.
     Nothing,
     /// A package of deletions.
-    Package(Vec<u8>),
+    Package {
+        /// The zip.
+        package: Vec<u8>,
+        /// Who has the permission sets that are in it.
+        assigned: Vec<Assignment>,
+    },
 }
 
 const REGISTRATION: &str = "ExternalServiceRegistration";
@@ -141,7 +148,7 @@ impl Removal {
         Ok(Self { made })
     }
 
-    /// Step 3, and the package of step 4.
+    /// Whom step 3 takes something away from, and the package of step 4.
     pub(super) async fn prepare(
         mut self,
         publication: &Publication,
@@ -156,11 +163,11 @@ impl Removal {
         if self.made.is_empty() {
             return Ok(Prepared::Nothing);
         }
-        org.unassign(&self.of_kind(PERMISSION_SET)).await?;
+        let assigned = org.assignments(&self.of_kind(PERMISSION_SET)).await?;
         let (before, after) = (self.in_order(&BEFORE), self.in_order(&AFTER));
         let files = archive::deletions(&before, &after, org.release().await?.min(metadata::NEWEST));
         // Writing to memory does not fail; were it to, there would be nothing to send.
-        Ok(archive::zip(&files).map_or(Prepared::Nothing, Prepared::Package))
+        Ok(archive::zip(&files).map_or(Prepared::Nothing, |package| Prepared::Package { package, assigned }))
     }
 
     /// Step 5, first half.

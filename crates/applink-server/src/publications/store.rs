@@ -441,6 +441,8 @@ struct StoredOutcome {
     error: Option<StoredError>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     problems: Vec<applink_api::error::Problem>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unassigned: Vec<super::org::Assignment>,
 }
 
 #[derive(serde::Serialize, Deserialize)]

@@ -10,6 +10,18 @@ use crate::scripted_org::Take;
 
 const SPEC: &str = include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml");
 
+const SET: &str = "0PS000000000001AAA";
+const ANNA: &str = "005000000000001AAA";
+const BO: &str = "005000000000002AAA";
+
+fn both() -> [(String, String); 2] {
+    [ANNA, BO].map(|user| (user.to_owned(), SET.to_owned()))
+}
+
+fn refusal() -> Take {
+    Take::Fail(vec![("PermissionSet", "Reports", "It is referenced by a flow.")])
+}
+
 async fn published() -> Publishing {
     let stack = Publishing::start().await;
     let answer = stack.publish(yaml(SPEC), &named("Reports")).await;
@@ -49,7 +61,9 @@ async fn a_publication_is_removed_and_then_gone() {
 #[tokio::test]
 async fn what_the_org_refuses_to_remove_stays_published_and_says_why() {
     let stack = published().await;
-    stack.org.takes([Take::Fail(vec![("PermissionSet", "Reports", "It is referenced by a flow.")])]);
+    stack.org.takes([refusal()]);
+    stack.org.assigns(ANNA, SET);
+    stack.org.assigns(BO, SET);
     assert_eq!(stack.remove("Reports").await.status, 202);
     let listed = stack.publications_settled(1).await;
     let removal = &listed.body[0]["removal"];
@@ -57,9 +71,48 @@ async fn what_the_org_refuses_to_remove_stays_published_and_says_why() {
     assert_eq!(removal["error"]["id"], "deploy_failed");
     let message = removal["error"]["message"].as_str().unwrap();
     assert!(message.contains("referenced by a flow"), "{message}");
+    assert_eq!(stack.org.assigned(), both(), "its users may still use it");
     // It can be tried again, and then it is gone.
     assert_eq!(stack.remove("Reports").await.status, 202);
     stack.publications_settled(0).await;
+    assert_eq!(stack.org.assigned(), []);
+}
+
+#[tokio::test]
+async fn permission_sets_are_given_back_also_when_the_package_is_not_even_taken_or_the_org_is_away_for_a_moment()
+ {
+    let stack = published().await;
+    stack
+        .org
+        .takes([Take::Refuse(http::StatusCode::BAD_REQUEST, "INSUFFICIENT_ACCESS", "Not you."), refusal()]);
+    stack.org.assigns(ANNA, SET);
+    stack.org.assigns(BO, SET);
+    assert_eq!(stack.remove("Reports").await.status, 202);
+    stack.publications_settled(1).await;
+    assert_eq!(stack.org.assigned(), both());
+
+    stack.org.makes_no_assignment(1, http::StatusCode::SERVICE_UNAVAILABLE, "SERVER_UNAVAILABLE");
+    assert_eq!(stack.remove("Reports").await.status, 202);
+    let listed = stack.publications_settled(1).await;
+    assert_eq!(stack.org.assigned(), both());
+    let message = listed.body[0]["removal"]["error"]["message"].as_str().unwrap();
+    assert!(!message.contains("given back"), "{message}");
+}
+
+#[tokio::test]
+async fn what_the_org_does_not_take_back_is_told_by_name() {
+    let stack = published().await;
+    stack.org.takes([refusal()]);
+    stack.org.assigns(ANNA, SET);
+    stack.org.assigns(BO, SET);
+    stack.org.makes_no_assignment(1, http::StatusCode::BAD_REQUEST, "LICENSE_LIMIT_EXCEEDED");
+    assert_eq!(stack.remove("Reports").await.status, 202);
+    let listed = stack.publications_settled(1).await;
+    assert_eq!(stack.org.assigned(), [(BO.to_owned(), SET.to_owned())]);
+    let message = listed.body[0]["removal"]["error"]["message"].as_str().unwrap();
+    assert!(message.contains("referenced by a flow"), "{message}");
+    assert!(message.contains(&format!("permission set {SET} of user {ANNA}")), "{message}");
+    assert!(!message.contains(BO), "{message}");
 }
 
 #[tokio::test]

@@ -8,7 +8,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::extract::{Multipart, Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use http::StatusCode;
 use serde_json::{Value, json};
 use tokio::sync::Notify;
@@ -65,6 +65,10 @@ struct Script {
     refuse_sessions: u32,
     sessions: u32,
     permission_sets: Vec<(&'static str, bool)>,
+    /// Who has which permission set: id of the assignment, user, set.
+    assignments: Vec<(String, String, String)>,
+    /// How many more assignments are not made, and the status that says so.
+    unmade: Option<(u32, StatusCode, &'static str)>,
     connected: u32,
     org_id: Option<&'static str>,
     hold_questions: Option<Arc<Notify>>,
@@ -125,6 +129,26 @@ impl ScriptedOrg {
         self.script(|script| script.permission_sets.push((name, session_based)));
     }
 
+    /// A user has a permission set.
+    pub(crate) fn assigns(&self, user: &str, set: &str) {
+        self.script(|script| {
+            let id = format!("0Pa{:012}CAA", script.sent.len() * 100 + script.assignments.len());
+            script.assignments.push((id, user.to_owned(), set.to_owned()));
+        });
+    }
+
+    /// Who has which permission set.
+    pub(crate) fn assigned(&self) -> Vec<(String, String)> {
+        self.script(|script| {
+            script.assignments.iter().map(|(_, user, set)| (user.clone(), set.clone())).collect()
+        })
+    }
+
+    /// The next assignments are not made.
+    pub(crate) fn makes_no_assignment(&self, times: u32, status: StatusCode, code: &'static str) {
+        self.script(|script| script.unmade = Some((times, status, code)));
+    }
+
     /// Waits for a package.
     pub(crate) async fn package_arrived(&self) {
         self.arrived.notified().await;
@@ -173,6 +197,8 @@ fn routes(org: ScriptedOrg) -> Router {
         )
         .route("/services/data/v66.0/query", get(query))
         .route("/services/data/v66.0/tooling/query", get(query))
+        .route("/services/data/v66.0/sobjects/PermissionSetAssignment", post(assign))
+        .route("/services/data/v66.0/sobjects/PermissionSetAssignment/{id}", delete(unassign))
         .route("/services/data/v66.0/metadata/deployRequest", post(deploy))
         .route("/services/data/v66.0/metadata/deployRequest/{id}", get(deploy_status))
         .with_state(org)
@@ -220,6 +246,10 @@ async fn query(State(org): State<ScriptedOrg>, Query(Soql { q }): Query<Soql>) -
     } else if q.contains("FROM ExternalServiceRegistration") {
         let found = org.script(|script| script.registration.clone());
         found.into_iter().map(|(id, description)| json!({"Id": id, "Description": description})).collect()
+    } else if q.contains("FROM PermissionSetAssignment") {
+        let assignments = org.script(|script| script.assignments.clone());
+        let record = |(id, user, set)| json!({"Id": id, "AssigneeId": user, "PermissionSetId": set});
+        assignments.into_iter().map(record).collect()
     } else if q.contains("FROM PermissionSet") {
         let sets = org.script(|script| script.permission_sets.clone());
         sets.iter().map(|(name, session)| json!({"Name": name, "HasActivationRequired": session})).collect()
@@ -228,6 +258,26 @@ async fn query(State(org): State<ScriptedOrg>, Query(Soql { q }): Query<Soql>) -
         return (StatusCode::BAD_REQUEST, axum::Json(body)).into_response();
     };
     axum::Json(json!({"totalSize": records.len(), "done": true, "records": records})).into_response()
+}
+
+async fn assign(State(org): State<ScriptedOrg>, axum::Json(body): axum::Json<Value>) -> Response {
+    let unmade = org.script(|script| {
+        let (left, status, code) = script.unmade?;
+        script.unmade = (left > 1).then_some((left - 1, status, code));
+        Some((status, code))
+    });
+    if let Some((status, code)) = unmade {
+        return (status, axum::Json(json!([{"errorCode": code, "message": "Not now."}]))).into_response();
+    }
+    let text = |field: &str| body[field].as_str().unwrap().to_owned();
+    org.assigns(&text("AssigneeId"), &text("PermissionSetId"));
+    let made = json!({"id": "0Pa000000000001CAA", "success": true, "errors": []});
+    (StatusCode::CREATED, axum::Json(made)).into_response()
+}
+
+async fn unassign(State(org): State<ScriptedOrg>, Path(id): Path<String>) -> StatusCode {
+    org.script(|script| script.assignments.retain(|(own, ..)| *own != id));
+    StatusCode::NO_CONTENT
 }
 
 impl ScriptedOrg {

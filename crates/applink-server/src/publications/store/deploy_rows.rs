@@ -72,7 +72,11 @@ fn format_word(format: Format) -> &'static str {
     }
 }
 
-fn outcome(state: &DeployState) -> StoredOutcome {
+fn outcome(deploy: &Deploy) -> StoredOutcome {
+    StoredOutcome { unassigned: deploy.unassigned.clone(), ..outcome_of(&deploy.state) }
+}
+
+fn outcome_of(state: &DeployState) -> StoredOutcome {
     match state {
         DeployState::Published { components } => {
             StoredOutcome { components: components.clone(), ..StoredOutcome::default() }
@@ -81,6 +85,7 @@ fn outcome(state: &DeployState) -> StoredOutcome {
             components: failure.components.clone(),
             error: Some(StoredError { id: failure.id.clone(), message: failure.message.clone() }),
             problems: failure.problems.clone(),
+            ..StoredOutcome::default()
         },
         _ => StoredOutcome::default(),
     }
@@ -115,7 +120,7 @@ impl TryFrom<&Deploy> for Model {
             document_format: format_word(deploy.format).to_owned(),
             document: deploy.document.clone(),
             origins: to_json(&deploy.origins)?,
-            outcome: to_json(&outcome(&deploy.state))?,
+            outcome: to_json(&outcome(deploy))?,
             requested_at: deploy.requested_at.as_micros(),
             requested_by: deploy.requested_by.clone(),
             finished_at: deploy.finished_at.map(Timestamp::as_micros),
@@ -130,8 +135,12 @@ impl Model {
         StoreError::Inconsistent { table: TABLE, column, row: self.id.to_string() }
     }
 
+    fn outcome(&self) -> Result<StoredOutcome, StoreError> {
+        from_json(&self.outcome, TABLE, "outcome", self.id)
+    }
+
     fn state(&self) -> Result<DeployState, StoreError> {
-        let outcome = || from_json::<StoredOutcome>(&self.outcome, TABLE, "outcome", self.id);
+        let outcome = || self.outcome();
         Ok(match self.state.as_str() {
             "pending" => DeployState::Pending,
             "intended" => DeployState::Intended {
@@ -177,6 +186,7 @@ impl TryFrom<Model> for Deploy {
             kind,
             uses: from_json(&row.uses, TABLE, "uses", row.id)?,
             state: row.state()?,
+            unassigned: row.outcome()?.unassigned,
             origins: from_json(&row.origins, TABLE, "origins", row.id)?,
             id: row.id.0,
             addon: row.addon_id.into(),
