@@ -1,19 +1,22 @@
 //! Another tenant's ids: over every route of the API, what belongs to somebody else answers byte for byte as what does
 //! not exist.
 
+#[path = "tenants/heroku.rs"]
+mod heroku;
+
 use std::collections::BTreeMap;
 
 use applink_server::openapi;
 use rand_chacha::ChaCha20Rng;
 use rand_chacha::rand_core::{Rng as _, SeedableRng as _};
-use reqwest::header::CONTENT_TYPE;
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::described::{Operation, least_body, operations};
 use crate::fake_org::ORG_ID;
 use crate::publish::{named, yaml};
-use crate::stack::{OPERATOR_KEY, Stack, Tenant};
+use crate::stack::{Answer, OPERATOR_KEY, Stack, Tenant};
 
 /// How many made-up ids each foreign one is compared with.
 const CASES: u32 = 4;
@@ -52,11 +55,22 @@ impl Caller {
             request = request.multipart(form());
         }
         let answer = request.send().await.unwrap();
-        let told = ["date", "x-request-id", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
-        let headers = answer.headers().iter().filter(|(name, _)| !told.contains(&name.as_str()));
-        let headers =
-            headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect();
+        let headers = telling(answer.headers());
         Seen { status: answer.status().as_u16(), headers, body: answer.text().await.unwrap() }
+    }
+}
+
+/// All but what differs from call to call.
+fn telling(headers: &HeaderMap) -> BTreeMap<String, String> {
+    let passing = ["date", "x-request-id", "ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
+    let headers = headers.iter().filter(|(name, _)| !passing.contains(&name.as_str()));
+    headers.map(|(name, value)| (name.to_string(), value.to_str().unwrap().to_owned())).collect()
+}
+
+impl From<Answer> for Seen {
+    fn from(answer: Answer) -> Self {
+        let headers = telling(&answer.headers);
+        Self { status: answer.status.as_u16(), headers, body: answer.text }
     }
 }
 
@@ -157,15 +171,16 @@ fn made_up(random: &mut ChaCha20Rng, like: &str) -> String {
     let mut bytes = [0; 16];
     random.fill_bytes(&mut bytes);
     let uuid = uuid::Builder::from_random_bytes(bytes).into_uuid();
-    if like.parse::<Uuid>().is_ok() {
-        uuid.to_string()
-    } else {
-        format!("m{}", &uuid.simple().to_string()[..20])
+    let name = format!("m{}", &uuid.simple().to_string()[..20]);
+    match like.split_once('@') {
+        _ if like.parse::<Uuid>().is_ok() => uuid.to_string(),
+        Some((_, domain)) => format!("{name}@{domain}"),
+        None => name,
     }
 }
 
-fn parameters(operation: &Operation) -> Vec<String> {
-    let segments = operation.path.split('/');
+fn parameters(path: &str) -> Vec<String> {
+    let segments = path.split('/');
     segments.filter_map(|one| one.strip_prefix('{')?.strip_suffix('}')).map(str::to_owned).collect()
 }
 
@@ -181,7 +196,7 @@ async fn what_is_anothers_answers_byte_for_byte_as_what_does_not_exist() {
     let caller = Caller { client, url, document: document.clone(), app: None };
     let mut compared = 0;
     for operation in operations(&document).iter().filter(|operation| !operation.is_open()) {
-        let names = parameters(operation);
+        let names = parameters(&operation.path);
         for secret in [&stranger.token, &stranger.api_key] {
             for foreign in names.iter().filter(|name| operation.has(name)) {
                 // All the others are the stranger's own, or at least nobody else's.

@@ -177,7 +177,7 @@ pub async fn change_collaborator(
     let of = caller.managed_app(&app, &named).await?;
     let permissions = Permissions::from_words(body.permissions.iter().map(String::as_str))
         .map_err(|error| PlatformError::invalid(format!("{error}.")))?;
-    let person = known(&app, &email).await?;
+    let person = colleague(&app, &email).await?;
     shown(&app, &of, &person).await?;
     teams::set_collaborator(&app, &caller.actor(), &of, &person, permissions).await?;
     Ok(Json(shown(&app, &of, &person).await?))
@@ -190,19 +190,27 @@ pub async fn remove_collaborator(
     ApiPath((named, email)): ApiPath<(String, String)>,
 ) -> Answer {
     let of = caller.managed_app(&app, &named).await?;
-    let person = known(&app, &email).await?;
+    let person = colleague(&app, &email).await?;
     let was = shown(&app, &of, &person).await?;
     teams::remove_collaborator(&app, &caller.actor(), &of, &person).await?;
     Ok(Json(was))
 }
 
 async fn known(app: &App, named: &str) -> Result<Person, PlatformError> {
+    find(app, named).await?.ok_or(PlatformError::Missing("user"))
+}
+
+/// Who is not on the app and who is nobody are the same.
+async fn colleague(app: &App, named: &str) -> Result<Person, PlatformError> {
+    find(app, named).await?.ok_or(PlatformError::Missing("collaborator"))
+}
+
+async fn find(app: &App, named: &str) -> Result<Option<Person>, PlatformError> {
     let reader = app.store.reader();
-    let found = match named.parse() {
+    Ok(match named.parse() {
         Ok(id) => store::people::find(reader, id).await?,
         Err(_) => store::people::find_by_email(reader, &named.trim().to_lowercase()).await?,
-    };
-    found.ok_or(PlatformError::Missing("user"))
+    })
 }
 
 async fn shown(app: &App, of: &PlatformApp, person: &Person) -> Result<Value, PlatformError> {
