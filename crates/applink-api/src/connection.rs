@@ -140,6 +140,9 @@ pub struct UpdateConnection {
     /// Where to log in; as before when absent. Giving it means to reconnect.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub login_url: Option<String>,
+    /// Log in again even when the org may end the user's oldest grant for it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub force: bool,
     /// Consumer key of the org's external client app.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub client_id: Option<String>,

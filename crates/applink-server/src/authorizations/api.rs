@@ -160,6 +160,7 @@ pub async fn update_authorization(
         alias: request.alias,
         reconnect: request.reconnect,
         login_url: request.login_url,
+        force: request.force,
         jwt: JwtWishes {
             client_id: request.client_id,
             username: request.username,

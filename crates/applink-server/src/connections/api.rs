@@ -122,6 +122,7 @@ pub async fn update_connection(
         alias: None,
         reconnect: request.reconnect,
         login_url: request.login_url,
+        force: request.force,
         jwt: JwtWishes {
             client_id: request.client_id,
             username: request.username,

@@ -22,6 +22,8 @@ pub struct Wishes {
     pub reconnect: bool,
     /// Where to log in.
     pub login_url: Option<String>,
+    /// As [`Asked::force`](super::begin::Asked::force).
+    pub force: bool,
     /// What to assert.
     pub jwt: JwtWishes,
 }
@@ -51,6 +53,7 @@ pub struct Change {
     alias: Option<Alias>,
     login: Option<Login>,
     reconnect: bool,
+    force: bool,
     jwt: JwtWishes,
 }
 
@@ -86,7 +89,8 @@ impl Change {
         let alias = alias.map_err(|error| ApiError::invalid_field("$.alias", format!("{error}.")))?;
         let login_url = wishes.login_url.as_deref().map(str::trim).filter(|url| !url.is_empty());
         let login = login_url.map(|url| Login::check(app, url)).transpose()?;
-        let change = Self { kind, name, alias, login, reconnect: wishes.reconnect, jwt: wishes.jwt };
+        let Wishes { reconnect, force, jwt, .. } = wishes;
+        let change = Self { kind, name, alias, login, reconnect, force, jwt };
         if change.name.is_none() && change.alias.is_none() && !change.logs_in() {
             let field = kind.name_field().trim_start_matches("$.");
             return Err(ApiError::validation(format!(
@@ -110,6 +114,11 @@ impl Change {
             OAuth if self.jwt.is_empty() => LogIn::Browser,
             OAuth | Jwt => LogIn::Jwt(self.jwt.clone()),
         }
+    }
+
+    /// Whether the row logs in even as the user's fifth grant.
+    pub fn is_forced(&self) -> bool {
+        self.force
     }
 
     /// Where this row is to log in.

@@ -18,6 +18,7 @@ use crate::credentials::change::{Change, JwtWishes, LogIn, Login};
 use crate::credentials::{self, Credential, Kind, OrgUser, State, flow};
 use crate::db::{RowId, Tx};
 use crate::error::ApiError;
+use crate::removals;
 use crate::tokens;
 use crate::tokens::age::{self, NewToken};
 use crate::web::auth::RequireManager;
@@ -61,6 +62,7 @@ async fn renamed(
     change: &Change,
 ) -> Result<Credential, ApiError> {
     addons::store::lock(&**tx, manager.addon.id).await?;
+    removals::refuse_if_begun(tx, manager.addon.id).await?;
     let found = credentials::store::find_by_id(&**tx, manager.addon.id, row.id).await?;
     let mut current = found.ok_or_else(ApiError::not_found)?;
     if let Some(detail) = change.rename(&**tx, &mut current).await? {
@@ -111,7 +113,8 @@ async fn browser(
         Change::touch(&mut current, &manager.actor.name, app.clock.now());
     }
     credentials::write::save(&tx, &current).await?;
-    store::insert(&*tx, link.offer(app, manager, &login.origin, &current, client_id)).await?;
+    let offer = link.offer(app, manager, &login.origin, &current, client_id);
+    store::insert(&*tx, store::Model { force: change.is_forced(), ..offer }).await?;
     let action = match current.kind {
         Kind::Connection => "connection.reconnect_requested",
         Kind::Authorization => "authorization.reconnect_requested",

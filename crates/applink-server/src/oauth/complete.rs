@@ -129,7 +129,7 @@ async fn tokens_and_user(app: &App, flow: &Flow) -> Result<(Tokens, OrgUser), St
 }
 
 /// Tokens nobody will use are revoked, best effort.
-pub(crate) async fn drop_tokens(app: &App, tokens: &Tokens) {
+pub(super) async fn drop_tokens(app: &App, tokens: &Tokens) {
     let Ok(instance) = tokens.instance(&app.hosts) else { return };
     let token = tokens.refresh_token.as_ref().unwrap_or(&tokens.access_token);
     if let Err(failure) = app.oauth.revoke(&instance, token).await {

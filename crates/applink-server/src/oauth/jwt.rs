@@ -92,7 +92,7 @@ pub(super) async fn tokens_and_user(
 
 /// Tokens nobody will use are revoked, but not a session that may be in use: an org may answer an assertion with the one
 /// the user has already through this client. What is left ends by itself.
-pub(super) async fn drop_session(app: &App, client_id: &str, tokens: &Tokens) {
+pub(crate) async fn drop_session(app: &App, client_id: &str, tokens: &Tokens) {
     if tokens.refresh_token.is_some() || !may_be_in_use(app, client_id, tokens).await {
         drop_tokens(app, tokens).await;
     }
@@ -101,7 +101,7 @@ pub(super) async fn drop_session(app: &App, client_id: &str, tokens: &Tokens) {
 async fn may_be_in_use(app: &App, client_id: &str, tokens: &Tokens) -> bool {
     let Ok(identity) = tokens.identity(&app.hosts) else { return false };
     let (org, user) = (identity.org_id.to_string(), identity.user_id.to_string());
-    let found = tokens::store::is_asserted(app.store.reader(), client_id, (&org, &user)).await;
+    let found = tokens::store::is_asserted(app.store.reader(), client_id, (&org, &user), None).await;
     found.unwrap_or(true)
 }
 

@@ -27,6 +27,9 @@ const TRIES: i64 = 7;
 /// What the ledger says of a grant that may still live in its org.
 const UNCONFIRMED: &str = "the org did not confirm the revocation";
 
+/// What the ledger says of a grant whose session may be another one's too.
+const SHARED: &str = "left to end by itself: another grant may use the same session";
+
 /// Revokes what is due.
 ///
 /// # Errors
@@ -41,6 +44,9 @@ pub async fn revoke_due(app: &App) -> Result<Status, StepError> {
 }
 
 async fn revoke_one(app: &App, grant: &Model) -> Result<(), StepError> {
+    if is_shared(app, grant).await? {
+        return Ok(erase(app, grant, SHARED).await?);
+    }
     let detail = match revoke(app, grant).await {
         Ok(()) => "revoked at the org",
         Err(reason) if grant.failures + 1 < TRIES => {
@@ -57,6 +63,15 @@ async fn revoke_one(app: &App, grant: &Model) -> Result<(), StepError> {
         }
     };
     Ok(erase(app, grant, detail).await?)
+}
+
+/// An org may answer all assertions of a user through a client with one session, which the last of their grants ends.
+async fn is_shared(app: &App, grant: &Model) -> Result<bool, StoreError> {
+    if grant.refresh_token.is_some() {
+        return Ok(false);
+    }
+    let user = (grant.org_id.as_str(), grant.user_id.as_str());
+    store::is_asserted(app.store.reader(), &grant.client_id, user, Some(grant.credential_id)).await
 }
 
 /// A refresh token ends its access tokens too; a JWT credential has only an access token.

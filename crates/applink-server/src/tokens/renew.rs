@@ -21,8 +21,7 @@ use crate::config::ClientSecrets;
 use crate::credentials::{self, Credential, State, flow};
 use crate::db::claim::Claim;
 use crate::db::{StoreError, Tx};
-use crate::oauth::complete::drop_tokens;
-use crate::oauth::jwt::{AssertionRequest, Signed};
+use crate::oauth::jwt::{AssertionRequest, Signed, drop_session};
 use crate::oauth::secrets;
 use crate::spool;
 use crate::vault::VaultError;
@@ -339,7 +338,7 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
 
 async fn too_late(app: &App, grant: &Model, tokens: &Tokens) -> Result<(), TokenError> {
     tracing::error!(grant = %grant.id, "a refresh came too late: its lease was lost, or the grant is gone");
-    drop_tokens(app, tokens).await;
+    drop_session(app, &grant.client_id, tokens).await;
     Ok(())
 }
 

@@ -326,12 +326,14 @@ pub async fn count_others(
 }
 
 /// Whether a live grant, in any tenant, asserts a user (org and user id) through a client: its session may be the one
-/// any further assertion is answered with.
+/// any further assertion is answered with. The grants of `except` don't count.
 pub async fn is_asserted(
     connection: &impl ConnectionTrait,
     client_id: &str,
     (org_id, user_id): (&str, &str),
+    except: Option<RowId>,
 ) -> Result<bool, StoreError> {
+    let others = except.map(|credential| Column::CredentialId.ne(credential));
     let query = Entity::find()
         .select_only()
         .column(Column::Id)
@@ -339,7 +341,8 @@ pub async fn is_asserted(
         .filter(Column::OrgId.eq(org_id))
         .filter(Column::UserId.eq(user_id))
         .filter(Column::Method.eq(method_word(ConnectionMethod::Jwt)))
-        .filter(Column::State.eq(LIVE));
+        .filter(Column::State.eq(LIVE))
+        .filter(Condition::all().add_option(others));
     Ok(query.into_tuple::<RowId>().one(connection).await?.is_some())
 }
 

@@ -154,6 +154,59 @@ async fn the_session_of_a_name_that_was_taken_meanwhile_is_left_to_whoever_took_
     assert!(stack.org.script().revoked.is_empty(), "an org may have given both the same");
 }
 
+async fn worker(stack: &Stack, name: &str) {
+    let body = json!({"client_id": CONSUMER_KEY, "developer_name": name, "username": USERNAME,
+        "jwt_private_key": SigningPair::generate("k").pem});
+    stack.manager(Method::POST, "/authorizations/salesforce/jwt", Some(&body)).await.expect(202);
+}
+
+async fn disconnect(stack: &Stack, name: &str) {
+    let path = format!("/authorizations/{name}");
+    stack.manager(Method::DELETE, &path, None).await.expect(200);
+    stack.reconcile("grants").await;
+    let row = stack.manager(Method::GET, &path, None).await.expect(200).json();
+    assert_eq!(row["status"], json!("disconnected"));
+}
+
+#[tokio::test]
+async fn a_session_two_names_share_ends_with_the_last_of_them() {
+    let stack = Stack::start().await;
+    stack.org.script().same_session = true;
+    worker(&stack, "first").await;
+    worker(&stack, "second").await;
+    let session = stack.token_of("first").await;
+    assert_eq!(stack.token_of("second").await, session);
+    disconnect(&stack, "first").await;
+    assert!(stack.org.script().revoked.is_empty());
+    assert_eq!(stack.token_of("second").await, session);
+    disconnect(&stack, "second").await;
+    assert_eq!(stack.org.script().revoked, [session]);
+}
+
+#[tokio::test]
+async fn a_renewal_that_comes_too_late_ends_no_session_another_name_uses() {
+    for is_shared in [true, false] {
+        let stack = Stack::start().await;
+        stack.org.script().same_session = true;
+        worker(&stack, "first").await;
+        if is_shared {
+            worker(&stack, "second").await;
+        }
+        let asked = stack.org.count("assertion");
+        stack.advance(3600);
+        let told = Arc::new(Notify::new());
+        stack.org.script().replies.push_back(Reply::Wait(Arc::clone(&told)));
+        let meanwhile = async {
+            stack.org.asked("assertion", asked + 1).await;
+            stack.manager(Method::DELETE, "/authorizations/first", None).await.expect(200);
+            told.notify_one();
+        };
+        let (_, ()) = tokio::join!(stack.app(Method::GET, "/authorizations/first", None), meanwhile);
+        stack.settled().await;
+        assert_eq!(stack.org.script().revoked.len(), usize::from(!is_shared));
+    }
+}
+
 #[tokio::test]
 async fn a_my_domain_that_wants_its_login_host_as_audience_gets_it() {
     let general = crate::fake_org::FakeOrg::start().await;

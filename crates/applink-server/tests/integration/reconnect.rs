@@ -2,8 +2,14 @@
 
 use std::sync::Arc;
 
+use applink_api::connection::ConnectionMethod;
+use applink_server::addons::{self, provision};
+use applink_server::audit::Actor;
+use applink_server::credentials::change::{Change, Wishes};
 use applink_server::credentials::{self, Kind};
-use reqwest::Method;
+use applink_server::oauth;
+use applink_server::web::auth::RequireManager;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
@@ -347,4 +353,44 @@ async fn a_patch_needs_something_to_change_a_right_and_a_row() {
     let elsewhere = json!({"login_url": "https://evil.example"});
     let refused = patch(&stack, "/connections/prod", elsewhere).await.expect(422).json();
     assert_eq!(refused["problems"][0]["place"], json!("$.login_url"));
+}
+
+#[tokio::test]
+async fn a_log_in_that_ends_after_the_add_on_began_to_go_leaves_nothing_live() {
+    let stack = Stack::start().await;
+    let mut all = json!({"client_id": CONSUMER_KEY, "developer_name": "worker", "username": USERNAME,
+        "jwt_private_key": SigningPair::generate("k").pem});
+    stack.manager(Method::POST, "/authorizations/salesforce/jwt", Some(&all)).await.expect(202);
+    stack.manager(Method::DELETE, "/authorizations/worker", None).await.expect(200);
+    stack.reconcile("grants").await;
+    assert_eq!(stack.org.script().revoked.len(), 1);
+    all.as_object_mut().unwrap().remove("developer_name");
+    let (app, addon) = (stack.server.app(), stack.tenant.addon);
+    let told = Arc::new(Notify::new());
+    stack.org.script().replies.push_back(Reply::Wait(Arc::clone(&told)));
+    let meanwhile = async {
+        stack.org.asked("assertion", 2).await;
+        provision::destroy(app, &Actor::system(), &addon.to_string()).await.unwrap();
+        told.notify_one();
+    };
+    let (late, ()) = tokio::join!(patch(&stack, "/authorizations/worker", all), meanwhile);
+    late.expect_error(404, "record_not_found");
+    assert_eq!(stack.org.script().revoked.len(), 2, "the session nobody will use");
+    let found = credentials::store::list(app.store.reader(), addon, Kind::Authorization).await.unwrap();
+    assert!(found.iter().all(|row| row.live().is_none()), "{found:?}");
+
+    // In a browser it does not even begin.
+    let addon = addons::store::find_addon_named(app.store.reader(), &addon.to_string()).await.unwrap();
+    let manager = RequireManager { addon: addon.unwrap(), app: None, actor: Actor::system() };
+    let wishes = Wishes { reconnect: true, ..Wishes::default() };
+    let connection =
+        credentials::store::find(app.store.reader(), manager.addon.id, Kind::Authorization, "worker");
+    let mut row = connection.await.unwrap().unwrap();
+    row.method = ConnectionMethod::OAuth;
+    let tx = app.store.begin().await.unwrap();
+    credentials::store::save(&*tx, &row).await.unwrap();
+    tx.commit().await.unwrap();
+    let change = Change::check(app, Kind::Authorization, wishes).unwrap();
+    let begun = oauth::again::change(app, manager, Kind::Authorization, "worker", change).await;
+    assert_eq!(begun.unwrap_err().status(), StatusCode::NOT_FOUND);
 }

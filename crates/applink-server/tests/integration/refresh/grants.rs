@@ -33,6 +33,20 @@ async fn the_fourth_grant_of_a_user_is_warned_about_and_the_fifth_needs_force() 
     let (callback, cookie) = stack.log_in(begun["redirect_uri"].as_str().unwrap()).await;
     let page = stack.browse(&callback, Some(&cookie)).await.expect(200).text;
     assert!(page.contains("connected 5 times"), "{page}");
+
+    // To take up a name again by PATCH is one more, too.
+    let begun = stack.begin_authorization("worker6").await;
+    let (callback, cookie) = stack.log_in(begun["redirect_uri"].as_str().unwrap()).await;
+    stack.browse(&callback, Some(&cookie)).await.expect(200);
+    for (force, status) in [(false, "failed"), (true, "authorized")] {
+        let body = json!({"reconnect": true, "force": force});
+        let begun =
+            stack.manager(Method::PATCH, "/authorizations/worker6", Some(&body)).await.expect(202).json();
+        let (callback, cookie) = stack.log_in(begun["redirect_uri"].as_str().unwrap()).await;
+        stack.browse(&callback, Some(&cookie)).await.expect(200);
+        let record = stack.manager(Method::GET, "/authorizations/worker6", None).await.expect(200).json();
+        assert_eq!(record["status"], json!(status));
+    }
 }
 
 #[tokio::test]
