@@ -41,6 +41,17 @@ pub struct InvocationVerdict {
     pub token_id: Option<String>,
 }
 
+/// What a 200 of `POST {API_URL}/data_action_targets/authenticate` says besides that the signature is right. Ours: the
+/// official mesh reads the status only.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct DataActionVerdict {
+    /// Names the event. A mesh whose app took the delivery (2xx) uses it up with `POST {API_URL}/invocations/tokens`
+    /// as `token_id`; another delivery of the same event is then answered 409 until it expires.
+    #[serde(default)]
+    pub event_id: Option<String>,
+}
+
 /// Body of `POST {API_URL}/data_action_targets/authenticate`. A 200 says that the signature is right.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

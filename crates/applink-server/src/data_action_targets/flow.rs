@@ -1,8 +1,10 @@
 //! Is this the signature of these bytes? Pure.
 
-use aws_lc_rs::hmac;
+use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+
+use crate::vault::hex;
 
 /// The longest signature that is read: base64 of 32 bytes is 44 characters.
 const LONGEST: usize = 64;
@@ -14,6 +16,16 @@ pub fn is_signed(key: &[u8], payload: &[u8], signature: &str) -> bool {
     }
     let Ok(signature) = STANDARD.decode(signature.trim()) else { return false };
     hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), payload, &signature).is_ok()
+}
+
+/// Names an event among those of its org: what Data Cloud sends of one event (time of its publication included) is the
+/// same in each delivery, and differs from event to event.
+pub fn event_id(api_name: &str, payload: &[u8]) -> String {
+    let mut event = digest::Context::new(&digest::SHA256);
+    event.update(api_name.as_bytes());
+    event.update(&[0]);
+    event.update(payload);
+    format!("data-action:{}", hex(event.finish().as_ref()))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What meshes report, and tokens that may be used once among all meshes of an add-on.
 
 use applink_api::error::ErrorBody;
-use applink_api::ids::RecordId;
+use applink_api::ids::{AddonId, RecordId};
 use applink_api::mesh_report::{MAX_COUNTS, MAX_RECORDS, MAX_TEXT, MeshReport, TokenUse};
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::extract::State;
@@ -65,7 +65,7 @@ fn ensure_bounded(report: &MeshReport) -> Result<(), ApiError> {
     )))
 }
 
-/// Uses up a token that may be used once among all meshes of the add-on.
+/// Uses up a token that may be used once among all meshes of the add-on, or the event of a data action that an app took.
 #[utoipa::path(
     post,
     path = "/addons/{addon}/invocations/tokens",
@@ -85,15 +85,16 @@ pub async fn use_token(
     let kept_until = token.expires_at.min(app.clock.now().plus(LONGEST_LIFE)).plus(LEEWAY);
     let tx = app.store.begin().await?;
     let first =
-        store::use_token(&*tx, addon, digest(&addon.to_string(), &org_id, &token.token_id), kept_until)
+        store::use_token(&*tx, addon, digest(addon, &org_id, &token.token_id), app.clock.now(), kept_until)
             .await?;
     tx.commit().await?;
     if first { Ok(StatusCode::NO_CONTENT) } else { Err(ApiError::conflict("The token was used before.")) }
 }
 
-fn digest(addon: &str, org_id: &RecordId, token_id: &str) -> String {
+/// Under which a used token is kept.
+pub(crate) fn digest(addon: AddonId, org_id: &RecordId, token_id: &str) -> String {
     let mut digest = Context::new(&SHA256);
-    for part in [addon, org_id.as_str(), token_id] {
+    for part in [addon.to_string().as_str(), org_id.as_str(), token_id] {
         digest.update(part.as_bytes());
         digest.update(&[0]);
     }

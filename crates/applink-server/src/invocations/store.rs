@@ -108,19 +108,37 @@ mod used_tokens {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// Uses a token up, for all meshes of an add-on. False when somebody did before.
+/// Uses a token up, for all meshes of an add-on. False when somebody did before and it has not expired since.
 pub async fn use_token(
     connection: &impl ConnectionTrait,
     addon: AddonId,
     digest: String,
+    now: Timestamp,
     expires_at: Timestamp,
 ) -> Result<bool, StoreError> {
-    let row = used_tokens::Model { id: digest, addon_id: addon.into(), expires_at: expires_at.as_micros() };
-    let inserted = used_tokens::Entity::insert(row.into_active_model())
-        .on_conflict_do_nothing_on([used_tokens::Column::Id])
-        .exec_without_returning(connection)
+    use used_tokens::{Column, Entity, Model};
+    let row = Model { id: digest, addon_id: addon.into(), expires_at: expires_at.as_micros() };
+    let again = OnConflict::column(Column::Id)
+        .update_column(Column::ExpiresAt)
+        .action_and_where(Expr::col((Entity, Column::ExpiresAt)).lt(now.as_micros()))
+        .to_owned();
+    let used = Entity::insert(row.into_active_model()).on_conflict(again);
+    Ok(used.exec_without_returning(connection).await? > 0)
+}
+
+/// Was this token used up, and has not expired since?
+pub async fn is_used(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    digest: String,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let used = used_tokens::Entity::find_by_id(digest)
+        .filter(used_tokens::Column::AddonId.eq(RowId::from(addon)))
+        .filter(used_tokens::Column::ExpiresAt.gte(now.as_micros()))
+        .one(connection)
         .await?;
-    Ok(matches!(inserted, TryInsertResult::Inserted(rows) if rows > 0))
+    Ok(used.is_some())
 }
 
 /// Notes that a mesh reported. False when this report, or a later one, was there before.

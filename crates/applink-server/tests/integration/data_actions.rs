@@ -1,5 +1,7 @@
 //! Is this data action signed? Keys are seeded in the store; how they get there is another story.
 
+use std::time::Duration;
+
 use applink_server::data_action_targets::store;
 use aws_lc_rs::hmac;
 use base64::Engine as _;
@@ -64,6 +66,36 @@ async fn promise_28_the_raw_bytes_are_what_is_signed() {
         assert_eq!(answer.status.as_u16(), 403, "{wrong}");
         assert!(!answer.text.contains("canary"), "{}", answer.text);
     }
+}
+
+/// As a mesh whose app took the delivery.
+async fn delivered(stack: &Stack, verdict: &Value) -> Answer {
+    let expires_at = stack.server.app().clock.now().plus(Duration::from_secs(240)).to_string();
+    let used = json!({"org_id": ORG_ID, "token_id": verdict["event_id"], "expires_at": expires_at});
+    stack.app(Method::POST, "/invocations/tokens", Some(&used)).await
+}
+
+#[tokio::test]
+async fn promise_28_what_the_app_took_is_not_delivered_again_for_five_minutes() {
+    let stack = connected().await;
+    let event = question(b"{\"at\": 1}", &sign(KEY, b"{\"at\": 1}"));
+    let verdict = ask(&stack, &event).await.expect(200).json();
+    let retried = ask(&stack, &event).await.expect(200).json();
+    assert_eq!(verdict, retried, "a failed delivery may be tried again");
+    delivered(&stack, &verdict).await.expect(204);
+    delivered(&stack, &verdict).await.expect_error(409, "conflict");
+    ask(&stack, &event).await.expect_error(409, "conflict");
+    let mut unsigned = event.clone();
+    unsigned["signature"] = json!("nonsense");
+    ask(&stack, &unsigned).await.expect_error(403, "forbidden");
+    let another = question(b"{\"at\": 2}", &sign(KEY, b"{\"at\": 2}"));
+    ask(&stack, &another).await.expect(200);
+    stack.advance(299);
+    ask(&stack, &event).await.expect_error(409, "conflict");
+    stack.advance(2);
+    ask(&stack, &event).await.expect(200);
+    delivered(&stack, &verdict).await.expect(204);
+    ask(&stack, &event).await.expect_error(409, "conflict");
 }
 
 #[tokio::test]
