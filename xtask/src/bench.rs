@@ -55,10 +55,13 @@ pub(crate) fn mesh(quick: bool) -> Result<bool> {
     let workshop = Workshop { folder: PathBuf::from("target/bench-mesh"), profile: "dist" };
     std::fs::create_dir_all(&workshop.folder).context("making target/bench-mesh")?;
     build(&workshop)?;
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    let load = load.split(' ').take(3).collect::<Vec<_>>().join(", ");
+    println!("load average: {load}");
     let peers = Peers::start(&workshop)?;
     let memory = memory::measure(&workshop, &peers)?;
     let measured = rounds(&workshop, &peers, if quick { 1 } else { ROUNDS })?;
-    let report = report::Report { measured, memory, rounds: if quick { 1 } else { ROUNDS } };
+    let report = report::Report { measured, memory, rounds: if quick { 1 } else { ROUNDS }, load };
     report.print();
     if !quick {
         report.write()?;

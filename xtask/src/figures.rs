@@ -1,9 +1,11 @@
 //! `cargo xtask figures [--debug] [NAME …]`: what we promise in numbers, measured here and now. Never part of the tests.
 //!
-//! Each name is a file below: [`dev`] (the local stack) and [`credentials`] (refresh, JWT, secrets, audit).
+//! Each name is a file below: [`dev`] (the local stack), [`credentials`] (refresh, JWT, secrets, audit) and [`mesh`] (what
+//! of the service mesh takes time).
 
 mod credentials;
 mod dev;
+mod mesh;
 
 use anyhow::{Result, bail};
 
@@ -41,12 +43,17 @@ impl std::fmt::Display for Build {
     }
 }
 
-const SETS: [Set; 2] = [
+const SETS: [Set; 3] = [
     Set { name: "dev", about: "how fast and how small `applink dev` is", measure: dev::measure },
     Set {
         name: "credentials",
         about: "that credentials never die, never leak and are never used twice",
         measure: credentials::measure,
+    },
+    Set {
+        name: "mesh",
+        about: "that the mesh's memory stays, its restarts lose nothing and its decision has no gap",
+        measure: mesh::measure,
     },
 ];
 

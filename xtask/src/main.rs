@@ -19,7 +19,7 @@ cargo xtask <command>
   test [NAME …]   install what the tests need, run every suite (or the named ones), one line each
   suites          list the suites
   figures [--debug] [NAME …]
-                  measure what we promise in numbers: dev, credentials (release build; not part of the tests)
+                  measure what we promise in numbers: dev, credentials, mesh (release build; not part of the tests)
   bench mesh [--quick]
                   the mesh beside its peers; writes docs/performance.md (with --quick: one round, writes nothing)
   bench publish   measure reading, checking and packaging of large documents

@@ -83,6 +83,9 @@ pub struct MeshConfig {
     pub metrics: Option<SocketAddr>,
     /// How often the control plane is told what happened, when it is.
     pub report_every: Option<Duration>,
+    /// Where traces go, when they go anywhere.
+    #[cfg(feature = "otel")]
+    pub traces: Option<crate::traces::TraceSettings>,
     /// The app's command, when the mesh starts the app.
     pub child: Option<ChildConfig>,
     /// The time.
@@ -115,6 +118,8 @@ impl MeshConfig {
             threads: 0,
             metrics: None,
             report_every: Some(Duration::from_secs(5)),
+            #[cfg(feature = "otel")]
+            traces: None,
             child: None,
             clock: Clock::system(),
             entropy: Entropy::system(),

@@ -5,22 +5,28 @@
 //! * closes a connection whose request headers take too long ([`Limits::header`](crate::config::Limits)) or that
 //!   has been without a request too long (`idle`);
 //! * lets a request in progress send an interim response (103 Early Hints, RFC 8297) ahead of its final one, which
-//!   hyper's server has no way to do. It is written only while hyper has nothing of its own unwritten.
+//!   hyper's server has no way to do. It is written only while hyper has nothing of its own unwritten;
+//! * can be taken back from hyper between two requests ([`ConnectionState::wants_rest`]), so that a connection on which
+//!   nothing happens costs a socket and not hyper's buffers.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
-use bytes::{Buf as _, BytesMut};
+use bytes::{Buf as _, Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, Sleep};
 
+use self::patience::{Expired, Patience};
 use crate::config::Limits;
+
+mod patience;
+
+/// How a connection of HTTP/2 begins (RFC 9113 §3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// Client connections, counted.
 #[derive(Debug, Default)]
@@ -65,6 +71,12 @@ pub(crate) struct ConnectionState {
     pub(crate) peer: Peer,
     in_flight: AtomicUsize,
     started: AtomicUsize,
+    /// Request bodies that were not read to their end. One that is given up early stays counted.
+    unread_bodies: AtomicUsize,
+    /// Nothing happens: the stream would like to rest.
+    wants_rest: AtomicBool,
+    /// hyper is asked to end here so that the stream can be taken back: its end is not the connection's.
+    resting: AtomicBool,
     interim: Mutex<Interim>,
 }
 
@@ -92,8 +104,41 @@ impl ConnectionState {
             peer,
             in_flight: AtomicUsize::new(0),
             started: AtomicUsize::new(0),
+            unread_bodies: AtomicUsize::new(0),
+            wants_rest: AtomicBool::new(false),
+            resting: AtomicBool::new(false),
             interim: Mutex::new(interim),
         })
+    }
+
+    /// A body begins to be read.
+    pub(crate) fn body_begins(&self) {
+        self.unread_bodies.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A body was read to its end: what follows on the wire is the next request.
+    pub(crate) fn body_ends(&self) {
+        self.unread_bodies.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Has nothing happened for a while, and is the connection between two requests? Answers yes once.
+    pub(crate) fn wants_rest(&self) -> bool {
+        // Asked again, because more may have come since the stream wished for it.
+        self.wants_rest.swap(false, Ordering::Relaxed) && self.is_between_requests()
+    }
+
+    /// From here on, hyper's end of the connection leaves the stream open; or no longer.
+    pub(crate) fn set_resting(&self, resting: bool) {
+        self.resting.store(resting, Ordering::Relaxed);
+    }
+
+    /// Every request is answered, every answer is with the system, every body was read: the next byte is the first of
+    /// a request, or belongs to one that came in part. Anything less, and what is left of a body would be taken for a
+    /// request.
+    fn is_between_requests(&self) -> bool {
+        self.in_flight.load(Ordering::Relaxed) == 0
+            && self.unread_bodies.load(Ordering::Relaxed) == 0
+            && self.lock().flushed
     }
 
     /// A request begins.
@@ -123,11 +168,82 @@ pub(crate) struct GuardedStream {
     tcp: TcpStream,
     state: Arc<ConnectionState>,
     patience: Patience,
+    /// What was read ahead of hyper.
+    ahead: Bytes,
+}
+
+/// What a connection speaks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Protocol {
+    /// HTTP/1.
+    Http1,
+    /// HTTP/2 by prior knowledge.
+    Http2,
 }
 
 impl GuardedStream {
     pub(crate) fn new(tcp: TcpStream, state: Arc<ConnectionState>, limits: &Limits) -> Self {
-        Self { tcp, state, patience: Patience::new(limits) }
+        Self { tcp, state, patience: Patience::new(limits), ahead: Bytes::new() }
+    }
+
+    /// Waits until the client speaks, without a buffer to read into. `None` when it ends the connection instead.
+    ///
+    /// # Errors
+    /// The system's, and `TimedOut` when it is silent too long.
+    pub(crate) async fn speaks(&mut self) -> io::Result<Option<Protocol>> {
+        let (mut first, mut filled) = ([0; PREFACE.len()], 0);
+        let rest = std::mem::take(&mut self.ahead);
+        // What hyper left over is part of a request; more of it has to come.
+        let whole = if rest.is_empty() { PREFACE.len() } else { 1 };
+        let protocol = loop {
+            let unread = first.get_mut(filled..whole).unwrap_or_default();
+            let read = std::future::poll_fn(|cx| self.poll_some(cx, &mut *unread)).await?;
+            filled += read;
+            let heard = first.get(..filled).unwrap_or_default();
+            match (read, rest.is_empty() && PREFACE.starts_with(heard)) {
+                (0, _) if heard.is_empty() => return Ok(None),
+                (_, true) if filled == PREFACE.len() => break Protocol::Http2,
+                (1.., true) => {}
+                _ => break Protocol::Http1,
+            }
+        };
+        let mut ahead = BytesMut::from(rest);
+        ahead.extend_from_slice(first.get(..filled).unwrap_or_default());
+        self.ahead = ahead.freeze();
+        self.patience.speaks(protocol);
+        Ok(Some(protocol))
+    }
+
+    fn poll_some(&mut self, cx: &mut Context<'_>, into: &mut [u8]) -> Poll<io::Result<usize>> {
+        let mut buffer = ReadBuf::new(into);
+        ready!(self.poll_tcp(cx, &mut buffer))?;
+        Poll::Ready(Ok(buffer.filled().len()))
+    }
+
+    /// Back from hyper, which has read `left` of the next request.
+    pub(crate) fn rested(mut self, left: Bytes) -> Self {
+        self.state.set_resting(false);
+        self.patience.rested(&left);
+        // A copy, because even when nothing is left it would hold all of hyper's buffer.
+        self.ahead = Bytes::copy_from_slice(&left);
+        self
+    }
+
+    fn poll_tcp(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let before = buffer.filled().len();
+        if Pin::new(&mut self.tcp).poll_read(cx, buffer)?.is_ready() {
+            let read = buffer.filled().get(before..).unwrap_or_default();
+            self.patience.saw(read);
+            return Poll::Ready(Ok(()));
+        }
+        match ready!(self.patience.poll_expired(cx, &self.state)) {
+            Expired::Silence => Poll::Ready(Err(io::ErrorKind::TimedOut.into())),
+            Expired::Pause => {
+                self.state.wants_rest.store(true, Ordering::Relaxed);
+                // Whoever polls hyper looks at that at once; nobody has to be woken.
+                Poll::Pending
+            }
+        }
     }
 
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -150,12 +266,11 @@ impl AsyncRead for GuardedStream {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let before = buffer.filled().len();
-        if Pin::new(&mut this.tcp).poll_read(cx, buffer)?.is_pending() {
-            return this.patience.poll_expired(cx, &this.state);
+        if this.ahead.is_empty() {
+            return this.poll_tcp(cx, buffer);
         }
-        let read = buffer.filled().get(before..).unwrap_or_default();
-        this.patience.saw(read);
+        let first = this.ahead.split_to(this.ahead.len().min(buffer.remaining()));
+        buffer.put_slice(&first);
         Poll::Ready(Ok(()))
     }
 }
@@ -190,89 +305,9 @@ impl AsyncWrite for GuardedStream {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.state.resting.load(Ordering::Relaxed) {
+            return Poll::Ready(Ok(()));
+        }
         Pin::new(&mut self.get_mut().tcp).poll_shutdown(cx)
-    }
-}
-
-/// How long the connection may stay silent, depending on what it is doing.
-#[derive(Debug)]
-struct Patience {
-    header: Duration,
-    idle: Duration,
-    phase: Phase,
-    http2: Option<bool>,
-    started_seen: usize,
-    /// When the current phase has lasted too long.
-    deadline: Option<Instant>,
-    /// Set once and moved only when it goes off too early: phases change with every request.
-    timer: Option<Pin<Box<Sleep>>>,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Phase {
-    /// Part of a request's head is awaited.
-    Head,
-    /// Nothing is awaited.
-    Idle,
-    /// A request is in progress; other limits apply.
-    Busy,
-}
-
-impl Patience {
-    fn new(limits: &Limits) -> Self {
-        Self {
-            header: limits.header,
-            idle: limits.idle,
-            phase: Phase::Head,
-            http2: None,
-            started_seen: 0,
-            deadline: None,
-            timer: None,
-        }
-    }
-
-    /// Bytes came while no request was in progress: the head of the next one, or a frame of HTTP/2.
-    fn saw(&mut self, bytes: &[u8]) {
-        if bytes.is_empty() {
-            return;
-        }
-        let http2 = *self.http2.get_or_insert_with(|| bytes.starts_with(b"PRI"));
-        match (http2, self.phase) {
-            (true, _) => self.enter(Phase::Idle),
-            (false, Phase::Idle) => self.enter(Phase::Head),
-            (false, Phase::Head | Phase::Busy) => {}
-        }
-    }
-
-    fn enter(&mut self, phase: Phase) {
-        self.phase = phase;
-        self.deadline = None;
-    }
-
-    /// Pending until the limit of the current phase has passed.
-    fn poll_expired(&mut self, cx: &mut Context<'_>, state: &ConnectionState) -> Poll<io::Result<()>> {
-        let started = state.started.load(Ordering::Relaxed);
-        if state.in_flight.load(Ordering::Relaxed) > 0 {
-            self.started_seen = started;
-            self.enter(Phase::Busy);
-            return Poll::Pending;
-        }
-        if self.phase == Phase::Busy || self.started_seen != started {
-            self.started_seen = started;
-            self.enter(Phase::Idle);
-        }
-        let limit = if self.phase == Phase::Head { self.header } else { self.idle };
-        let deadline = *self.deadline.get_or_insert_with(|| Instant::now() + limit);
-        let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        if timer.deadline() > deadline {
-            timer.as_mut().reset(deadline);
-        }
-        loop {
-            ready!(timer.as_mut().poll(cx));
-            if timer.deadline() == deadline {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            timer.as_mut().reset(deadline);
-        }
     }
 }

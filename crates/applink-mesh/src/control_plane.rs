@@ -182,7 +182,7 @@ fn parse_base(api_url: &str) -> Result<Uri, ControlPlaneConfigError> {
 }
 
 /// The machine's certificate authorities are read only when they are needed: it takes a few milliseconds.
-fn connector(tls: bool) -> Result<HttpsConnector<HttpConnector>, ControlPlaneConfigError> {
+pub(crate) fn connector(tls: bool) -> Result<HttpsConnector<HttpConnector>, ControlPlaneConfigError> {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);
     tcp.set_nodelay(true);

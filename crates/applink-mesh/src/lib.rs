@@ -22,6 +22,8 @@ pub mod receive;
 mod record;
 mod respond;
 mod sanitize;
+#[cfg(feature = "otel")]
+pub mod traces;
 mod trust;
 
 pub use authenticate::token::TokenProblem;

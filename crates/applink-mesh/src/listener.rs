@@ -5,27 +5,17 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Request;
-use hyper::body::Incoming;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
-use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::JoinSet;
 
-use crate::config::{Limits, Listen, MeshConfig};
-use crate::connection::{ConnectionState, GuardedStream, Peer};
-use crate::forward::Forwarder;
+use self::server::Server;
+use crate::config::{Listen, MeshConfig};
 use crate::pipeline::Pipeline;
+
+mod server;
 
 /// Connections the system holds until they are accepted.
 const BACKLOG: u32 = 1_024;
-/// All headers of a request together, and each read of a body. Two context headers of 16 KiB, cookies, and room.
-const BUFFER: usize = 64 * 1_024;
-/// Requests at a time on one HTTP/2 connection.
-const STREAMS: u32 = 128;
 /// When the system has no file descriptors left, accepting again at once would only burn the processor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
@@ -136,75 +126,4 @@ fn thread(
 async fn pause(error: &io::Error) {
     tracing::warn!(%error, "a connection could not be accepted");
     tokio::time::sleep(ACCEPT_PAUSE).await;
-}
-
-fn builder(limits: &Limits) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    // The guarded stream is stricter; this makes hyper look at its stream again when a request is done.
-    builder.http1().timer(TokioTimer::new()).header_read_timeout(limits.idle).max_buf_size(BUFFER);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .max_concurrent_streams(STREAMS)
-        .max_header_list_size(u32::try_from(BUFFER).unwrap_or(u32::MAX));
-    builder
-}
-
-#[derive(Clone)]
-struct Server {
-    builder: auto::Builder<TokioExecutor>,
-    pipeline: Arc<Pipeline>,
-    forwarder: Arc<Forwarder>,
-    limits: Limits,
-}
-
-impl Server {
-    fn new(pipeline: Arc<Pipeline>, config: &MeshConfig) -> Self {
-        let forwarder = Arc::new(Forwarder::new(config, pipeline.readiness.clone()));
-        Self { builder: builder(&config.limits), pipeline, forwarder, limits: config.limits.clone() }
-    }
-
-    /// Until it is told to drain, or nobody is there to tell it anything.
-    async fn work(self, mut queue: mpsc::UnboundedReceiver<Work>) {
-        let graceful = GracefulShutdown::new();
-        let mut connections = JoinSet::new();
-        let drain = loop {
-            tokio::select! {
-                work = queue.recv() => match work {
-                    Some(Work::Connection(stream, address)) => {
-                        if let Ok(stream) = TcpStream::from_std(stream) {
-                            let served = self.clone().connection(stream, Peer { address }, graceful.watcher());
-                            connections.spawn(served);
-                        }
-                    }
-                    Some(Work::Drain(drain)) => break drain,
-                    None => return,
-                },
-                Some(_) = connections.join_next() => {}
-            }
-        };
-        // Connections that are not done by then end with this function.
-        let _ = tokio::time::timeout(drain, graceful.shutdown()).await;
-    }
-
-    async fn connection(self, stream: TcpStream, peer: Peer, watcher: Watcher) {
-        let _ = stream.set_nodelay(true);
-        let counted = Arc::clone(&self.pipeline);
-        let _open = counted.connections.open();
-        let state = ConnectionState::new(peer);
-        let guarded = GuardedStream::new(stream, Arc::clone(&state), &self.limits);
-        let service = service_fn(move |request: Request<Incoming>| {
-            let (pipeline, forwarder, state) =
-                (Arc::clone(&self.pipeline), Arc::clone(&self.forwarder), Arc::clone(&state));
-            // hyper keeps room for this future as long as the connection is open; a box is there only for a request.
-            Box::pin(async move {
-                Ok::<_, std::convert::Infallible>(pipeline.handle(&forwarder, request, state).await)
-            })
-        });
-        let connection =
-            self.builder.serve_connection_with_upgrades(TokioIo::new(guarded), service).into_owned();
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!(error = error.to_string(), "a connection ended early");
-        }
-    }
 }

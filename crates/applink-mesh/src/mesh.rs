@@ -116,6 +116,10 @@ impl Mesh {
             None => (None, None),
         };
         let mut tasks = tasks(&config, &pipeline, trust, control_plane);
+        #[cfg(feature = "otel")]
+        if let (Some(settings), Some(traces)) = (config.traces.clone(), pipeline.recorder.traces.clone()) {
+            tasks.push(tokio::spawn(crate::traces::Exporter::new(settings)?.run(traces)));
+        }
         tasks.extend(served);
         let (stop, stopped) = oneshot::channel();
         let server =
@@ -264,12 +268,13 @@ fn pipeline(
             control_plane,
             config.limits.data_action_body,
             config.limits.body,
+            config.clock.clone(),
         ),
         sanitizer: Sanitizer::new(secret, config.forwarded, keep_client_context)
             .map_err(MeshStartError::Secret)?,
         connections: Connections::default(),
         readiness: readiness.clone(),
-        recorder: Recorder::new(config.clock.clone()),
+        recorder: Recorder::new(config),
         entropy: config.entropy.clone(),
         body_limit: config.limits.body,
     })

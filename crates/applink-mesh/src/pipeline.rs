@@ -12,7 +12,7 @@ use hyper::upgrade::OnUpgrade;
 use secrecy::ExposeSecret as _;
 
 use crate::authenticate::Authenticator;
-use crate::authenticate::data_action::DataActionVerifier;
+use crate::authenticate::data_action::{DataActionVerifier, Delivery};
 use crate::classify::{Call, DataActionCall, SalesforceCall};
 use crate::connection::{ConnectionState, Connections, InFlight};
 use crate::decide::{Decision, DecisionRules, decide};
@@ -51,6 +51,7 @@ struct Exchange {
     in_flight: Option<InFlight>,
     upgrade: Option<OnUpgrade>,
     body: Option<RequestBody>,
+    delivery: Option<Delivery>,
     expects_continue: bool,
 }
 
@@ -66,9 +67,10 @@ impl Pipeline {
         let mut exchange = Exchange {
             request_id: request_id(&parts.headers, &self.entropy),
             in_flight: Some(connection.begin()),
+            body: Some(RequestBody::new(body, self.body_limit, &connection)),
             connection,
             upgrade: parts.extensions.remove(),
-            body: Some(RequestBody::new(body, self.body_limit)),
+            delivery: None,
             expects_continue: parts.headers.contains_key(EXPECT),
         };
         let mut record = self.recorder.begin(&parts);
@@ -101,8 +103,14 @@ impl Pipeline {
         let (facts, body) = self.authenticate(call, &parts, exchange, record).await?;
         // Sanitize: right before forwarding, so that nothing can be added after it.
         let parts = self.sanitize(parts, facts, &received, exchange);
+        #[cfg(feature = "otel")]
+        let parts = crate::traces::inject(record.span.as_ref(), parts);
         // Forward: the app's own answer, whatever it is.
-        Self::forward(forwarder, parts, body, &received, exchange).await
+        let response = Self::forward(forwarder, parts, body, &received, exchange).await?;
+        if let Some(delivery) = exchange.delivery.take().filter(|_| response.status().is_success()) {
+            self.data_actions.delivered(delivery, &exchange.request_id).await;
+        }
+        Ok(response)
     }
 
     /// What the app may believe, and the body it gets: the caller's own, or the bytes that were verified.
@@ -145,7 +153,8 @@ impl Pipeline {
         record: &mut Record,
     ) -> Result<(TrustedFacts, Option<Body>), MeshError> {
         let body = exchange.body.take().map_or_else(|| full(bytes::Bytes::new()), BodyExt::boxed_unsync);
-        let payload = self.data_actions.verify(&call, body, &exchange.request_id).await?;
+        let (payload, delivery) = self.data_actions.verify(&call, body, &exchange.request_id).await?;
+        exchange.delivery = delivery;
         self.recorder.passed(record, None, Some(&call.org_id));
         Ok((
             TrustedFacts { client_context: None, signature: Some(call.signature.expose_secret().to_owned()) },

@@ -13,6 +13,7 @@ use http::uri::PathAndQuery;
 use http::{Method, StatusCode, request};
 
 use crate::authenticate::Verified;
+use crate::config::MeshConfig;
 use crate::record::report::cut;
 use crate::record::tally::{Ending, Pending, Tally, micros};
 use crate::respond::MeshError;
@@ -46,6 +47,8 @@ pub struct Counters {
 pub(crate) struct Recorder {
     clock: Clock,
     tally: Mutex<Tally>,
+    #[cfg(feature = "otel")]
+    pub(crate) traces: Option<std::sync::Arc<crate::traces::Traces>>,
 }
 
 /// What is known about a request so far.
@@ -58,6 +61,8 @@ pub(crate) struct Record {
     verdict: &'static str,
     org_id: String,
     user_id: String,
+    #[cfg(feature = "otel")]
+    pub(crate) span: Option<crate::traces::Span>,
 }
 
 impl Record {
@@ -69,8 +74,13 @@ impl Record {
 }
 
 impl Recorder {
-    pub(crate) fn new(clock: Clock) -> Self {
-        Self { clock, tally: Mutex::default() }
+    pub(crate) fn new(config: &MeshConfig) -> Self {
+        Self {
+            clock: config.clock.clone(),
+            tally: Mutex::default(),
+            #[cfg(feature = "otel")]
+            traces: config.traces.as_ref().map(|_| crate::traces::Traces::new(config.entropy.clone())),
+        }
     }
 
     pub(crate) fn begin(&self, parts: &request::Parts) -> Record {
@@ -82,6 +92,8 @@ impl Recorder {
             verdict: "own",
             org_id: String::new(),
             user_id: String::new(),
+            #[cfg(feature = "otel")]
+            span: self.traces.as_ref().map(|traces| traces.begin(&parts.headers)),
         }
     }
 
@@ -131,6 +143,8 @@ impl Recorder {
             app_micros: record.authenticated.map(|at| micros(end.since(at))),
         };
         self.lock().add(ending, || invocation(&record, request_id, ending));
+        #[cfg(feature = "otel")]
+        self.end_span(&record, request_id, (end, status.as_u16()));
         tracing::info!(
             target: "applink_mesh::access",
             method = record.method.as_str(),
@@ -144,6 +158,23 @@ impl Recorder {
             app_us = ending.app_micros.unwrap_or_default(),
             "request"
         );
+    }
+
+    #[cfg(feature = "otel")]
+    fn end_span(&self, record: &Record, request_id: &str, (end, status): (Timestamp, u16)) {
+        if let (Some(traces), Some(span)) = (&self.traces, &record.span) {
+            traces.end(crate::traces::Ended {
+                span: span.clone(),
+                begin: record.begin,
+                end,
+                method: record.method.to_string(),
+                path: record.path().to_owned(),
+                status,
+                verdict: record.verdict,
+                org_id: record.org_id.clone(),
+                request_id: cut(request_id),
+            });
+        }
     }
 
     /// What happened since this was last asked, for a report.

@@ -81,6 +81,9 @@ pub enum MeshError {
     /// The caller's body broke off or stalled.
     #[error("the body could not be read")]
     BodyUnreadable(#[source] BoxError),
+    /// The app took a delivery of this data action before.
+    #[error("the app took a delivery of this data action before")]
+    AlreadyDelivered,
     /// The app does not listen yet.
     #[error("the app does not accept connections yet")]
     AppStarting,
@@ -146,6 +149,7 @@ impl MeshError {
             Self::BodyTooLarge(_) => "body-too-large",
             Self::Crowded => "crowded",
             Self::BodyUnreadable(_) => "body-unreadable",
+            Self::AlreadyDelivered => "already-delivered",
             Self::AppStarting => "app-starting",
             Self::AppUnreachable(_) => "app-unreachable",
             Self::AppTimeout => "app-timeout",
@@ -161,6 +165,7 @@ impl MeshError {
             Self::ControlPlaneAway(_) | Self::AppStarting | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
             Self::ControlPlaneAnswer(_) | Self::AppUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::AlreadyDelivered => StatusCode::CONFLICT,
             Self::AppTimeout => StatusCode::GATEWAY_TIMEOUT,
             Self::Authority
             | Self::Framing
@@ -198,6 +203,7 @@ impl MeshError {
                 format!("Unable to authenticate request {request_id}")
             }
             Self::BodyTooLarge(limit) => format!("413 Body larger than {limit} bytes"),
+            Self::AlreadyDelivered => "409 Already delivered".to_owned(),
             Self::AppStarting => format!("App is starting, unable to forward request {request_id}"),
             Self::AppUnreachable(_) => format!("Failed to forward request {request_id}"),
             Self::AppTimeout => format!("App did not answer request {request_id} in time"),

@@ -19,11 +19,15 @@ mod integration {
     mod process;
     mod raw;
     mod reload;
+    mod rolling;
     mod signer;
     mod smuggling;
+    mod soak;
     mod stack;
     mod streaming;
     mod tokens;
+    #[cfg(feature = "otel")]
+    mod traces;
     mod trust;
     mod upgrades;
 }

@@ -12,6 +12,8 @@ use super::process::Running;
 
 const MEBIBYTE: usize = 1024 * 1024;
 const GIGABYTE: usize = 1024 * MEBIBYTE;
+/// Until connections are taken to be at rest.
+const SETTLED: Duration = Duration::from_secs(1);
 /// Starts measured.
 const STARTS: usize = 20;
 
@@ -20,8 +22,11 @@ const STARTS: usize = 20;
 pub(crate) struct Memory {
     pub(crate) start_millis: f64,
     pub(crate) idle: f64,
+    /// With open connections that had one request each.
     pub(crate) thousand: f64,
     pub(crate) ten_thousand: f64,
+    /// With open connections on which nothing ever came.
+    pub(crate) ten_thousand_silent: f64,
     pub(crate) download: f64,
     pub(crate) upload: f64,
     pub(crate) stranger: f64,
@@ -32,8 +37,9 @@ pub(crate) fn measure(workshop: &Workshop, _: &Peers) -> Result<Memory> {
     Ok(Memory {
         start_millis: start(workshop)?,
         idle: idle(workshop)?,
-        thousand: open(workshop, 1_000)?,
-        ten_thousand: open(workshop, 10_000)?,
+        thousand: open(workshop, 1_000, true)?,
+        ten_thousand: open(workshop, 10_000, true)?,
+        ten_thousand_silent: open(workshop, 10_000, false)?,
         download: growth(workshop, Target::Bypass, download)?,
         upload: growth(workshop, Target::Bypass, upload)?,
         stranger: growth(workshop, Target::Verifying, stranger)?,
@@ -68,13 +74,17 @@ fn started(workshop: &Workshop, target: Target) -> Result<Running> {
     target.start(workshop)?.context("the mesh is a process")
 }
 
-/// Each connection has had one request, and stays.
-fn open(workshop: &Workshop, count: usize) -> Result<f64> {
+/// Connections that stay open, each after one request when they are to ask, and then are left alone for a moment.
+fn open(workshop: &Workshop, count: usize, ask: bool) -> Result<f64> {
     raise_limit();
     let running = started(workshop, Target::Bypass)?;
     let mut open = Vec::with_capacity(count);
     for _ in 0..count {
         let mut stream = TcpStream::connect(("127.0.0.1", MESH)).context("opening a connection")?;
+        if !ask {
+            open.push(stream);
+            continue;
+        }
         stream.write_all(b"GET /small HTTP/1.1\r\nHost: bench\r\n\r\n")?;
         let mut answer = [0; 1024];
         let read = stream.read(&mut answer)?;
@@ -83,6 +93,7 @@ fn open(workshop: &Workshop, count: usize) -> Result<f64> {
         }
         open.push(stream);
     }
+    std::thread::sleep(SETTLED);
     Ok(running.resident().0)
 }
 

@@ -19,6 +19,8 @@ pub(crate) struct Report {
     pub(crate) measured: Vec<(Cell, Vec<Measured>)>,
     pub(crate) memory: Memory,
     pub(crate) rounds: usize,
+    /// What the machine did when it began: `/proc/loadavg`.
+    pub(crate) load: String,
 }
 
 /// One promise.
@@ -130,6 +132,7 @@ impl Report {
             Promise::at_most("resident, idle", memory.idle, 8.0, "MiB"),
             Promise::at_most("resident, 1,000 open connections", memory.thousand, 16.0, "MiB"),
             Promise::at_most("resident, 10,000 open connections", memory.ten_thousand, 200.0, "MiB"),
+            Promise::at_most("the same, silent from the start", memory.ten_thousand_silent, 200.0, "MiB"),
             Promise::at_most("start until it listens", memory.start_millis, 10.0, "ms"),
             Promise::at_most("growth, 1 GB down", memory.download, 8.0, "MiB"),
             Promise::at_most("growth, 1 GB up", memory.upload, 8.0, "MiB"),
@@ -187,7 +190,7 @@ impl Report {
             self.rounds,
             super::load::SECONDS
         )?;
-        writeln!(page, "{}\n", machine())?;
+        writeln!(page, "{} Load average when it began: {}.\n", machine(), self.load)?;
         writeln!(page, "| promise | measured | promised | |\n|---|---:|---:|---|")?;
         for promise in self.promises() {
             let verdict = if promise.kept() { "kept" } else { "**missed**" };

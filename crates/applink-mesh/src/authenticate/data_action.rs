@@ -6,9 +6,15 @@
 //! 3. The control plane, which alone has the signing keys, verifies the raw bytes:
 //!    `POST {API_URL}/data_action_targets/authenticate`.
 //! 4. The same bytes are forwarded.
+//! 5. When the app has taken them (2xx), the control plane is told before the sender is answered. It remembers the event
+//!    for five minutes, and says of another delivery, at whichever mesh, that there was one: 409. After any other answer
+//!    the sender may try again.
 
 use std::time::Duration;
 
+use applink_api::clock::Clock;
+use applink_api::invocation::DataActionVerdict;
+use applink_api::mesh_report::TokenUse;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
@@ -24,6 +30,13 @@ use crate::control_plane::{ControlPlane, ControlPlaneError};
 use crate::respond::{Body, BoxError, MeshError, Refusal};
 
 const PATH: &str = "/data_action_targets/authenticate";
+const DELIVERED: &str = "/invocations/tokens";
+
+/// How long a delivered event is remembered; the control plane adds a minute for clocks that differ.
+const REMEMBERED: Duration = Duration::from_secs(4 * 60);
+const NOT_REMEMBERED: &str = "a delivered data action could not be noted: it would be passed on again";
+/// The sender waits for its answer meanwhile.
+const TELLING: Duration = Duration::from_secs(3);
 
 /// What senders whose signature is not verified yet can make the mesh hold, all together. Counted in bytes that
 /// came, not in senders, so that many slow ones can't keep the honest out.
@@ -47,12 +60,20 @@ pub(crate) struct DataActionVerifier {
     limit: usize,
     time: Duration,
     budget: Semaphore,
+    clock: Clock,
+}
+
+/// A verified data action that the app has not taken yet.
+#[derive(Debug)]
+pub(crate) struct Delivery {
+    org_id: String,
+    event_id: String,
 }
 
 impl DataActionVerifier {
     /// `limit` is the largest body in bytes, `time` how long the whole of it may take to arrive.
-    pub(crate) fn new(control_plane: ControlPlane, limit: usize, time: Duration) -> Self {
-        Self { control_plane, limit, time, budget: Semaphore::new(BUDGET.max(limit)) }
+    pub(crate) fn new(control_plane: ControlPlane, limit: usize, time: Duration, clock: Clock) -> Self {
+        Self { control_plane, limit, time, budget: Semaphore::new(BUDGET.max(limit)), clock }
     }
 
     /// Step 1, before the body is touched.
@@ -67,17 +88,32 @@ impl DataActionVerifier {
         }
     }
 
-    /// Steps 2 to 4: the body, verified.
+    /// Steps 2 and 3: the body, verified.
     pub(crate) async fn verify(
         &self,
         call: &DataActionCall,
         body: Body,
         request_id: &str,
-    ) -> Result<Bytes, MeshError> {
+    ) -> Result<(Bytes, Option<Delivery>), MeshError> {
         let reading = tokio::time::timeout(self.time, self.read(body)).await;
         let (payload, _held) = reading.map_err(|slow| MeshError::BodyUnreadable(slow.into()))??;
-        self.ask(call, &payload, request_id).await?;
-        Ok(payload)
+        let event_id = self.ask(call, &payload, request_id).await?;
+        Ok((payload, event_id.map(|event_id| Delivery { org_id: call.org_id.clone(), event_id })))
+    }
+
+    /// Step 5. When it fails, the sender still has its answer: the app did take the delivery.
+    pub(crate) async fn delivered(&self, delivery: Delivery, request_id: &str) {
+        let Delivery { org_id, event_id } = delivery;
+        let expires_at = self.clock.now().plus(REMEMBERED);
+        let used = TokenUse { org_id, token_id: event_id, expires_at };
+        let told = tokio::time::timeout(TELLING, self.control_plane.post(DELIVERED, request_id, &used)).await;
+        // 409: two deliveries at once, and the other was first.
+        match told {
+            Ok(Ok((StatusCode::NO_CONTENT | StatusCode::CONFLICT, _))) => {}
+            Ok(Ok((status, _))) => tracing::warn!(request_id, %status, "{NOT_REMEMBERED}"),
+            Ok(Err(error)) => tracing::warn!(request_id, %error, "{NOT_REMEMBERED}"),
+            Err(_) => tracing::warn!(request_id, "{NOT_REMEMBERED}"),
+        }
     }
 
     async fn read(&self, mut body: Body) -> Result<(Bytes, Vec<SemaphorePermit<'_>>), MeshError> {
@@ -99,7 +135,13 @@ impl DataActionVerifier {
         self.budget.try_acquire_many(bytes).map_err(|_| MeshError::Crowded)
     }
 
-    async fn ask(&self, call: &DataActionCall, payload: &[u8], request_id: &str) -> Result<(), MeshError> {
+    /// The event's id, from a control plane that remembers deliveries.
+    async fn ask(
+        &self,
+        call: &DataActionCall,
+        payload: &[u8],
+        request_id: &str,
+    ) -> Result<Option<String>, MeshError> {
         let text = String::from_utf8_lossy(payload);
         let question = Question {
             api_name: &call.api_name,
@@ -109,9 +151,13 @@ impl DataActionVerifier {
             payload_base64: std::str::from_utf8(payload).is_err().then(|| STANDARD.encode(payload)),
         };
         let answer = self.control_plane.post(PATH, request_id, &question).await;
-        let (status, _) = answer.map_err(|error| MeshError::ControlPlaneAway(Box::new(error)))?;
+        let (status, body) = answer.map_err(|error| MeshError::ControlPlaneAway(Box::new(error)))?;
         match status {
-            StatusCode::OK => Ok(()),
+            // The official service's body is not known; the status alone is its yes.
+            StatusCode::OK => {
+                Ok(serde_json::from_slice::<DataActionVerdict>(&body).unwrap_or_default().event_id)
+            }
+            StatusCode::CONFLICT => Err(MeshError::AlreadyDelivered),
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
                 Err(MeshError::Refused(Refusal::NotVouchedFor))
             }

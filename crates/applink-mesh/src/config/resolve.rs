@@ -60,6 +60,10 @@ pub enum ConfigError {
     /// `app.host`.
     #[error(transparent)]
     AppHost(#[from] AppAddressError),
+    /// The collector of traces.
+    #[cfg(feature = "otel")]
+    #[error(transparent)]
+    Traces(#[from] crate::traces::EndpointError),
     /// Mesh and app on the same port of the same machine.
     #[error(
         "mesh and app would both listen on port {0}; give the app another with APP_PORT, or the mesh with --port"
@@ -84,7 +88,10 @@ impl MeshConfig {
             return Err(ConfigError::SamePort(port));
         }
         let child = child(sources.command);
-        Ok(join(environment, file, port, app, child))
+        let config = join(environment, file, port, app, child);
+        #[cfg(feature = "otel")]
+        let config = Self { traces: crate::traces::TraceSettings::read(sources.environment)?, ..config };
+        Ok(config)
     }
 }
 
@@ -136,6 +143,8 @@ fn join(
         threads: environment.threads.unwrap_or_else(default_threads),
         metrics: metrics_address(environment.metrics),
         report_every: environment.reports.then_some(REPORT_EVERY),
+        #[cfg(feature = "otel")]
+        traces: None,
         child,
         clock: Clock::system(),
         entropy: Entropy::system(),

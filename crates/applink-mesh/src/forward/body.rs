@@ -10,7 +10,7 @@ use bytes::Bytes;
 use hyper::body::{Body as HttpBody, Frame, Incoming, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use crate::connection::InFlight;
+use crate::connection::{ConnectionState, InFlight};
 use crate::readiness::AtApp;
 use crate::respond::BoxError;
 use crate::sanitize;
@@ -50,11 +50,15 @@ pub(crate) struct RequestBody {
     limit: Duration,
     stall: Option<Pin<Box<Sleep>>>,
     activity: Activity,
+    /// As long as it is not read to its end.
+    unread: Option<Arc<ConnectionState>>,
 }
 
 impl RequestBody {
-    pub(crate) fn new(incoming: Incoming, limit: Duration) -> Self {
-        Self { incoming, limit, stall: None, activity: Activity::new() }
+    pub(crate) fn new(incoming: Incoming, limit: Duration, connection: &Arc<ConnectionState>) -> Self {
+        let unread = (!incoming.is_end_stream()).then(|| Arc::clone(connection));
+        unread.iter().for_each(|connection| connection.body_begins());
+        Self { incoming, limit, stall: None, activity: Activity::new(), unread }
     }
 
     pub(crate) fn activity(&self) -> Activity {
@@ -83,6 +87,9 @@ impl HttpBody for RequestBody {
             Poll::Ready(frame) => {
                 this.stall = None;
                 this.activity.touch();
+                if frame.is_none() || this.incoming.is_end_stream() {
+                    this.unread.take().iter().for_each(|connection| connection.body_ends());
+                }
                 Poll::Ready(frame.map(|frame| frame.map(sanitized).map_err(BoxError::from)))
             }
             Poll::Pending => this.poll_stalled(cx),

@@ -1,12 +1,14 @@
 //! Signed webhooks of Data Cloud.
 
+use applink_api::time::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use crate::integration::app::{App, text};
 use crate::integration::control_plane::Says;
 use crate::integration::raw::Wire;
-use crate::integration::stack::{Stack, TOKEN};
+use crate::integration::stack::{NOW, Stack, TOKEN};
 
 fn signed() -> Vec<String> {
     vec!["x-signature: c2ln".to_owned(), "x-request-id: d-1".to_owned()]
@@ -35,6 +37,38 @@ async fn the_control_plane_judges_the_body_and_the_app_gets_it() {
     assert_eq!((seen.body.as_ref(), seen.header("x-signature")), (body.as_slice(), Some("c2ln")));
     assert_eq!(seen.target, "/hooks?orgId=00D%20x&apiName=My+Target");
     assert_eq!(seen.header("x-client-context"), None);
+}
+
+#[tokio::test]
+async fn promise_28_the_control_plane_learns_what_the_app_took_and_nothing_else() {
+    for (status, told) in [(200, true), (204, true), (302, false), (404, false), (503, false)] {
+        let app = App::answering(move |_| async move {
+            let mut response = text("");
+            *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            response
+        });
+        let stack = Stack::before(app.await, |_| {}).await;
+        stack.control_plane.say(Says::Yes(json!({"event_id": "data-action:1"})));
+        assert_eq!(stack.send("POST /hooks?orgId=00D1&apiName=T", &signed(), b"{}").await.status, status);
+        let asked = stack.control_plane.asked();
+        assert_eq!(asked.len(), 1 + usize::from(told), "{status}: {asked:?}");
+        if told {
+            let expires_at = Timestamp::from_seconds(NOW + 240);
+            assert_eq!(asked[1].path, "/addons/a1/invocations/tokens");
+            let used = json!({"org_id": "00D1", "token_id": "data-action:1", "expires_at": expires_at});
+            assert_eq!(asked[1].body, used);
+        }
+    }
+}
+
+#[tokio::test]
+async fn promise_28_a_second_delivery_of_what_the_app_took_is_a_conflict() {
+    let stack = yes().await;
+    stack.control_plane.say(Says::Status(409, r#"{"id":"conflict"}"#));
+    let raw = stack.send("POST /hooks", &signed(), b"{}").await;
+    assert_eq!((raw.status, raw.text().as_str()), (409, "409 Already delivered\n"));
+    assert_eq!(raw.header("x-applink-mesh"), Some("already-delivered"));
+    assert!(stack.app.seen().is_empty());
 }
 
 #[tokio::test]

@@ -104,3 +104,66 @@ async fn too_many_or_too_large_headers_are_refused() {
     assert_eq!(stack.send("GET /open/x", &fits, b"").await.status, 200);
     assert_eq!(stack.app.seen().len(), 1);
 }
+
+/// Longer than a connection keeps its buffers between two requests.
+const REST: Duration = Duration::from_millis(250);
+
+#[tokio::test]
+async fn a_connection_that_rests_goes_on_where_it_was() {
+    let stack = Stack::with(open).await;
+    let mut wire = Wire::open(stack.address()).await;
+    tokio::time::sleep(REST).await;
+    let whole = "POST /open/x HTTP/1.1\r\nHost: a\r\nContent-Length: 4\r\n\r\nbody";
+    // Before the first byte, between two requests, and in the middle of a head that began with the last request.
+    for (now, later) in [(whole, ""), ("P", &whole[1..]), ("PRI", ""), (whole, "")] {
+        if now == "PRI" {
+            let (head, rest) = whole.split_at(20);
+            wire.write(format!("{whole}{head}")).await;
+            wire.read_until("ok").await;
+            tokio::time::sleep(REST).await;
+            wire.write(rest).await;
+        } else {
+            wire.write(now).await;
+            tokio::time::sleep(REST).await;
+            wire.write(later).await;
+        }
+        assert!(wire.read_until("ok").await.starts_with("HTTP/1.1 200 "));
+        tokio::time::sleep(REST).await;
+    }
+    let bodies: Vec<_> = stack.app.seen().into_iter().map(|seen| seen.body).collect();
+    assert_eq!(bodies, vec![bytes::Bytes::from_static(b"body"); 5]);
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_refused_body_is_never_taken_for_a_request() {
+    let stack = Stack::with(open).await;
+    let smuggled = "GET /open/smuggled HTTP/1.1\r\nHost: a\r\n\r\n";
+    let mut wire = Wire::open(stack.address()).await;
+    wire.write(format!("POST /api HTTP/1.1\r\nHost: a\r\nContent-Length: {}\r\n\r\n", smuggled.len())).await;
+    wire.read_until("401 Invalid request\n").await;
+    tokio::time::sleep(REST).await;
+    wire.write(smuggled).await;
+    wire.write("GET /open/own HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await;
+    // Whether the connection is closed or goes on, what was announced as a body stays one.
+    let _ = wire.read_rest().await;
+    assert!(stack.app.seen().iter().all(|seen| seen.target == "/open/own"), "{:?}", stack.app.seen());
+}
+
+#[tokio::test]
+async fn a_resting_connection_is_closed_when_the_mesh_stops_and_after_the_idle_limit() {
+    let stack = Stack::with(|config| {
+        open(config);
+        config.limits.idle = Duration::from_millis(400);
+    })
+    .await;
+    let mut idle = Wire::open(stack.address()).await;
+    idle.write("GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    idle.read_until("ok").await;
+    assert!(idle.read_rest().await.is_empty());
+    let mut stopped = Wire::open(stack.address()).await;
+    stopped.write("GET /open/x HTTP/1.1\r\nHost: a\r\n\r\n").await;
+    stopped.read_until("ok").await;
+    tokio::time::sleep(REST).await;
+    stack.mesh.stop().await;
+    assert!(stopped.read_rest().await.is_empty());
+}

@@ -1,11 +1,14 @@
 //! The buildpack, and the official samples' Procfile lines, run as a dyno would run them.
 
+use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use applink_mesh::config::{Listen, MeshConfig, Sources, VARIABLES};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
 use crate::integration::process::Ports;
 use crate::integration::raw::send;
@@ -63,6 +66,37 @@ fn the_buildpack_takes_nothing_it_does_not_know() {
     vendor(app.path());
     std::fs::write(env.path().join("APPLINK_MESH_SHA256"), "0".repeat(64)).unwrap();
     assert!(!compile(app.path(), env.path()).status.success());
+}
+
+#[test]
+fn the_sidecar_example_is_yaml_and_configures_a_mesh() {
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../packaging/kubernetes/sidecar.yaml");
+    let text = std::fs::read_to_string(file).unwrap();
+    let documents: Vec<Value> =
+        text.split("\n---\n").map(|document| serde_saphyr::from_str(document).unwrap()).collect();
+    let kinds: Vec<_> = documents.iter().map(|document| document["kind"].as_str().unwrap()).collect();
+    assert_eq!(kinds, ["Secret", "Deployment", "Service"]);
+    let pod = &documents[1]["spec"]["template"]["spec"];
+    let mesh = pod["containers"].as_array().unwrap().iter().find(|one| one["name"] == "mesh").unwrap();
+    let secret = documents[0]["stringData"].as_object().unwrap().clone();
+    let own = mesh["env"].as_array().unwrap().iter();
+    let own = own.map(|one| (one["name"].as_str().unwrap().to_owned(), one["value"].clone()));
+    let variables: BTreeMap<String, Value> = secret.into_iter().chain(own).collect();
+    for name in variables.keys() {
+        assert!(VARIABLES.iter().any(|(known, _)| known == name), "{name} is no variable of the mesh");
+    }
+    let environment = |name: &str| variables.get(name).map(|value| value.as_str().unwrap().to_owned());
+    let sources = Sources { port: None, command: Vec::new(), environment: &environment, yaml: None };
+    let config = MeshConfig::resolve(sources).unwrap();
+    let port = &mesh["ports"][0];
+    assert_eq!(
+        config.listen,
+        Listen::Everywhere(u16::try_from(port["containerPort"].as_u64().unwrap()).unwrap())
+    );
+    assert_eq!(mesh["readinessProbe"]["httpGet"]["port"], port["name"]);
+    assert_eq!(documents[2]["spec"]["ports"][0]["targetPort"], port["name"]);
+    let grace = pod["terminationGracePeriodSeconds"].as_u64().unwrap();
+    assert!(grace > (config.limits.grace + config.limits.drain + config.limits.child_stop).as_secs());
 }
 
 /// What stands for `npm`, `java` and `uvicorn`: an app that listens where the sample would.
