@@ -29,6 +29,14 @@ async function sim(dev, where, body) {
   return answer;
 }
 
+// What the org says of itself.
+async function lookAtOrg(dev, where) {
+  const response = await fetch(`${dev.org_url}/_sim${where}`, { headers: { 'X-Sim-Key': dev.sim_key } });
+  const answer = await response.json();
+  assert.ok(response.ok, JSON.stringify(answer));
+  return answer;
+}
+
 // Ends an access token at the org, as an admin there would.
 async function revokeAtOrg(dev, token) {
   const response = await fetch(`${dev.org_url}/services/oauth2/revoke`, {
@@ -136,4 +144,4 @@ function dataCloudCommands(steps) {
   }
 }
 
-module.exports = { jwtClient, revokeToken, person, asApp, cutting, closedPort, dataCloudCommands };
+module.exports = { jwtClient, lookAtOrg, revokeToken, person, asApp, cutting, closedPort, dataCloudCommands };

@@ -13,7 +13,8 @@ const { Steps } = require('../node/steps');
 const { asProgram } = require('./browser');
 const { succeeds, refused, line } = require('./expect');
 const { Heroku } = require('./heroku');
-const { asApp, closedPort, cutting, dataCloudCommands, jwtClient, person, revokeToken } = require('./org');
+const { asApp, closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, person, revokeToken } = require('./org');
+const { breaking, isLive, takenBack } = require('./publications');
 
 const PLUGIN = process.env.APPLINK_PLUGIN;
 const { name, version } = JSON.parse(fs.readFileSync(path.join(PLUGIN, 'package.json'), 'utf8'));
@@ -236,6 +237,16 @@ async function publishing({ steps, dev, home, heroku, app }) {
       operationId: 'hello', responses: { 200: { description: 'ok' } } } } } };
     await done(publish(file('api-spec.json', JSON.stringify(json)), 'PluginJson'), 'PluginJson');
   });
+  await step('the same again: updated in place', async () => {
+    const before = await isLive(dev, 'PluginYml');
+    await done(publish(file('api-docs.yml', spec.replace('version: 1.0.0', 'version: 1.0.1')), 'PluginYml'), 'PluginYml');
+    assert.equal((await isLive(dev, 'PluginYml')).esr_id, before.esr_id);
+  });
+  await step('what breaks its callers: published, since it can ask nobody', async () => {
+    await done(publish(file('api-breaking.yml', breaking(spec)), 'PluginYml'), 'PluginYml');
+    const service = (await lookAtOrg(dev, '/services')).find((one) => one.name === 'PluginYml');
+    assert.deepEqual(service.operations.map((operation) => operation.name), ['setUpServices']);
+  });
   await step('with names for what is made', () => done(publish(SPEC, 'PluginNames',
     '--authorization-external-client-app-name', 'PluginClientApp',
     '--authorization-permission-set-name', 'PluginPermSet'), 'PluginNames'));
@@ -261,6 +272,12 @@ async function publishing({ steps, dev, home, heroku, app }) {
   });
   await steps.step('salesforce:publications', 'of an unknown connection', () =>
     refused(list('--connection_name', 'nobody', ...app), 2, 'record not found', 'record_not_found'));
+  await steps.step('salesforce:publications', 'without one that `applink unpublish` took back', async () => {
+    const rows = async () => (await succeeds(list(...app))).stdout.split('\n').filter((row) => /\bacme\b/.test(row)).length;
+    const before = await rows();
+    await takenBack(dev, 'PluginYml');
+    assert.equal(await rows(), before - 1);
+  });
 }
 
 async function disconnecting({ steps, dev, heroku, app }) {

@@ -11,7 +11,8 @@ const path = require('node:path');
 
 const { Steps } = require('../node/steps');
 const { visit } = require('./browser');
-const { closedPort, cutting, dataCloudCommands, jwtClient, person, revokeToken } = require('./org');
+const { closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, person, revokeToken } = require('./org');
+const { breaking, isLive, takenBack } = require('./publications');
 const { Run, VERSION } = require('./requests');
 
 const CALL_OUT = path.join(__dirname, '..', 'call-out');
@@ -319,8 +320,17 @@ async function publishing({ steps, dev, run }) {
       client_name: 'ReplayJson',
     }, { 'api-spec.json': JSON.stringify(json) }));
   });
-  await step('the same again', async () =>
-    published(await (await run()).publish('acme', { client_name: 'ReplayYaml' }, { 'api-spec.yaml': spec })));
+  await step('the same again: updated in place', async () => {
+    const before = await isLive(dev, 'ReplayYaml');
+    published(await (await run()).publish('acme', { client_name: 'ReplayYaml' }, { 'api-spec.yaml': spec }));
+    assert.equal((await isLive(dev, 'ReplayYaml')).esr_id, before.esr_id);
+  });
+  await step('what breaks its callers: published, since it can ask nobody', async () => {
+    const changed = breaking(spec.toString('utf8'));
+    published(await (await run()).publish('acme', { client_name: 'ReplayYaml' }, { 'api-spec.yaml': changed }));
+    const service = (await lookAtOrg(dev, '/services')).find((one) => one.name === 'ReplayYaml');
+    assert.deepEqual(service.operations.map((operation) => operation.name), ['setUpServices']);
+  });
   await step('what can\'t be published', async () => {
     const started = await run();
     const refusals = [
@@ -350,6 +360,11 @@ async function publishing({ steps, dev, run }) {
       assert.match(one.created_by, /@/);
       assert.match(one.last_modified_by, /@/);
     }
+  });
+  await steps.step('salesforce:publications', 'without one that `applink unpublish` took back', async () => {
+    await takenBack(dev, 'ReplayYaml');
+    const { body } = await list(await run(), 'acme');
+    assert.ok(!body.some((one) => one.esr_name === 'ReplayYaml'), JSON.stringify(body));
   });
   await steps.step('salesforce:publications', 'of a connection without any', async () =>
     assert.deepEqual((await list(await run(), 'by_jwt')).body, []));

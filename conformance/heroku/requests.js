@@ -182,4 +182,4 @@ function zip(files) {
   return Buffer.concat([...locals, directory, end]);
 }
 
-module.exports = { Run, VERSION: '2.0.3' };
+module.exports = { Run, zip, VERSION: '2.0.3' };

@@ -6,6 +6,8 @@
 //! 3. the client's driver goes through every method or command and prints one JSON line per step ([`steps`]);
 //! 4. the tables in the documentation have to say what the run said ([`table`]).
 //!
+//! Salesforce's own CLI is among them: it deploys what we write, into the org of the stack.
+//!
 //! The CLI's AppLink plugin is not in every registry. Its requests are always replayed, from cases of our own; it runs
 //! itself where npm can install it or `APPLINK_PLUGIN` names the folder of an installed one.
 
@@ -35,12 +37,14 @@ pub(crate) enum Client {
     PluginRequests,
     /// The plugin itself, in the CLI.
     Plugin,
+    /// Salesforce's own `sf`, which deploys a package that `applink publish --output-dir` wrote.
+    Sf,
 }
 
 impl Client {
     /// Every official client.
-    pub(crate) const ALL: [Self; 5] =
-        [Self::Node, Self::Python, Self::Heroku, Self::PluginRequests, Self::Plugin];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::Node, Self::Python, Self::Heroku, Self::PluginRequests, Self::Plugin, Self::Sf];
 
     /// Its folder below `conformance/`.
     fn folder(self) -> &'static str {
@@ -48,6 +52,7 @@ impl Client {
             Self::Node => "node",
             Self::Python => "python",
             Self::Heroku | Self::PluginRequests | Self::Plugin => "heroku",
+            Self::Sf => "sf",
         }
     }
 
@@ -58,6 +63,7 @@ impl Client {
             Self::Heroku => "core.js",
             Self::PluginRequests => "replay.js",
             Self::Plugin => "plugin.js",
+            Self::Sf => "deploy.js",
         }
     }
 
@@ -66,7 +72,7 @@ impl Client {
         match self {
             Self::Node => Some("app/app.js"),
             Self::Python => Some("app.py"),
-            Self::Heroku | Self::PluginRequests | Self::Plugin => None,
+            Self::Heroku | Self::PluginRequests | Self::Plugin | Self::Sf => None,
         }
     }
 
@@ -78,6 +84,7 @@ impl Client {
             Self::Heroku => "Heroku CLI",
             Self::PluginRequests => "Heroku CLI plugin, its requests",
             Self::Plugin => "Heroku CLI plugin",
+            Self::Sf => "Salesforce CLI",
         }
     }
 
@@ -85,7 +92,7 @@ impl Client {
     pub(crate) fn words(self) -> &'static str {
         match self {
             Self::Node | Self::Python => "methods run for real",
-            Self::Heroku | Self::Plugin => "commands run for real",
+            Self::Heroku | Self::Plugin | Self::Sf => "commands run for real",
             Self::PluginRequests => "commands replayed",
         }
     }
@@ -137,7 +144,8 @@ fn run(client: Client) -> Result<Option<Steps>> {
         }
         None => {
             let sample = [applink.display().to_string(), "sample".to_owned()];
-            let stack = Stack::start(&applink, &["--tls"], &sample)?;
+            let flags: &[&str] = if client == Client::Sf { &[] } else { &["--tls"] };
+            let stack = Stack::start(&applink, flags, &sample)?;
             stack.wait_until_connected().with_context(|| stack.log())?;
             stack
         }

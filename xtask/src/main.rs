@@ -22,7 +22,7 @@ cargo xtask <command>
                   measure what we promise in numbers: dev, credentials, mesh (release build; not part of the tests)
   bench mesh [--quick]
                   the mesh beside its peers; writes docs/performance.md (with --quick: one round, writes nothing)
-  bench publish   measure reading, checking and packaging of large documents
+  bench publish   reading, checking and packaging of large documents; writes its part of docs/performance.md
   fuzz [SECONDS]  the fuzz targets, optimised, for longer than the tests run them (default 60)
   conformance-table [NAME …]
                   run the official clients (or the named suites of them) and write the tables in docs/ from that

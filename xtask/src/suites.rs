@@ -39,6 +39,7 @@ impl Suite {
             Runs::Client(Client::Node) => &[Client::Node],
             Runs::Client(Client::Python) => &[Client::Python],
             Runs::Client(Client::Heroku) => &[Client::Heroku],
+            Runs::Client(Client::Sf) => &[Client::Sf],
             Runs::Client(Client::PluginRequests | Client::Plugin) => {
                 &[Client::PluginRequests, Client::Plugin]
             }
@@ -106,6 +107,12 @@ pub(crate) fn all() -> Vec<Suite> {
             about: "the CLI's AppLink plugin: its requests, and itself where it can be had",
             tools: &[Tool::NodeJs, Tool::Npm, Tool::Chromium, Tool::ChromeDriver],
             runs: Runs::Client(Client::Plugin),
+        },
+        Suite {
+            name: "sf-cli",
+            about: "Salesforce's own CLI deploys a package of ours into the local org",
+            tools: &[Tool::NodeJs, Tool::Npm],
+            runs: Runs::Client(Client::Sf),
         },
     ]
 }

@@ -80,6 +80,8 @@ event_types! {
         "A publication was removed from its org.";
     PublicationDeleteFailed = "publication.delete_failed",
         "A publication could not be removed from its org; it is still there.";
+    PublicationDeletedInOrg = "publication.deleted_in_org",
+        "Somebody deleted a publication's external service in the org.";
     WebhookTest = "webhook.test",
         "Somebody asked for a test.";
 }

@@ -26,6 +26,7 @@ use crate::error::chain;
 use crate::invocations::keys::KeyRing;
 use crate::limits::Limiter;
 use crate::provider::heroku::Heroku;
+use crate::publications;
 use crate::reconcilers::{Nudges, runner};
 use crate::spool::{self, FILE_PURPOSE, Spool, SpoolError};
 use crate::tokens::flights::Flights;
@@ -117,6 +118,9 @@ impl Server {
         if let Err(error) = spool::replay(&app).await {
             // It is tried again every second, and before that nothing is refreshed.
             tracing::error!(error = %chain(&error), "the spool can't be replayed");
+        }
+        if let Err(error) = publications::reconcile::take_over(&app).await {
+            tracing::warn!(error = %chain(&error), "deploys that were under way wait until their leases end");
         }
         let background = TaskTracker::new();
         if app.config.reconciling == Reconciling::Running {

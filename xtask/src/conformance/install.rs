@@ -38,13 +38,13 @@ pub(super) fn install(client: Client) -> Result<Option<Installed>> {
     let interpreter = match client {
         Client::Node | Client::PluginRequests => node()?,
         Client::Python => python(&sources)?,
-        Client::Heroku => heroku(&sources)?,
+        Client::Heroku | Client::Sf => with_node(&sources)?,
         Client::Plugin => {
             plugin = installed_plugin()?;
             if plugin.is_none() {
                 return Ok(None);
             }
-            heroku(&sources)?
+            with_node(&sources)?
         }
     };
     Ok(Some(Installed { interpreter, sources, plugin }))
@@ -57,8 +57,8 @@ fn node() -> Result<PathBuf> {
     Ok(modules.join(format!("node-linux-{architecture}")).join("bin").join("node"))
 }
 
-/// The CLI, and the Node it runs on.
-fn heroku(sources: &Path) -> Result<PathBuf> {
+/// A client's own packages, and the Node it runs on.
+fn with_node(sources: &Path) -> Result<PathBuf> {
     npm_ci(sources)?;
     node()
 }

@@ -37,6 +37,9 @@ paths:
                 properties:
                   jobId: {type: string, x-sfdc: {agent: {action: {isDisplayable: true}}}}
                   note: {type: string}
+                  receivedAt:
+                    type: string
+                    x-sfdc: {agent: {action: {isDisplayable: true}}, privacy: {isPii: true}}
   /other:
     get: {operationId: other, responses: {"200": {description: ok}}}
 "#;
@@ -97,4 +100,53 @@ async fn an_agent_takes_from_the_person_and_shows_only_what_it_may() {
     // The intern lacks the permission set, for agents as for anybody.
     let intern = json!({"service": "Returns", "action": "openReturn", "as": org.username("intern"), "person": {"order": "1"}});
     assert_ne!(org.sim_post("/_sim/agents/run", &intern).await.0, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn what_an_agent_may_not_show_is_withheld_and_personal_data_is_masked() {
+    let (org, app) = published().await;
+    let listed = org.sim("/_sim/agents").await;
+    assert_eq!(
+        listed[0]["actions"][0]["outputs"],
+        json!([
+            {"name": "jobId", "is_displayable": true, "is_pii": false},
+            {"name": "note", "is_displayable": false, "is_pii": false},
+            {"name": "receivedAt", "is_displayable": true, "is_pii": true},
+        ])
+    );
+    app.says(
+        json!({"jobId": "j1", "note": "not for you", "receivedAt": "Main Street 1", "more": "undeclared"}),
+    );
+    let ask = json!({"service": "Returns", "action": "openReturn", "as": org.username("sales"),
+        "person": {"order": "4711"}});
+    let (status, answer) = org.sim_post("/_sim/agents/run", &ask).await;
+    assert_eq!(status, StatusCode::OK, "{answer}");
+    assert_eq!(answer["shown"], json!({"jobId": "j1", "receivedAt": "•••"}));
+    let mut withheld: Vec<&str> =
+        answer["withheld"].as_array().unwrap().iter().map(|name| name.as_str().unwrap()).collect();
+    withheld.sort_unstable();
+    assert_eq!(withheld, ["more", "note"]);
+    let text = answer.to_string();
+    assert!(["not for you", "Main Street", "undeclared"].iter().all(|kept| !text.contains(kept)), "{text}");
+}
+
+#[tokio::test]
+async fn an_agents_arguments_are_checked_against_the_document_like_flows_and_apexs() {
+    let (org, app) = published().await;
+    for (person, agent, words) in [
+        (json!({"order": 4711}), json!({}), "body.order: expected string"),
+        (json!({"order": "1"}), json!({"channel": ["chat"]}), "body.channel: expected string"),
+        (json!({}), json!({"channel": "chat"}), "body.order: the property is required"),
+    ] {
+        let ask = json!({"service": "Returns", "action": "openReturn", "as": org.username("sales"),
+            "person": person, "agent": agent});
+        let (status, answer) = org.sim_post("/_sim/agents/run", &ask).await;
+        assert_eq!(
+            (status, &answer["error"]),
+            (StatusCode::BAD_REQUEST, &json!("invalid_arguments")),
+            "{answer}"
+        );
+        assert!(answer["detail"].as_str().unwrap().starts_with(words), "{answer}");
+    }
+    assert!(app.calls().is_empty(), "nothing is sent");
 }

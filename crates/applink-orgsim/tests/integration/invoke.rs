@@ -192,8 +192,10 @@ async fn arguments_are_checked_with_the_path_to_the_fault() {
         (json!({"operation": "status", "body": null, "parameters": {"job": ".."}}), "parameters.job:"),
         (json!({"callback_timeout_minutes": 1441}), "callback_timeout_minutes: expected 1 to 1440"),
     ];
-    for (change, words) in cases {
+    let modes = ["flow", "apex"].into_iter();
+    for ((change, words), mode) in cases.iter().flat_map(|case| modes.clone().map(move |mode| (case, mode))) {
         let mut call = provision(&org, "sales");
+        call["mode"] = mode.into();
         for (name, value) in change.as_object().unwrap() {
             call[name] = value.clone();
         }

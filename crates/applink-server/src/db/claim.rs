@@ -67,6 +67,22 @@ impl Database {
         Ok(M::find_by_statement(self.claim_statement(due, claim, Some(id))).one(tx).await?)
     }
 
+    /// Gives back every lease of `table` that a process before this one left, on SQLite: there has only ever been one
+    /// process at a time, so who holds a lease when the next one starts is dead. On PostgreSQL leases run out.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub async fn free_leases(&self, table: &'static str) -> Result<(), StoreError> {
+        if self.engine() == Engine::Postgres {
+            return Ok(());
+        }
+        let tx = self.begin().await?;
+        let sql =
+            format!("UPDATE {table} SET lease_until = NULL, fence = fence + 1 WHERE lease_until IS NOT NULL");
+        tx.execute_raw(Statement::from_string(self.backend(), sql)).await?;
+        Ok(tx.commit().await?)
+    }
+
     fn claim_statement(&self, due: Due, claim: Claim<'_>, id: Option<&str>) -> Statement {
         let Due { table, condition, order_by } = due;
         let now = self.now_expression(1);

@@ -36,6 +36,17 @@ pub async fn tell(tx: &Tx, deploy: &Deploy) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Tells that somebody deleted a publication in its org, in the transaction that notes it.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn tell_deleted_in_org(tx: &Tx, publication: Publication) -> Result<(), StoreError> {
+    let (addon, subject) = (publication.addon, publication.id.0);
+    let data = as_listed(tx, publication, None).await?;
+    let kind = EventType::PublicationDeletedInOrg;
+    events::tell(tx, Event { kind, addon, subject, failing: false, data }).await
+}
+
 /// The publication as the API lists it, with its id; and the error when it failed.
 async fn as_listed(
     tx: &Tx,

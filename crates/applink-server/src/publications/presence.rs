@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use super::org::{self, PublishingOrg, Registration};
-use super::{Publication, metadata, store};
+use super::{Publication, change, metadata, store};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
 use crate::credentials;
@@ -89,6 +89,8 @@ async fn record(app: &App, publication: &Publication, fence: i64, is_gone: bool)
         let entry =
             Entry::new(&Actor::system(), "publication.deleted_in_org", publication.addon, publication.id.0);
         tx.audit(entry.with_detail(format!("{} in {}", publication.client, publication.org_id)));
+        let seen = Publication { removed_at: Some(now), ..publication.clone() };
+        change::tell_deleted_in_org(&tx, seen).await?;
     }
     tx.commit().await?;
     Ok(())

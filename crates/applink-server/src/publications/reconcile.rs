@@ -42,6 +42,14 @@ const STEP: Duration = Duration::from_secs(40);
 /// How long after an intent an org may still not show the deploy.
 const SETTLING: Duration = Duration::from_secs(5);
 
+/// Goes on at once with what a process that was killed had claimed, where that can be known; else once its lease ends.
+///
+/// # Errors
+/// [`StoreError`].
+pub async fn take_over(app: &App) -> Result<(), StoreError> {
+    app.store.database().free_leases(store::DUE.table).await
+}
+
 /// Starts on every deploy that is due. Each runs on as a task of its own, so that a slow org holds up nobody else.
 ///
 /// # Errors

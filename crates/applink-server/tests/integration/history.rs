@@ -6,6 +6,7 @@ use applink_api::publication::PublishRequest;
 
 use crate::publish::{named, yaml};
 use crate::publishing_stack::Publishing;
+use crate::receiver::Receiver;
 use crate::scripted_org::Take;
 
 const SPEC: &str = include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml");
@@ -81,7 +82,8 @@ async fn every_deploy_is_listed_with_its_document() {
 async fn a_publication_deleted_in_the_org_is_noticed_and_can_be_published_again() {
     let mut stack = Publishing::start().await;
     assert_eq!(stack.publish(yaml(SPEC), &named("Reports")).await.status, 201);
-    stack.stop_reconcilers().await;
+    let receiver = Receiver::start().await;
+    stack.stop_reconcilers_and_tell(receiver.url()).await;
     stack.reconcile("publications in orgs").await;
     assert!(stack.publications().await.body[0]["removed_at"].is_null(), "it is there");
 
@@ -100,6 +102,16 @@ async fn a_publication_deleted_in_the_org_is_noticed_and_can_be_published_again(
     assert!(listed.body[0]["removed_at"].is_string(), "{}", listed.body);
     let audited = stack.audited().await;
     assert_eq!(audited.iter().filter(|(action, _)| action == "publication.deleted_in_org").count(), 1);
+    // Once it is known it is not looked for again, and told once.
+    stack.clock.advance(Duration::from_secs(16 * 60));
+    stack.reconcile("publications in orgs").await;
+    stack.reconcile("webhooks").await;
+    let told = receiver.take();
+    let kinds: Vec<String> = told.iter().map(|received| received.kind()).collect();
+    assert_eq!(kinds, ["publication.deleted_in_org"]);
+    let event = told[0].json();
+    assert_eq!(event["data"]["esr_name"], "Reports");
+    assert_eq!(event["data"]["removed_at"], listed.body[0]["removed_at"]);
 
     stack.restart_by_itself().await;
     let again = stack.publish(yaml(&SPEC.replace("Builds a", "Makes a")), &named("Reports")).await;

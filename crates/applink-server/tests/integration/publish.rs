@@ -12,6 +12,8 @@ use crate::publishing_stack::{Answer, Publishing};
 use crate::scripted_org::Take;
 
 const SPEC: &str = include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml");
+const WITH_CLIENT_APP: &str =
+    include_str!("../../../applink-publish/tests/fixtures/specs/user-plus-eca.yaml");
 const USER_PLUS: &str = include_str!("../../../applink-publish/tests/fixtures/specs/connected-app.yaml");
 
 pub(crate) fn zip_of(files: &[(&str, &str)]) -> Vec<u8> {
@@ -217,6 +219,40 @@ async fn a_set_of_the_org_that_is_not_session_based_is_a_finding() {
         "{}",
         message(&answer)
     );
+}
+
+#[tokio::test]
+async fn rights_the_connections_user_lacks_are_named_before_anything_is_sent() {
+    for (lacking, spec, named_right) in [
+        (vec!["PermissionsManageHerokuAppLink"], SPEC, "\"Manage Heroku AppLink\""),
+        (vec!["PermissionsCustomizeApplication"], SPEC, "\"Customize Application\""),
+        (
+            vec!["PermissionsModifyAllData", "PermissionsExternalClientAppAdmin"],
+            WITH_CLIENT_APP,
+            "\"Modify All Data or Manage External Client Apps\"",
+        ),
+    ] {
+        let stack = Publishing::start().await;
+        for right in &lacking {
+            stack.org.takes_away(right);
+        }
+        let answer = stack.publish(yaml(spec), &named("Reports")).await;
+        assert_eq!(
+            (answer.status, answer.body["id"].as_str()),
+            (422, Some("spec_invalid")),
+            "{}",
+            answer.body
+        );
+        assert!(answer.body.to_string().contains(&named_right.replace('"', "\\\"")), "{}", answer.body);
+        assert!(stack.org.sent().is_empty());
+    }
+    // Who may do the one may make client apps without the other, and who makes none needs neither.
+    let stack = Publishing::start().await;
+    for right in ["PermissionsModifyAllData", "PermissionsExternalClientAppAdmin"] {
+        stack.org.takes_away(right);
+    }
+    assert_eq!(stack.publish(yaml(SPEC), &named("Reports")).await.status, 201);
+    assert_eq!(stack.org.sent().len(), 1);
 }
 
 #[tokio::test]

@@ -10,8 +10,12 @@ use crate::publishing_stack::{KeyPair, Login, Publishing, key_pair};
 
 const USER_PLUS: &str = include_str!("../../../applink-publish/tests/fixtures/specs/user-plus-eca.yaml");
 
+fn config() -> OrgConfig {
+    OrgConfig::new("Acme", "a key for tests only".to_owned().into())
+}
+
 async fn org_with_key() -> (RunningOrg, KeyPair) {
-    let org = Org::start(OrgConfig::new("Acme", "a key for tests only".to_owned().into())).await.unwrap();
+    let org = Org::start(config()).await.unwrap();
     let pair = key_pair();
     org.register_jwt_key(&pair.public).unwrap();
     (org, pair)
@@ -92,6 +96,63 @@ async fn what_the_org_refuses_is_said_component_by_component() {
     );
     // Nothing of it is left.
     assert!(!sim(&stack.org, "services").await.to_string().contains("computeDiscount"));
+}
+
+/// Our own documents, one per shape that is found in public.
+const SHAPES: [(&str, &str); 7] = [
+    ("ConnectedApp", include_str!("../../../applink-publish/tests/fixtures/specs/connected-app.yaml")),
+    ("ClientApp", USER_PLUS),
+    ("UserMode", include_str!("../../../applink-publish/tests/fixtures/specs/user-mode.yaml")),
+    ("Callbacks", include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml")),
+    ("Agents", include_str!("../../../applink-publish/tests/fixtures/specs/agent.yaml")),
+    ("Inline", include_str!("../../../applink-publish/tests/fixtures/specs/inline-schemas.yaml")),
+    ("Parameters", include_str!("../../../applink-publish/tests/fixtures/specs/parameters-only.yaml")),
+];
+
+#[tokio::test]
+async fn every_shape_of_document_becomes_a_service_with_all_its_operations() {
+    let stack = connected().await;
+    for (client, document) in SHAPES {
+        let answer = stack.publish(yaml(document), &named(client)).await;
+        assert_eq!(answer.status, 201, "{client}: {}", answer.body);
+    }
+    let services = sim(&stack.org, "services").await;
+    for (client, document) in SHAPES {
+        let service = services.as_array().unwrap().iter().find(|service| service["name"] == client);
+        let operations = service.unwrap()["operations"].as_array().unwrap();
+        let spec =
+            applink_publish::spec::read(applink_publish::spec::Format::Yaml, document.as_bytes()).unwrap();
+        let told: Vec<&str> = operations.iter().map(|one| one["name"].as_str().unwrap()).collect();
+        let expected: Vec<&str> = spec.operations.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(told, expected, "{client}");
+    }
+    let agents = sim(&stack.org, "agents").await;
+    let with_agents: Vec<&str> =
+        agents.as_array().unwrap().iter().map(|one| one["service"].as_str().unwrap()).collect();
+    assert_eq!(with_agents, ["Agents"]);
+}
+
+#[tokio::test]
+async fn the_orgs_release_decides_about_connected_apps() {
+    let by_flag = PublishRequest {
+        authorization_connected_app_name: Some("OldClientApp".to_owned()),
+        ..named("Discounts")
+    };
+    let connected_app = SHAPES[0].1;
+    let (mut config, pair) = (config(), key_pair());
+    config.api_version = 65;
+    let org = Org::start(config).await.unwrap();
+    org.register_jwt_key(&pair.public).unwrap();
+    let login = login(&org, &pair);
+    let older = Publishing::connected_to(org, login, Some("https://discounts.example.com")).await;
+    let answer = older.publish(yaml(connected_app), &by_flag).await;
+    assert_eq!(answer.status, 201, "{}", answer.body);
+    assert!(answer.body.to_string().contains("\"ConnectedApp\""), "{}", answer.body);
+
+    let newer = connected().await;
+    let answer = newer.publish(yaml(connected_app), &by_flag).await;
+    assert_eq!((answer.status, answer.body["id"].as_str()), (422, Some("spec_invalid")), "{}", answer.body);
+    assert!(answer.body.to_string().contains("OldClientApp"), "{}", answer.body);
 }
 
 async fn assign(org: &RunningOrg, set: &str, username: &str) {

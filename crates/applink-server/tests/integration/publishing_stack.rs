@@ -88,6 +88,15 @@ impl Publishing {
         self.kill().await;
     }
 
+    /// From now on reconcilers only run when told, and `receiver` is told what happens.
+    pub(crate) async fn stop_reconcilers_and_tell(&mut self, receiver: &str) {
+        self.config.webhook_origins.push(receiver.parse().unwrap());
+        self.stop_reconcilers().await;
+        let body = serde_json::json!({"url": format!("{receiver}/hook"), "event_types": []});
+        let answer = self.send(self.client.post(self.url("/webhooks")).json(&body)).await;
+        assert_eq!(answer.status, 201, "{}", answer.body);
+    }
+
     /// From now on reconcilers only run when told.
     pub(crate) async fn stop_reconcilers(&mut self) {
         self.kill().await;

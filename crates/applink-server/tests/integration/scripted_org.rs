@@ -69,6 +69,8 @@ struct Script {
     assignments: Vec<(String, String, String)>,
     /// How many more assignments are not made, and the status that says so.
     unmade: Option<(u32, StatusCode, &'static str)>,
+    /// Rights the connection's user does not have.
+    lacking: Vec<&'static str>,
     connected: u32,
     org_id: Option<&'static str>,
     hold_questions: Option<Arc<Notify>>,
@@ -147,6 +149,11 @@ impl ScriptedOrg {
     /// The next assignments are not made.
     pub(crate) fn makes_no_assignment(&self, times: u32, status: StatusCode, code: &'static str) {
         self.script(|script| script.unmade = Some((times, status, code)));
+    }
+
+    /// The connection's user may not do this.
+    pub(crate) fn takes_away(&self, right: &'static str) {
+        self.script(|script| script.lacking.push(right));
     }
 
     /// Waits for a package.
@@ -240,7 +247,16 @@ async fn query(State(org): State<ScriptedOrg>, Query(Soql { q }): Query<Soql>) -
         told.notified().await;
     }
     let records: Vec<Value> = if q.contains("UserPermissionAccess") {
-        vec![json!({"PermissionsManageHerokuAppLink": true})]
+        let lacking = org.script(|script| script.lacking.clone());
+        let right = |name: &str| (name.to_owned(), json!(!lacking.contains(&name)));
+        let asked = [
+            "PermissionsManageHerokuAppLink",
+            "PermissionsCustomizeApplication",
+            "PermissionsModifyAllData",
+            "PermissionsExternalClientAppAdmin",
+        ];
+        let told = asked.into_iter().filter(|name| q.contains(name)).map(right);
+        vec![Value::Object(told.collect())]
     } else if q.contains("FROM Organization") {
         vec![json!({"IsSandbox": false})]
     } else if q.contains("FROM ExternalServiceRegistration") {

@@ -1,7 +1,7 @@
 use serde_json::json;
 
 use crate::applink::{TOKEN, applink};
-use crate::fake::{APP, Fake, connection, error, not_found};
+use crate::fake::{ADDON, APP, Fake, Seen, connection, error, not_found};
 
 fn three() -> Fake {
     Fake::start().on(
@@ -264,7 +264,49 @@ fn disconnect_with_confirmation() {
     --- stderr
     Disconnecting Salesforce connection production_org from my-app... Disconnected
     ");
-    assert_eq!(fake.only().header("authorization"), format!("Bearer {}", crate::applink::API_KEY));
+    let asked = fake.seen();
+    let deletes: Vec<&Seen> = asked.iter().filter(|seen| seen.line.starts_with("DELETE ")).collect();
+    assert_eq!(deletes.len(), 1, "{:?}", asked.iter().map(|seen| &seen.line).collect::<Vec<_>>());
+    assert_eq!(deletes[0].header("authorization"), format!("Bearer {}", crate::applink::API_KEY));
+}
+
+#[test]
+fn disconnect_lists_what_stays_in_the_org() {
+    let publication = |name: &str| {
+        json!({
+            "app_uuid": APP, "connection_name": "production_org", "org_id": "00DSB00000VAyPF2A1", "esr_name": name,
+            "esr_id": "0yl000000000001AAA", "heroku_applink_id": ADDON,
+            "created_at": "2025-05-30T18:55:42.863808Z", "created_by": "user@example.com",
+            "last_modified_at": "2025-05-30T18:56:02.282284Z", "last_modified_by": "user@example.com",
+            "components": [
+                {"type": "ExternalServiceRegistration", "name": name, "success": true, "created": true},
+                {"type": "PermissionSet", "name": name, "success": true, "created": true},
+            ],
+        })
+    };
+    let mut gone = publication("Gone");
+    gone["removed_at"] = json!("2025-06-01T00:00:00.000000Z");
+    let fake = Fake::start()
+        .on(
+            &format!("GET /connections/salesforce/production_org/apps/{APP}"),
+            200,
+            json!([publication("Quotes"), gone]),
+        )
+        .on(
+            "DELETE /connections/production_org",
+            202,
+            connection("production_org", "disconnecting", "SalesforceOrg"),
+        );
+    insta::assert_snapshot!(applink("salesforce:disconnect production_org -c production_org").with(&fake).run(), @"
+    exit: 0
+    --- stdout
+    --- stderr
+    Disconnecting Salesforce connection production_org from my-app... Disconnected
+    warning: Quotes stays in org 00DSB00000VAyPF2A1, and nothing can be published there any more:
+      ExternalServiceRegistration Quotes
+      PermissionSet Quotes
+    connect the org again to publish or `applink unpublish` them, or delete them in its Setup
+    ");
 }
 
 #[test]

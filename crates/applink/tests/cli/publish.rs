@@ -317,9 +317,9 @@ fn publications_of_every_connected_org() {
     --- stdout
     === Salesforce publications for app my-app
 
-      Connection Name   Created By         Created Date                  Last Modified                 Last Modified By   Org ID
-     ────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
-      production_org    user@example.com   2025-05-30T18:55:42.863808Z   2025-05-30T18:56:02.282284Z   user@example.com   00DSB00000VAyPF2A1
+      Connection Name   Created By         Created Date                  Last Modified                 Last Modified By   Org ID               Client Name
+     ──────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+      production_org    user@example.com   2025-05-30T18:55:42.863808Z   2025-05-30T18:56:02.282284Z   user@example.com   00DSB00000VAyPF2A1   HerokuAPI
     --- stderr
     ");
     let json = applink("publications --json").with(&fake).run();

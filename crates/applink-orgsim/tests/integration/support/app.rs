@@ -25,13 +25,19 @@ pub(crate) struct App {
     pub(crate) url: String,
     calls: Arc<Mutex<Vec<Received>>>,
     status: Arc<Mutex<StatusCode>>,
+    says: Arc<Mutex<Value>>,
 }
 
 impl App {
     pub(crate) async fn start() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let app = Self { url, calls: Arc::default(), status: Arc::new(Mutex::new(StatusCode::CREATED)) };
+        let app = Self {
+            url,
+            calls: Arc::default(),
+            status: Arc::new(Mutex::new(StatusCode::CREATED)),
+            says: Arc::new(Mutex::new(json!({"jobId": "j1"}))),
+        };
         let router = Router::new().fallback(answer).with_state(app.clone());
         tokio::spawn(async move { axum::serve(listener, router).await });
         app
@@ -39,6 +45,11 @@ impl App {
 
     pub(crate) fn answer_with(&self, status: StatusCode) {
         *self.status.lock().unwrap() = status;
+    }
+
+    /// From now on it answers with this.
+    pub(crate) fn says(&self, body: Value) {
+        *self.says.lock().unwrap() = body;
     }
 
     pub(crate) fn calls(&self) -> Vec<Received> {
@@ -60,7 +71,8 @@ async fn answer(
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
     app.calls.lock().unwrap().push(Received { method, uri, headers, body });
     let status = *app.status.lock().unwrap();
-    (status, axum::Json(json!({"jobId": "j1"}))).into_response()
+    let says = app.says.lock().unwrap().clone();
+    (status, axum::Json(says)).into_response()
 }
 
 impl Received {

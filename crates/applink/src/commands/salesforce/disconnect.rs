@@ -1,14 +1,17 @@
 //! `salesforce:disconnect`.
 
+use applink_api::client::Client;
+use applink_api::publication::Publication;
+
 use super::connect::interrupted_change;
 use super::status_title;
 use crate::arguments::{AddonArgs, OutputArgs};
 use crate::commands::connections::unknown;
 use crate::error::{CliError, ExitStatus};
 use crate::poll::{self, Waited};
-use crate::printer::Printer;
+use crate::printer::{Printer, printable};
 use crate::prompt;
-use crate::settings::Settings;
+use crate::settings::{Addon, Settings};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -31,11 +34,13 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
         format!("this disconnects {name} from add-on {} on app {}", addon.label(), addon.app_label());
     prompt::confirm(name, args.confirm.as_deref(), &warning, printer)?;
 
+    let staying = published(&client, &addon, name).await;
     let progress =
         printer.start(format!("Disconnecting Salesforce connection {name} from {}...", addon.app_label()));
     match poll::interruptible(client.connections().disconnect(name)).await {
         Waited::Done(Ok(connection)) => {
             progress.finish(&status_title("disconnected"));
+            tell_what_stays(&staying, printer);
             if let (true, Some(connection)) = (args.output.json, connection) {
                 printer.json(&connection)?;
             }
@@ -46,5 +51,28 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
         Waited::Interrupted => {
             Err(interrupted_change(&addon, "disconnect the org", &format!("applink connections:info {name}")))
         }
+    }
+}
+
+/// What this app has published through the connection, as far as it can be told: a disconnect leaves it in the org.
+async fn published(client: &Client, addon: &Addon, connection: &str) -> Vec<Publication> {
+    let Ok(app) = addon.app_id() else { return Vec::new() };
+    let mut listed = client.publications().list(connection, app).await.unwrap_or_default();
+    listed.retain(|publication| publication.removed_at.is_none());
+    listed
+}
+
+fn tell_what_stays(staying: &[Publication], printer: Printer) {
+    for publication in staying {
+        let (name, org) = (printable(&publication.esr_name), printable(&publication.org_id));
+        printer.warning(&format!("{name} stays in org {org}, and nothing can be published there any more:"));
+        for component in &publication.components {
+            printer.note(&format!("  {} {}", printable(&component.kind), printable(&component.name)));
+        }
+    }
+    if !staying.is_empty() {
+        printer.note(
+            "connect the org again to publish or `applink unpublish` them, or delete them in its Setup",
+        );
     }
 }

@@ -11,8 +11,16 @@ use crate::error::{CliError, ExitStatus};
 use crate::printer::{Printer, Table, printable};
 use crate::settings::{Addon, Settings};
 
-const COLUMNS: [&str; 6] =
-    ["Connection Name", "Created By", "Created Date", "Last Modified", "Last Modified By", "Org ID"];
+/// The official ones, and the name that `unpublish` and `publications:history` take.
+const COLUMNS: [&str; 7] = [
+    "Connection Name",
+    "Created By",
+    "Created Date",
+    "Last Modified",
+    "Last Modified By",
+    "Org ID",
+    "Client Name",
+];
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -103,6 +111,7 @@ fn table(publications: &[Publication]) -> Table {
             publication.last_modified_at.to_string(),
             publication.last_modified_by.clone(),
             publication.org_id.clone(),
+            publication.esr_name.clone(),
         ]);
     }
     table
