@@ -7,6 +7,7 @@ mod bench_publish;
 mod conformance;
 mod figures;
 mod fuzz;
+mod openbao;
 mod postgres;
 mod suites;
 mod tools;
@@ -18,7 +19,7 @@ cargo xtask <command>
 
   test [NAME …]   install what the tests need, run every suite (or the named ones), one line each
   suites          list the suites
-  figures [--debug] [NAME …]
+  figures [--debug] [--short] [--rows N,N] [NAME …]
                   measure what we promise in numbers: dev, credentials, mesh (release build; not part of the tests)
   bench mesh [--quick]
                   the mesh beside its peers; writes docs/performance.md (with --quick: one round, writes nothing)

@@ -1,11 +1,13 @@
 //! The test suites: what each runs and what it needs. Each prints one line; a failed one prints its output.
 
+use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
 use crate::conformance::{self, Client};
+use crate::openbao;
 use crate::postgres::Postgres;
 use crate::tools::Tool;
 
@@ -28,6 +30,8 @@ enum Runs {
     Cargo(&'static [&'static str]),
     /// The same, with a PostgreSQL server in `APPLINK_TEST_POSTGRES`.
     CargoOnPostgres(&'static [&'static str]),
+    /// The same, with OpenBao in `APPLINK_TEST_OPENBAO` where it can be had.
+    CargoWithOpenBao(&'static [&'static str]),
     /// An official client against a stack of our own.
     Client(Client),
 }
@@ -43,7 +47,7 @@ impl Suite {
             Runs::Client(Client::PluginRequests | Client::Plugin) => {
                 &[Client::PluginRequests, Client::Plugin]
             }
-            Runs::Cargo(_) | Runs::CargoOnPostgres(_) => &[],
+            Runs::Cargo(_) | Runs::CargoOnPostgres(_) | Runs::CargoWithOpenBao(_) => &[],
         }
     }
 }
@@ -71,9 +75,9 @@ pub(crate) fn all() -> Vec<Suite> {
         },
         Suite {
             name: "key-service",
-            about: "the master key wrapped by HashiCorp Vault's and OpenBao's API (feature `vault`)",
-            tools: &[],
-            runs: Runs::Cargo(&[
+            about: "the master key wrapped by a key service, by its documented API alone (feature `vault`)",
+            tools: &[Tool::Python, Tool::PythonVenv],
+            runs: Runs::CargoWithOpenBao(&[
                 "test",
                 "--package",
                 "applink-server",
@@ -143,8 +147,12 @@ pub(crate) fn run(suites: &[Suite]) -> Result<bool> {
 fn run_one(suite: &Suite) -> Result<(bool, Counts)> {
     let started = Instant::now();
     let outcome = match suite.runs {
-        Runs::Cargo(arguments) => cargo(arguments, None),
-        Runs::CargoOnPostgres(arguments) => cargo(arguments, Some(&Postgres::start()?)),
+        Runs::Cargo(arguments) => cargo(arguments, &[]),
+        Runs::CargoOnPostgres(arguments) => {
+            let server = Postgres::start()?;
+            cargo(arguments, &[("APPLINK_TEST_POSTGRES", server.url().as_ref())])
+        }
+        Runs::CargoWithOpenBao(arguments) => with_openbao(arguments),
         Runs::Client(Client::Plugin) => Ok(plugin()),
         Runs::Client(client) => Ok(official_client(client)),
     };
@@ -175,12 +183,21 @@ struct Outcome {
     output: String,
 }
 
-fn cargo(arguments: &[&str], server: Option<&Postgres>) -> Result<Outcome> {
+/// Its documented API in any case.
+fn with_openbao(arguments: &[&str]) -> Result<Outcome> {
+    let Some(program) = openbao::program()? else { return cargo(arguments, &[]) };
+    let mut outcome = cargo(arguments, &[("APPLINK_TEST_OPENBAO", program.as_os_str())])?;
+    outcome.about = Some("the master key wrapped by OpenBao itself, and by the documented API".to_owned());
+    Ok(outcome)
+}
+
+fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Result<Outcome> {
     let mut command = Command::new(env!("CARGO"));
-    command.args(arguments).stdin(Stdio::null()).env_remove("APPLINK_TEST_POSTGRES");
-    if let Some(server) = server {
-        command.env("APPLINK_TEST_POSTGRES", server.url());
+    command.args(arguments).stdin(Stdio::null());
+    for unset in ["APPLINK_TEST_POSTGRES", "APPLINK_TEST_OPENBAO"] {
+        command.env_remove(unset);
     }
+    command.envs(variables.iter().copied());
     let output = command.output().context("running cargo")?;
     let text = String::from_utf8_lossy(&output.stdout);
     let counts = Counts::read(&text);

@@ -6,8 +6,10 @@
 //! 2. Rows of a state change are committed with it ([`crate::db::Tx::commit`]). Reads go through the
 //!    [`Recorder`], which groups what waits (at most [`recorder::MAX_WAIT`] or [`recorder::MAX_GROUP`] rows) into
 //!    one commit; the caller is answered after it.
-//! 3. Each minute the newest row of each open segment goes into one small chain of *anchors* ([`anchor`]), and to
-//!    the log, where a thief of the database can't reach it.
+//! 3. The first rows of a segment are committed with an *anchor* of the newest of them, and each minute the newest row
+//!    of each open segment gets another. Anchors are one small chain over all segments ([`anchor`]), and go to the
+//!    log, where a thief of the database can't reach them. What a process that was killed wrote last is anchored by
+//!    one that lives.
 //! 4. [`verify`] walks it all.
 //!
 //! Actors are opaque ids; their names are in a table of their own that can be erased. Details never hold secrets.
@@ -166,6 +168,8 @@ struct Segment {
     id: RowId,
     opened: bool,
     next: i64,
+    /// Rows before this one are anchored.
+    anchored: i64,
     last_mac: String,
     actors: HashMap<Actor, RowId>,
 }
@@ -231,6 +235,9 @@ impl Journal {
             }
         };
         tx.commit().await?;
+        if let Some(anchor) = &next.anchor {
+            anchor::tell(anchor);
+        }
         segment.advance(next, met);
         state.put_back(segment);
         Ok(())
@@ -263,6 +270,11 @@ impl Journal {
             rows.push(self.row(&mut next, entry, actor, at));
         }
         store::insert_rows(tx, rows).await?;
+        if next.opened && !segment.opened {
+            // From its first commit on, a segment can't be taken out as a whole without a trace.
+            let tip = Tip { segment: next.segment, seq: next.next - 1, row_mac: next.last_mac.clone() };
+            next.anchor = Some(anchor::append(tx, self.keys.current(), &tip, self.clock.now()).await?);
+        }
         Ok((next, met))
     }
 
@@ -299,15 +311,26 @@ impl Journal {
         self.state.lock().await.current.actors.clear();
     }
 
-    /// The newest committed row of each of this process's segments that is still to be anchored, the one in use last.
+    /// The newest committed row of each of this process's segments, where it is still to be anchored; the one in use
+    /// last.
     pub(crate) async fn tips(&self) -> Vec<Tip> {
         let state = self.state.lock().await;
         state.ended.iter().cloned().chain(state.current.tip()).collect()
     }
 
-    /// Forgets a former segment whose newest row is anchored.
+    /// This row is anchored; a former segment of which it is the newest is forgotten.
     pub(crate) async fn anchored(&self, tip: &Tip) {
-        self.state.lock().await.ended.retain(|ended| ended != tip);
+        let mut state = self.state.lock().await;
+        state.ended.retain(|ended| ended != tip);
+        if state.current.id == tip.segment {
+            state.current.anchored = state.current.anchored.max(tip.seq + 1);
+        }
+    }
+
+    /// The segment in use, when it has rows.
+    pub(crate) async fn open_segment(&self) -> Option<RowId> {
+        let state = self.state.lock().await;
+        state.current.opened.then_some(state.current.id)
     }
 }
 
@@ -332,26 +355,32 @@ struct Position {
     opened: bool,
     next: i64,
     last_mac: String,
+    /// What was anchored with the first rows.
+    anchor: Option<store::anchors::Model>,
 }
 
 impl Segment {
     fn new(id: RowId) -> Self {
-        Self { id, opened: false, next: 0, last_mac: String::new(), actors: HashMap::new() }
+        Self { id, opened: false, next: 0, anchored: 0, last_mac: String::new(), actors: HashMap::new() }
     }
 
     fn position(&self) -> Position {
-        Position { segment: self.id, opened: self.opened, next: self.next, last_mac: self.last_mac.clone() }
+        let (opened, next, last_mac) = (self.opened, self.next, self.last_mac.clone());
+        Position { segment: self.id, opened, next, last_mac, anchor: None }
     }
 
     fn tip(&self) -> Option<Tip> {
         let (segment, row_mac) = (self.id, self.last_mac.clone());
-        (self.next > 0).then(|| Tip { segment, seq: self.next - 1, row_mac })
+        (self.next > self.anchored).then(|| Tip { segment, seq: self.next - 1, row_mac })
     }
 
     fn advance(&mut self, position: Position, met: HashMap<Actor, RowId>) {
         self.opened = position.opened;
         self.next = position.next;
         self.last_mac = position.last_mac;
+        if let Some(anchor) = position.anchor {
+            self.anchored = anchor.seq + 1;
+        }
         if self.actors.len() + met.len() > REMEMBERED_ACTORS {
             self.actors.clear();
         }

@@ -219,12 +219,10 @@ async fn write_anchor(app: &App) -> Result<Status, StepError> {
     if let Err(error) = app.recorder.settle_reads(Some(app.clock.now())).await {
         tracing::error!(error = %crate::error::chain(&error), "reads could not be counted in the audit log");
     }
-    match audit::anchor::write(&app.store, app.clock.now()).await {
-        Ok(anchor) => Ok(Status { done: u64::from(anchor.is_some()) }),
-        // Another process took the number; this segment's turn comes in a minute.
-        Err(error) if error.is_duplicate() => Ok(Status::default()),
-        Err(error) => Err(error.into()),
-    }
+    let now = app.clock.now();
+    let anchor = audit::anchor::write(&app.store, now).await?;
+    let closed = audit::anchor::close_abandoned(&app.store, now).await?;
+    Ok(Status { done: u64::from(anchor.is_some()) + closed })
 }
 
 async fn forget_log_ins(app: &App) -> Result<Status, StepError> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -31,12 +32,14 @@ use crate::reconcilers::{Nudges, runner};
 use crate::spool::{self, FILE_PURPOSE, Spool, SpoolError};
 use crate::tokens::flights::Flights;
 use crate::urls::Urls;
-use crate::vault::{Vault, VaultError};
+use crate::vault::{KeySource, Vault, VaultError};
 use crate::web::auth::Callers;
 use crate::{env_vars, router, web};
 
 /// How long requests and renewals may take to finish once the server is to stop: a token call's deadline and some.
 const DRAIN: Duration = Duration::from_secs(15);
+/// By the group or by everyone.
+const READABLE_BY_OTHERS: u32 = 0o044;
 
 /// A control plane that could not be started.
 #[derive(Debug, thiserror::Error)]
@@ -203,6 +206,14 @@ async fn open_vault(config: &Config, database: &Database, process: &str) -> Resu
 }
 
 fn warn_about_settings(app: &App) {
+    if let KeySource::File(path) = &app.config.key_source
+        && std::fs::metadata(path).is_ok_and(|file| file.permissions().mode() & READABLE_BY_OTHERS != 0)
+    {
+        tracing::warn!(
+            file = %path.display(),
+            "others on this machine can read the master key, which opens every secret in the database: `chmod 600` it"
+        );
+    }
     if app.config.access.allow_token_management {
         tracing::warn!(
             "{} is on: a bare add-on token, which is in every dyno's environment, may change things",

@@ -251,20 +251,22 @@ impl Vault {
         Ok(tx.commit().await?)
     }
 
-    /// Reads the source of master keys again. What it holds is preferred; what is known stays known.
-    pub(crate) async fn reload_masters(&self) -> Result<(), VaultError> {
+    /// Reads the source of master keys again. What it holds is preferred; what is known stays known. Whether anything
+    /// is new.
+    pub(crate) async fn reload_masters(&self) -> Result<bool, VaultError> {
         let known = self.masters();
         let read = self.0.source.read(&self.0.database, &known).await;
-        let Some(mut read) = read.map_err(VaultError::Source)? else { return Ok(()) };
+        let Some(mut read) = read.map_err(VaultError::Source)? else { return Ok(false) };
         let changed = read.ids().iter().any(|id| known.get(id).is_none())
             || read.preferred().map(MasterKey::id) != known.preferred().map(MasterKey::id);
         if !changed {
-            return Ok(());
+            return Ok(false);
         }
         read.add(known.all().to_vec());
         tracing::info!(master_keys = ?read.ids(), "the master keys were read again");
         *self.0.masters.write().unwrap_or_else(PoisonError::into_inner) = read;
-        self.keep_derived().await
+        self.keep_derived().await?;
+        Ok(true)
     }
 
     /// Where a key service makes the master keys: makes the next one, unless it is there already.
@@ -276,7 +278,7 @@ impl Vault {
         }
         let Inner { source, database, clock, entropy, .. } = &*self.0;
         source.make(database, clock, entropy).await.map_err(VaultError::Source)?;
-        self.reload_masters().await
+        self.reload_masters().await.map(drop)
     }
 
     /// A key service's former master keys go.

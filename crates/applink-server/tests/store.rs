@@ -12,6 +12,8 @@ mod claims;
 mod ledger;
 #[path = "store/migrations.rs"]
 mod migrations;
+#[path = "store/rotation.rs"]
+mod rotation;
 #[path = "store/sealing.rs"]
 mod sealing;
 #[path = "store/support.rs"]

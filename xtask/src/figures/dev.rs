@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::Build;
+use super::{Build, Options};
 
 /// From process start to the `--json` line, on an empty state folder.
 const READY_SECONDS: f64 = 2.0;
@@ -16,7 +16,8 @@ const RESIDENT_MIB: f64 = 150.0;
 const STARTS: usize = 5;
 
 /// Measures `applink dev` and says whether every promise is kept.
-pub(super) fn measure(build: Build) -> Result<bool> {
+pub(super) fn measure(options: &Options) -> Result<bool> {
+    let build = options.build;
     let built = Command::new(env!("CARGO"))
         .args(["build", "--package", "applink"])
         .args(build.arguments())

@@ -1,5 +1,7 @@
 //! What is known after a call failed, and what never happens: redirects and endless answers.
 
+use std::time::Duration;
+
 use applink_salesforce::egress::{NotSentReason, TOKEN_BODY_LIMIT, UnknownReason};
 use applink_salesforce::oauth::{OAuth, OAuthClient, Outcome, RefusalClass, TokenFailure};
 use applink_salesforce::{OrgHosts, OrgOrigin};
@@ -68,6 +70,77 @@ async fn a_broken_handshake_is_not_sent() {
     let origin = OrgOrigin::vouched_for(&plain.as_str().replace("http://", "https://")).unwrap();
     let failure = refresh(&OAuth::new(egress()), &origin).await;
     assert!(matches!(failure, TokenFailure::NotSent { reason: NotSentReason::Tls, .. }), "{failure:?}");
+}
+
+/// A server that speaks only this version of TLS (as in its ServerHello); the first record it gets in return.
+async fn speaking(version: [u8; 2]) -> (OrgOrigin, tokio::task::JoinHandle<Vec<u8>>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = OrgOrigin::vouched_for(&format!("https://{}", listener.local_addr().unwrap())).unwrap();
+    let answer = tokio::spawn(async move {
+        let (mut stream, _) = listener.accept().await.unwrap();
+        let hello = record(&mut stream).await;
+        assert_eq!(hello[..2], [22, 3], "a handshake");
+        // A random, no session, TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256, no compression, an empty renegotiation_info.
+        let mut body = [&version[..], &[7; 32], &[0, 0xc0, 0x2f, 0], &[0, 5, 0xff, 0x01, 0, 1, 0]].concat();
+        let mut message = vec![2, 0, 0, u8::try_from(body.len()).unwrap()];
+        message.append(&mut body);
+        let length = u16::try_from(message.len()).unwrap().to_be_bytes();
+        let answer = [&[22], &version[..], &length[..], &message[..]].concat();
+        stream.write_all(&answer).await.unwrap();
+        stream.shutdown().await.unwrap();
+        record(&mut stream).await
+    });
+    (origin, answer)
+}
+
+/// One TLS record: kind, version, length, content. What there is of it when the connection ends.
+async fn record(stream: &mut tokio::net::TcpStream) -> Vec<u8> {
+    let mut record = vec![0; 5];
+    if stream.read_exact(&mut record).await.is_err() {
+        return Vec::new();
+    }
+    let length = usize::from(u16::from_be_bytes([record[3], record[4]]));
+    let mut content = vec![0; length];
+    stream.read_exact(&mut content).await.unwrap();
+    record.append(&mut content);
+    record
+}
+
+/// Promise 21: TLS 1.2 or newer.
+#[tokio::test]
+async fn a_server_of_an_older_tls_is_refused_before_anything_is_sent() {
+    /// A fatal alert: `protocol_version`.
+    const PROTOCOL_VERSION: [u8; 2] = [2, 70];
+    for (version, is_refused) in [([3, 0], true), ([3, 1], true), ([3, 2], true), ([3, 3], false)] {
+        let (origin, answer) = speaking(version).await;
+        let failure = refresh(&OAuth::new(egress()), &origin).await;
+        assert!(
+            matches!(failure, TokenFailure::NotSent { reason: NotSentReason::Tls, .. }),
+            "{version:?}: {failure:?}"
+        );
+        let answer = answer.await.unwrap();
+        let alert = (answer.first() == Some(&21)).then(|| answer[5..].to_vec());
+        // TLS 1.2 is spoken: what it misses then is the rest of the handshake.
+        assert_eq!(alert.as_deref() == Some(&PROTOCOL_VERSION[..]), is_refused, "{version:?}: {alert:?}");
+    }
+}
+
+/// Promise 21: ten seconds in all, however the answer trickles in.
+#[tokio::test]
+async fn the_token_endpoint_has_ten_seconds() {
+    let origin = raw(|mut stream| async move {
+        _ = stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 900\r\n\r\n").await;
+        let mut tick = tokio::time::interval(Duration::from_millis(500));
+        while stream.write_all(b" ").await.is_ok() {
+            tick.tick().await;
+        }
+    })
+    .await;
+    let started = tokio::time::Instant::now();
+    let failure = refresh(&OAuth::new(egress()), &origin).await;
+    let took = started.elapsed();
+    assert!(matches!(failure, TokenFailure::Unknown { reason: UnknownReason::Timeout, .. }), "{failure:?}");
+    assert!((Duration::from_secs(9)..Duration::from_secs(14)).contains(&took), "{took:?}");
 }
 
 #[tokio::test]

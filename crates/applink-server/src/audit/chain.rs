@@ -7,7 +7,7 @@ use aws_lc_rs::hmac;
 use zeroize::Zeroizing;
 
 use super::Actor;
-use super::store::{anchors, rows};
+use super::store::{actors, anchors, rows};
 use crate::vault::{DerivedKeys, MasterKeys};
 
 /// What an audit key is derived for.
@@ -58,6 +58,17 @@ impl ChainKeys {
         self.all.values().any(|key| key.anchor_mac(anchor) == anchor.mac)
     }
 
+    /// Whether one of the keys made the look-up of this name, or it is erased.
+    pub(super) fn named(&self, actor: &actors::Model) -> bool {
+        match (&actor.name, &actor.lookup) {
+            (None, None) => true,
+            (Some(name), Some(lookup)) => {
+                self.all.values().any(|key| key.name_lookup(&actor.kind, name) == *lookup)
+            }
+            _ => false,
+        }
+    }
+
     /// The key of an older segment.
     pub fn get(&self, master_key_id: &str) -> Option<&ChainKey> {
         self.all.get(master_key_id)
@@ -106,7 +117,11 @@ impl ChainKey {
 
     /// Finds an actor again without telling the name.
     pub(super) fn actor_lookup(&self, actor: &Actor) -> String {
-        self.mac(&["actor", actor.kind.as_str(), &actor.name])
+        self.name_lookup(actor.kind.as_str(), &actor.name)
+    }
+
+    fn name_lookup(&self, kind: &str, name: &str) -> String {
+        self.mac(&["actor", kind, name])
     }
 
     /// Every part is preceded by its length, so that no two lists of parts are the same bytes.

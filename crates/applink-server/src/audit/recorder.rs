@@ -1,12 +1,13 @@
 //! Groups entries that need no other change into one commit, and tells each caller when its own is durable. While the
 //! database takes no writes, the [spool](crate::spool) does, for a while.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, hash_map};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use applink_api::ids::AddonId;
 use applink_api::time::Timestamp;
+use futures_util::future::join_all;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -121,20 +122,32 @@ impl Recorder {
         }
     }
 
-    /// Writes how many reads followed a row in minutes that are over; at the end, in all.
+    /// Writes how many reads followed a row in minutes that are over; at the end, in all. How many rows that took.
     ///
     /// # Errors
-    /// [`NotRecorded`]: they are written with the next ones.
+    /// The first [`NotRecorded`]: what could not be written is counted on, and written the next time.
     pub async fn settle_reads(&self, now: Option<Timestamp>) -> Result<u64, NotRecorded> {
         let minute = now.map_or(i64::MAX, |now| now.as_seconds().div_euclid(60));
         let over: Vec<Count> =
             self.counts().extract_if(|_, count| count.minute < minute).map(|(_, count)| count).collect();
-        let mut written = 0;
-        for Count { followed: count, entry, .. } in over.into_iter().filter(|count| count.followed > 0) {
-            self.record(followed(entry, count)).await?;
-            written += 1;
+        let due = over.into_iter().filter(|count| count.followed > 0);
+        // Together, so that they share commits.
+        let written = join_all(due.map(async |count| {
+            let outcome = self.record(followed(count.entry.clone(), count.followed)).await;
+            outcome.inspect_err(|_| self.count_on(count))
+        }));
+        let written: Vec<_> = written.await.into_iter().collect::<Result<_, _>>()?;
+        Ok(written.len() as u64)
+    }
+
+    /// Takes a count back that could not be written; reads may have begun another meanwhile.
+    fn count_on(&self, count: Count) {
+        match self.counts().entry(key(&count.entry)) {
+            hash_map::Entry::Occupied(mut newer) => newer.get_mut().followed += count.followed,
+            hash_map::Entry::Vacant(free) => {
+                free.insert(count);
+            }
         }
-        Ok(written)
     }
 
     fn counts(&self) -> MutexGuard<'_, HashMap<Read, Count>> {

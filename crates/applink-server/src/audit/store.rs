@@ -1,10 +1,12 @@
 //! The tables of the ledger.
 
+use std::collections::HashSet;
+
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, Statement, Value,
 };
-use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _};
+use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _};
 
 use super::Actor;
 use crate::db::{RowId, StoreError};
@@ -69,7 +71,7 @@ pub mod segments {
         pub master_key_id: String,
         /// Microseconds UTC.
         pub opened_at: i64,
-        /// When the process ended in an orderly way.
+        /// When the process ended, or another found it gone.
         pub closed_at: Option<i64>,
     }
 
@@ -161,11 +163,62 @@ pub async fn open_segment(
     Ok(())
 }
 
-/// Marks a segment as ended in an orderly way.
-pub async fn close_segment(connection: &impl ConnectionTrait, id: RowId, at: i64) -> Result<(), StoreError> {
+/// Marks a segment as ended. `false` when it was already.
+pub async fn close_segment(
+    connection: &impl ConnectionTrait,
+    id: RowId,
+    at: i64,
+) -> Result<bool, StoreError> {
     let closed = segments::ActiveModel { closed_at: sea_orm::Set(Some(at)), ..Default::default() };
-    segments::Entity::update_many().set(closed).filter(segments::Column::Id.eq(id)).exec(connection).await?;
+    let update = segments::Entity::update_many()
+        .set(closed)
+        .filter(segments::Column::Id.eq(id))
+        .filter(segments::Column::ClosedAt.is_null());
+    Ok(update.exec(connection).await?.rows_affected == 1)
+}
+
+/// Marks a segment as not ended after all.
+pub async fn reopen_segment(connection: &impl ConnectionTrait, id: RowId) -> Result<(), StoreError> {
+    let open = segments::ActiveModel { closed_at: sea_orm::Set(None), ..Default::default() };
+    let update = segments::Entity::update_many()
+        .set(open)
+        .filter(segments::Column::Id.eq(id))
+        .filter(segments::Column::ClosedAt.is_not_null());
+    update.exec(connection).await?;
     Ok(())
+}
+
+/// Segments that did not end and belong to none of these processes, oldest first.
+pub async fn unclosed_segments(
+    connection: &impl ConnectionTrait,
+    except: &HashSet<String>,
+    limit: u64,
+) -> Result<Vec<segments::Model>, StoreError> {
+    let query = segments::Entity::find()
+        .filter(segments::Column::ClosedAt.is_null())
+        .filter(segments::Column::Process.is_not_in(except))
+        .order_by_asc(segments::Column::OpenedAt)
+        .limit(limit);
+    Ok(query.all(connection).await?)
+}
+
+/// The newest row of a segment.
+pub async fn last_row(
+    connection: &impl ConnectionTrait,
+    segment: RowId,
+) -> Result<Option<rows::Model>, StoreError> {
+    let query = rows::Entity::find().filter(rows::Column::Segment.eq(segment));
+    Ok(query.order_by_desc(rows::Column::Seq).one(connection).await?)
+}
+
+/// The newest row of a segment that has an anchor.
+pub async fn anchored_to(
+    connection: &impl ConnectionTrait,
+    segment: RowId,
+) -> Result<Option<i64>, StoreError> {
+    let query = anchors::Entity::find().filter(anchors::Column::Segment.eq(segment));
+    let newest = query.order_by_desc(anchors::Column::Seq).one(connection).await?;
+    Ok(newest.map(|anchor| anchor.seq))
 }
 
 /// Rows per statement, largest first. Only so many, so that the database knows each statement already.
@@ -252,6 +305,22 @@ pub async fn erase_actor(connection: &impl ConnectionTrait, name: &str) -> Resul
         actors::ActiveModel { name: sea_orm::Set(None), lookup: sea_orm::Set(None), ..Default::default() };
     let update = actors::Entity::update_many().set(erased).filter(actors::Column::Name.eq(name));
     Ok(update.exec(connection).await?.rows_affected)
+}
+
+/// Every actor.
+pub async fn all_actors(connection: &impl ConnectionTrait) -> Result<Vec<actors::Model>, StoreError> {
+    Ok(actors::Entity::find().order_by_asc(actors::Column::Id).all(connection).await?)
+}
+
+/// Actors of rows that the table of actors lacks.
+pub async fn missing_actors(connection: &impl ConnectionTrait) -> Result<Vec<String>, StoreError> {
+    let known = actors::Entity::find().select_only().column(actors::Column::Id).into_query();
+    let query = rows::Entity::find()
+        .select_only()
+        .column(rows::Column::Actor)
+        .distinct()
+        .filter(rows::Column::Actor.not_in_subquery(known));
+    Ok(query.into_tuple().all(connection).await?)
 }
 
 /// The newest anchor.

@@ -51,6 +51,18 @@ pub enum Finding {
         /// The anchor.
         number: i64,
     },
+    /// An actor's name is not the one that was written.
+    #[error("the name of actor {actor} was altered")]
+    AlteredActor {
+        /// The opaque id.
+        actor: RowId,
+    },
+    /// Rows carry an actor's id that is in no table any more: erasing a name leaves the id.
+    #[error("actor {actor}, who did something, is missing")]
+    MissingActor {
+        /// The opaque id, as the rows have it.
+        actor: String,
+    },
     /// The segment was written under a master key that was not given.
     #[error("segment {segment} was written under master key {master_key_id}, which was not given")]
     UnknownKey {
@@ -104,6 +116,7 @@ pub async fn verify(
         .map(|anchor| Finding::LostRow { number: anchor.number, segment: anchor.segment });
     report.findings.extend(lost);
     walk_anchors(&anchors, keys, &mut report);
+    walk_actors(connection, keys, &mut report).await?;
     if let Some(kept) = kept
         && !anchors.iter().any(|anchor| anchor.number == kept.number && anchor.mac == kept.mac)
     {
@@ -150,6 +163,21 @@ fn check_row(key: &ChainKey, row: &rows::Model, expected: i64, last_mac: &str, f
     } else if row.prev_mac != last_mac || row.mac != key.row_mac(row) {
         findings.push(Finding::AlteredRow { segment, seq });
     }
+}
+
+async fn walk_actors(
+    connection: &impl ConnectionTrait,
+    keys: &ChainKeys,
+    report: &mut Report,
+) -> Result<(), StoreError> {
+    for actor in store::all_actors(connection).await? {
+        if !keys.named(&actor) {
+            report.findings.push(Finding::AlteredActor { actor: actor.id });
+        }
+    }
+    let missing = store::missing_actors(connection).await?.into_iter();
+    report.findings.extend(missing.map(|actor| Finding::MissingActor { actor }));
+    Ok(())
 }
 
 fn walk_anchors(anchors: &[anchors::Model], keys: &ChainKeys, report: &mut Report) {

@@ -176,8 +176,18 @@ impl Reader<'_> {
         if let Some(transit) = self.transit() {
             return Some((MasterKeys::none(), KeySource::Transit(Arc::new(transit?))));
         }
-        let path = self.text(var::MASTER_KEY_FILE).or(path);
-        let (text, setting, source) = match (self.secret(var::MASTER_KEY).or(file), path) {
+        let (given, named) = (self.secret(var::MASTER_KEY), self.text(var::MASTER_KEY_FILE));
+        if given.is_some() && named.is_some() {
+            let message = format!("set this or {}, not both: only one can be the key", var::MASTER_KEY_FILE);
+            self.problem(var::MASTER_KEY, message);
+            return None;
+        }
+        // A variable wins over the file's settings, whichever of the two it is.
+        let (given, named) = match (given, named) {
+            (None, None) => (file, path),
+            variables => variables,
+        };
+        let (text, setting, source) = match (given, named) {
             (Some(text), _) => (text, var::MASTER_KEY, KeySource::Fixed),
             (None, Some(path)) => {
                 let text = self.master_key_file(&path)?;

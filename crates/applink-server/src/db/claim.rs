@@ -133,11 +133,7 @@ impl Database {
     pub(crate) async fn lock_for_start(&self, tx: &DatabaseTransaction) -> Result<(), DbErr> {
         /// "applink" in ASCII.
         const KEY: i64 = 0x61_70_70_6c_69_6e_6b;
-        if self.engine() == Engine::Postgres {
-            let sql = "SELECT pg_advisory_xact_lock($1)";
-            tx.execute_raw(Statement::from_sql_and_values(self.backend(), sql, [KEY.into()])).await?;
-        }
-        Ok(())
+        lock(tx, KEY).await
     }
 
     fn backend(&self) -> sea_orm::DbBackend {
@@ -146,6 +142,22 @@ impl Database {
             Engine::Postgres => sea_orm::DbBackend::Postgres,
         }
     }
+}
+
+/// Keeps other processes from writing audit anchors until the transaction ends: it commits at once.
+pub(crate) async fn lock_anchors(tx: &DatabaseTransaction) -> Result<(), DbErr> {
+    /// "anchors" in ASCII.
+    const KEY: i64 = 0x61_6e_63_68_6f_72_73;
+    lock(tx, KEY).await
+}
+
+/// On SQLite the transaction is the only one that writes.
+async fn lock(tx: &DatabaseTransaction, key: i64) -> Result<(), DbErr> {
+    if tx.get_database_backend() == sea_orm::DbBackend::Postgres {
+        let sql = "SELECT pg_advisory_xact_lock($1)";
+        tx.execute_raw(Statement::from_sql_and_values(tx.get_database_backend(), sql, [key.into()])).await?;
+    }
+    Ok(())
 }
 
 fn no_row() -> StoreError {

@@ -17,8 +17,17 @@ const RUN: Duration = Duration::from_secs(2);
 /// # Errors
 /// [`StepError`].
 pub async fn run(app: &App) -> Result<Status, StepError> {
-    app.vault.reload_masters().await.map_err(StepError::Vault)?;
+    // First that it lives: a rotation waits for this process whatever becomes of its key source.
     app.vault.beat().await.map_err(StepError::Vault)?;
+    match app.vault.reload_masters().await {
+        Ok(false) => {}
+        Ok(true) => app.vault.beat().await.map_err(StepError::Vault)?,
+        // What it has still opens everything, and a rotation that is under way goes on.
+        Err(error) => {
+            tracing::error!(error = %crate::error::chain(&error),
+                "the master keys can't be read again; the ones from before stay in use");
+        }
+    }
     let (started, mut done) = (Instant::now(), 0);
     while let Some(sealed) = rotation::step(&app.store, &app.vault).await.map_err(StepError::Vault)? {
         done += sealed;

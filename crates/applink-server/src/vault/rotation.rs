@@ -19,6 +19,9 @@
 //!
 //! Every step is claimed with a lease and commits where it is, so another process goes on after a kill. What is
 //! committed is never undone: a row is sealed the old way or the new way, and both open.
+//!
+//! Times that one process writes and another compares with are the database's, as for leases: the clocks of two
+//! machines need not agree.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -203,9 +206,9 @@ fn finish(rotation: &mut Model, now: Timestamp) {
 /// Step 2 of the master key's rotation.
 async fn wait(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u64, VaultError> {
     let target = rotation.master_key_id.clone().unwrap_or_default();
-    let now = vault.now();
     let tx = store.begin().await?;
     store.database().lock_for_start(&tx).await.map_err(StoreError::from)?;
+    let now = database_time(store, &tx).await?;
     let lacking = processes_without(store, &tx, &target).await?;
     if lacking.is_empty() && vault.masters().get(&target).is_some() {
         store::set_current_master(&*tx, &target).await?;
@@ -221,10 +224,14 @@ async fn wait(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u64,
     Ok(0)
 }
 
+/// The time all processes agree on.
+async fn database_time(store: &Store, tx: &Tx) -> Result<Timestamp, StoreError> {
+    Ok(Timestamp::from_micros(store.database().lease_now(&**tx).await?))
+}
+
 /// Names of the processes that live and lack a master key.
 async fn processes_without(store: &Store, tx: &Tx, master: &str) -> Result<Vec<String>, StoreError> {
-    let now = store.database().lease_now(&**tx).await?;
-    let since = Timestamp::from_micros(now).minus(GONE_AFTER).as_micros();
+    let since = database_time(store, tx).await?.minus(GONE_AFTER).as_micros();
     let alive = store::processes_since(&**tx, since).await?;
     let lacks = |process: &store::processes::Model| !process.master_key_ids.split(' ').any(|id| id == master);
     Ok(alive.into_iter().filter(lacks).map(|process| process.name).collect())
@@ -232,12 +239,12 @@ async fn processes_without(store: &Store, tx: &Tx, master: &str) -> Result<Vec<S
 
 /// Steps 3 and 4 of the master key's rotation.
 async fn rewrap(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u64, VaultError> {
-    let now = vault.now();
     let target = rotation.master_key_id.clone().unwrap_or_default();
     let keys = store::under_other_masters(store.reader(), &target, KEYS).await?;
     let kept = store::kept_keys(store.reader()).await?;
     let kept: Vec<&kept::Model> = kept.iter().filter(|key| key.master_key_id != target).collect();
     let tx = store.begin().await?;
+    let now = database_time(store, &tx).await?;
     let mut done = 0;
     for key in &keys {
         let place = data_key_place(key.id, key.addon_id.map(Into::into));
@@ -265,8 +272,8 @@ async fn rewrap(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u6
 
 /// Step 1 of the data keys' rotation.
 async fn replace(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u64, VaultError> {
-    let now = vault.now();
     let tx = store.begin().await?;
+    let now = database_time(store, &tx).await?;
     let keys = store::marked_for(&*tx, rotation.id, KEYS).await?;
     for key in &keys {
         if store::deactivate(&*tx, key.id).await? {
@@ -285,10 +292,9 @@ async fn replace(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u
 
 /// Steps 2 and 3 of the data keys' rotation.
 async fn reseal(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<u64, VaultError> {
-    let now = vault.now();
     let column = usize::try_from(rotation.place).ok().and_then(|place| COLUMNS.get(place));
     let Some(column) = column else {
-        end_of_walk(store, vault, rotation, now).await?;
+        end_of_walk(store, vault, rotation).await?;
         return Ok(0);
     };
     let rows = column.rows_after(store.reader(), &rotation.after_row, ROWS).await?;
@@ -379,15 +385,11 @@ async fn resealed(
 }
 
 /// Step 3: again, or done.
-async fn end_of_walk(
-    store: &Store,
-    vault: &Vault,
-    rotation: &mut Model,
-    now: Timestamp,
-) -> Result<(), VaultError> {
+async fn end_of_walk(store: &Store, vault: &Vault, rotation: &mut Model) -> Result<(), VaultError> {
     let settles_at = Timestamp::from_micros(rotation.settles_at);
     let settled = rotation.pass_started_at >= rotation.settles_at;
     let tx = store.begin().await?;
+    let now = database_time(store, &tx).await?;
     if rotation.stale == 0 && settled {
         finish(rotation, now);
         if rotation.damaged == 0 {

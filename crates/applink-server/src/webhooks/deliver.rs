@@ -26,30 +26,37 @@ use crate::vault::VaultError;
 
 /// Longer than [`crate::egress::TENANT_DEADLINE`] and the writing together.
 const LEASE: Duration = Duration::from_secs(60);
+/// What became of an attempt that was not made. Why it does not open is for the operator's log.
+const NOT_SIGNED: &str = "not sent: the endpoint's secret can't be opened, so it can't be signed; give it another with `webhooks:rotate-secret`";
 /// Deliveries under way at a time, to as many endpoints.
 const SIDE_BY_SIDE: usize = 32;
 
 /// Delivers what is due, one at a time to each endpoint; what becomes due meanwhile, too.
 ///
+/// A failure ends no other delivery: those under way are finished, and nothing more is claimed.
+///
 /// # Errors
-/// [`StepError`] when database or vault fail; what was claimed is due again when its lease is over.
+/// The first [`StoreError`]; what was claimed is due again when its lease is over.
 pub async fn deliver_due(app: &App) -> Result<Status, StepError> {
     let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: 1 };
     let mut under_way = FuturesUnordered::new();
-    let mut status = Status::default();
+    let (mut status, mut failure) = (Status::default(), None);
     loop {
-        while under_way.len() < SIDE_BY_SIDE {
-            let Some(delivery) = store::claim(app.store.database(), claim).await? else { break };
-            under_way.push(deliver(app, delivery));
+        while failure.is_none() && under_way.len() < SIDE_BY_SIDE {
+            match store::claim(app.store.database(), claim).await {
+                Ok(Some(delivery)) => under_way.push(deliver(app, delivery)),
+                Ok(None) => break,
+                Err(error) => failure = Some(error),
+            }
         }
         if under_way.is_empty() {
-            return Ok(status);
+            return failure.map_or(Ok(status), |error| Err(error.into()));
         }
         tokio::select! {
-            Some(done) = under_way.next() => {
-                done?;
-                status.done += 1;
-            }
+            Some(done) = under_way.next() => match done {
+                Ok(()) => status.done += 1,
+                Err(error) => failure = failure.or(Some(error)),
+            },
             // Something was told: it may be for an endpoint that nothing is under way to.
             () = app.nudges.webhooks.notified() => {}
         }
@@ -75,28 +82,35 @@ struct Attempt {
     took: Duration,
 }
 
-async fn deliver(app: &App, delivery: deliveries::Model) -> Result<(), StepError> {
+async fn deliver(app: &App, delivery: deliveries::Model) -> Result<(), StoreError> {
     let reader = app.store.reader();
     let endpoint = store::find(reader, delivery.addon_id.into(), delivery.endpoint_id.0).await?;
     let event = store::find_event(reader, delivery.event_id).await?;
     // They go together with the delivery: it is gone by now too.
     let (Some(endpoint), Some(event)) = (endpoint, event) else { return Ok(()) };
     let at = app.clock.now();
-    let headers = match signed(app, &endpoint, &event, at).await {
-        Ok(headers) => headers,
-        Err(error) => return Err(StepError::Vault(error)),
+    let attempt = match signed(app, &endpoint, &event, at).await {
+        Ok(headers) => attempt(app, &endpoint, headers, event.body, at).await,
+        Err(VaultError::Store(error)) => return Err(error),
+        Err(error) => {
+            tracing::error!(webhook = %endpoint.id, error = %chain(&error), "a webhook can't be signed");
+            Attempt { at, status: None, outcome: NOT_SIGNED.to_owned(), took: Duration::ZERO }
+        }
     };
+    record(app, &delivery, &endpoint, attempt).await
+}
+
+async fn attempt(app: &App, endpoint: &Endpoint, headers: HeaderMap, body: String, at: Timestamp) -> Attempt {
     let started = Instant::now();
-    let answer = post(app, &endpoint, headers, event.body).await;
+    let answer = post(app, endpoint, headers, body).await;
     let took = started.elapsed();
-    let attempt = match answer {
+    match answer {
         Ok(status) => Attempt { at, status: Some(status), outcome: outcome(status), took },
         Err(error) => {
             tracing::info!(webhook = %endpoint.id, error = %chain(&error), "a webhook was not delivered");
             Attempt { at, status: None, outcome: error.to_string(), took }
         }
-    };
-    Ok(record(app, &delivery, &endpoint, attempt).await?)
+    }
 }
 
 async fn post(
@@ -131,8 +145,14 @@ async fn signed(
     if let Some((former, until)) = &endpoint.former_secret
         && at < *until
     {
-        let former = app.vault.open_sealed(endpoint.place("former_secret"), former).await?;
-        signatures.extend(sign::signature(&former, message));
+        match app.vault.open_sealed(endpoint.place("former_secret"), former).await {
+            Ok(former) => signatures.extend(sign::signature(&former, message)),
+            Err(VaultError::Store(error)) => return Err(error.into()),
+            // The one in use is enough.
+            Err(error) => {
+                tracing::error!(webhook = %endpoint.id, error = %chain(&error), "a former secret can't be opened");
+            }
+        }
     }
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -13,8 +13,8 @@ use crate::app::App;
 use crate::audit::Entry;
 use crate::credentials::begin::capitalised;
 use crate::db::Tx;
-use crate::error::ApiError;
-use crate::vault::Place;
+use crate::error::{ApiError, chain};
+use crate::vault::{Place, SealedToken, VaultError};
 use crate::web::auth::RequireManager;
 
 /// Endpoints per add-on.
@@ -131,8 +131,7 @@ pub async fn rotate_secret(
     let before = found.ok_or_else(ApiError::not_found)?;
     let secret = sign::new_secret(&app.entropy);
     // Before the transaction, as in `create`; a ciphertext is tied to its column, so the former is sealed anew.
-    let former = app.vault.open_sealed(before.place("secret"), &before.secret).await?;
-    let former = app.vault.seal(before.place("former_secret"), &former).await?;
+    let former = former_secret(app, &before).await?;
     let sealed = app.vault.seal(before.place("secret"), &secret).await?;
     let until = app.clock.now().plus(Duration::from_secs(u64::from(hours) * 3600));
     let tx = app.store.begin().await?;
@@ -144,8 +143,20 @@ pub async fn rotate_secret(
         return Err(ApiError::conflict(message));
     }
     endpoint.secret = sealed;
-    endpoint.former_secret = (hours > 0).then_some((former, until));
+    endpoint.former_secret = former.filter(|_| hours > 0).map(|former| (former, until));
     save(app, manager, tx, endpoint, "webhook.secret_rotated").await.map(|endpoint| (endpoint, secret))
+}
+
+/// The secret in use, sealed as the former one; none when it does not open: a new one is what helps then.
+async fn former_secret(app: &App, endpoint: &Endpoint) -> Result<Option<SealedToken>, VaultError> {
+    match app.vault.open_sealed(endpoint.place("secret"), &endpoint.secret).await {
+        Ok(former) => app.vault.seal(endpoint.place("former_secret"), &former).await.map(Some),
+        Err(error @ VaultError::Store(_)) => Err(error),
+        Err(error) => {
+            tracing::error!(webhook = %endpoint.id, error = %chain(&error), "a secret that is replaced can't be opened");
+            Ok(None)
+        }
+    }
 }
 
 /// Removes an endpoint with what is still to be delivered to it.

@@ -1,5 +1,6 @@
 //! `/operator`: apps, add-ons, attachments and keys.
 
+use applink_api::operator::API_KEY_PREFIX;
 use reqwest::Method;
 use sea_orm::EntityTrait as _;
 use serde_json::json;
@@ -54,6 +55,27 @@ async fn keys_are_shown_once_limited_to_two_and_void_when_revoked() {
     stack.operator(Method::DELETE, &revoke, None).await.expect_error(404, "record_not_found");
     stack.send(Method::GET, &path, &headers, None).await.expect_error(401, "unauthorized");
     stack.operator(Method::POST, "/operator/keys", Some(&body)).await.expect(201);
+}
+
+/// Promise 41: 256 bits, of which the database has a hash and a visible prefix.
+#[tokio::test]
+async fn a_key_has_256_bits_and_is_stored_as_a_hash() {
+    use base64::Engine as _;
+    let stack = Stack::start().await;
+    let body = json!({"owner": "ci@acme.example", "scope": "manage", "addon": stack.tenant.addon});
+    let made = stack.operator(Method::POST, "/operator/keys", Some(&body)).await.expect(201).json();
+    let key = made["key"].as_str().unwrap();
+    let random = key.strip_prefix(API_KEY_PREFIX).expect("a visible prefix");
+    let bytes = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(random).unwrap();
+    assert_eq!(bytes.len() * 8, 256);
+    let reader = stack.server.app().store.reader();
+    let rows = applink_server::api_keys::store::Entity::find().all(reader).await.unwrap();
+    let row = rows.iter().find(|row| row.id.to_string() == made["id"].as_str().unwrap()).unwrap();
+    let hash = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, key.as_bytes());
+    let hash: String = hash.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(row.key_hash, hash);
+    assert!(key.starts_with(&row.shown_prefix) && row.shown_prefix.len() < 12, "{row:?}");
+    assert!(!format!("{rows:?}").contains(random), "the key itself is nowhere");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use applink_server::audit::recorder::Reads;
 use applink_server::audit::verify::verify;
 use applink_server::{Config, Server};
 use reqwest::Method;
@@ -69,6 +70,44 @@ async fn hand_outs_go_on_into_the_spool_while_the_database_takes_no_writes() {
         assert!(stack.server.app().spool.is_empty() && !stack.server.app().spool.outage().is_on());
         ledger_is_whole(&stack).await;
     }
+}
+
+#[tokio::test]
+async fn reads_that_can_not_be_counted_are_counted_the_next_time() {
+    let stack = Stack::with(|config| {
+        config.audit_reads = Reads::PerMinute;
+        config.spool.folder = None;
+    })
+    .await;
+    if !stack.backend.is_sqlite {
+        return;
+    }
+    let names = ["one", "two", "three"];
+    for name in names {
+        stack.authorize(name).await;
+        for _ in 0..3 {
+            stack.token_of(name).await;
+        }
+    }
+    stack.advance(60);
+    let app = stack.server.app();
+    let settle = async || app.recorder.settle_reads(Some(app.clock.now())).await;
+    pragma(&stack, READ_ONLY.0).await;
+    settle().await.unwrap_err();
+    pragma(&stack, READ_ONLY.1).await;
+    // One of them is read again before they are counted.
+    stack.token_of("one").await;
+    stack.token_of("one").await;
+    stack.advance(60);
+    assert_eq!(settle().await.unwrap(), 3);
+    let rows = applink_server::audit::store::rows_of_addon(app.store.reader(), stack.tenant.addon, 1000);
+    let rows = rows.await.unwrap();
+    let followed = |name: &str, count: usize| {
+        let told = format!("{name} (and {count} more since the row before)");
+        rows.iter().any(|row| row.action == "authorization.handed_out" && row.detail == told)
+    };
+    assert!(followed("two", 2) && followed("three", 2), "{rows:?}");
+    assert!(followed("one", 1), "{rows:?}");
 }
 
 #[tokio::test]

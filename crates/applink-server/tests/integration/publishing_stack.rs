@@ -17,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::receiver::Receiver;
 use crate::scripted_org::ScriptedOrg;
 
 pub(crate) const CONNECTION: &str = "production-org";
@@ -224,6 +225,16 @@ impl<O> Publishing<O> {
         self.kill().await;
         self.config.reconciling = Reconciling::Running;
         self.restart().await;
+    }
+
+    /// Starts again with a webhook for what becomes of publications; its secret.
+    pub(crate) async fn hook(&mut self, receiver: &Receiver) -> String {
+        self.config.webhook_origins.push(receiver.url().parse().unwrap());
+        self.restart_by_itself().await;
+        let body = serde_json::json!({"url": receiver.url(), "event_types": ["publication.*"]});
+        let made = self.send(self.client.post(self.url("/webhooks")).json(&body)).await;
+        assert_eq!(made.status, 201, "{}", made.body);
+        made.body["secret"].as_str().unwrap().to_owned()
     }
 
     /// Runs a reconciler once, and the work it started to its end.

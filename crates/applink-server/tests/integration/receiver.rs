@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use aws_lc_rs::hmac;
 use axum::Router;
@@ -13,6 +14,7 @@ use axum::response::{IntoResponse as _, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::Value;
+use tokio::sync::Notify;
 
 /// One delivery as it arrived.
 #[derive(Clone, Debug)]
@@ -60,6 +62,7 @@ struct Inner {
 #[derive(Clone)]
 pub(crate) struct Receiver {
     inner: Arc<Mutex<Inner>>,
+    told: Arc<Notify>,
     url: String,
 }
 
@@ -67,7 +70,7 @@ impl Receiver {
     pub(crate) async fn start() -> Self {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let url = format!("http://{}", listener.local_addr().expect("an address"));
-        let receiver = Self { inner: Arc::default(), url };
+        let receiver = Self { inner: Arc::default(), told: Arc::default(), url };
         let routes = Router::new().fallback(receive).with_state(receiver.clone());
         tokio::spawn(async move { axum::serve(listener, routes).await });
         receiver
@@ -96,6 +99,20 @@ impl Receiver {
         std::mem::take(&mut self.inner().received)
     }
 
+    /// Waits until this much arrived, and takes it.
+    pub(crate) async fn wait_for(&self, count: usize) -> Vec<Received> {
+        let arrived = async {
+            loop {
+                let told = self.told.notified();
+                if self.inner().received.len() >= count {
+                    return self.take();
+                }
+                told.await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), arrived).await.expect("deliveries")
+    }
+
     /// The types of what arrived since, in order.
     pub(crate) fn kinds(&self) -> Vec<String> {
         self.take().iter().map(Received::kind).collect()
@@ -106,6 +123,7 @@ async fn receive(State(receiver): State<Receiver>, headers: HeaderMap, body: Byt
     let body = String::from_utf8(body.to_vec()).expect("UTF-8");
     let mut inner = receiver.inner();
     inner.received.push(Received { headers, body });
+    receiver.told.notify_one();
     let status = inner.answers.pop_front().or(inner.always).unwrap_or(204);
     let status = StatusCode::from_u16(status).unwrap();
     if status.is_redirection() {

@@ -1,20 +1,23 @@
 //! Secrets planted everywhere are found nowhere: not in logs at trace level, not in the database or its WAL, not in
 //! answers that should not hold them.
 
-use applink_server::audit::Actor;
+use applink_api::clock::Clock;
+use applink_server::audit::{Actor, store as ledger};
 use applink_server::config::Confirm;
 use applink_server::platform::{PlatformConfig, people};
+use applink_server::vault::{MasterKey, MasterKeys};
+use applink_server::{Config, Server};
 use applink_testkit::figures::Figure;
 use base64::Engine as _;
 use reqwest::Method;
-use sea_orm::EntityTrait as _;
+use sea_orm::{ConnectionTrait as _, DbBackend, EntityTrait as _, Statement};
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::fake_org::{CONSUMER_KEY, CONSUMER_SECRET, Reply, SigningPair, USERNAME};
 use crate::logs;
 use crate::platform::SALT;
-use crate::stack::{MASTER_KEY, OPERATOR_KEY, Stack};
+use crate::stack::{MASTER_KEY, OPERATOR_KEY, START, Stack};
 
 /// Users whose grants are stored, each with secrets of its own.
 const USERS: usize = 8;
@@ -22,10 +25,14 @@ const USERS: usize = 8;
 /// What people who manage see of everything, none of which may hold a secret.
 async fn look_at_everything(stack: &Stack) -> String {
     let mut seen = String::new();
-    for path in ["/connections", "/authorizations", "/connections/prod", "/authorizations/worker"] {
+    for path in
+        ["/connections", "/authorizations", "/connections/prod", "/authorizations/worker", "/webhooks"]
+    {
         seen.push_str(&stack.manager(Method::GET, path, None).await.text);
     }
-    for path in ["/operator/apps", "/operator/addons", "/operator/vault", "/metrics", "/health"] {
+    for path in
+        ["/operator/apps", "/operator/addons", "/operator/keys", "/operator/vault", "/metrics", "/health"]
+    {
         seen.push_str(&stack.operator(Method::GET, path, None).await.text);
     }
     seen
@@ -161,9 +168,14 @@ async fn no_secret_is_in_the_logs_or_in_the_database() {
             assert!(!text.contains(secret.as_str()), "{} is in {where_to}", kind(secret));
         }
     }
+    app_code_gets_only_its_access_token(&stack, &secrets).await;
+    the_ledger_holds_none(&stack, &secrets).await;
     let folder = stack.backend.folder().to_owned();
     let (while_running, is_sqlite) = (files(&folder), stack.backend.is_sqlite);
+    let backup = backup(&stack).await;
+    let (org, backend) = (stack.org.clone(), stack.backend);
     stack.server.stop().await;
+    a_backup_is_useless(backup, &secrets, Stack::config(&backend, &org, Clock::mock(START).0)).await;
 
     let logs = logs::recorded();
     assert!(
@@ -205,6 +217,98 @@ async fn no_secret_is_in_the_logs_or_in_the_database() {
         measured: "0 found".to_owned(),
         promised: "0 of 50".to_owned(),
         kept: secrets.len() >= 50,
+        seed: None,
+    }
+    .report();
+}
+
+/// Promise 40: what app code is answered holds the access token it asked for, and no other secret.
+async fn app_code_gets_only_its_access_token(stack: &Stack, secrets: &[String]) {
+    let mut found = 0;
+    for user in 0..USERS {
+        let path = format!("/authorizations/user{user}");
+        let answer = stack.app(Method::GET, &path, None).await.expect(200);
+        let token = answer.json()["org"]["user_auth"]["access_token"].as_str().unwrap().to_owned();
+        let others = secrets.iter().filter(|secret| **secret != token);
+        found += others.filter(|secret| answer.text.contains(secret.as_str())).count();
+    }
+    Figure {
+        promise: "40",
+        what: format!("refresh tokens, private keys, client secrets and foreign access tokens in {USERS} hand-outs and in every view of people who manage"),
+        measured: format!("{found} found of {}", secrets.len()),
+        promised: "0".to_owned(),
+        kept: found == 0,
+        seed: None,
+    }
+    .report();
+}
+
+/// Promise 48: the rows of the ledger, and the names beside them.
+async fn the_ledger_holds_none(stack: &Stack, secrets: &[String]) {
+    let reader = stack.server.app().store.reader();
+    let rows = ledger::rows::Entity::find().all(reader).await.unwrap();
+    let actors = ledger::actors::Entity::find().all(reader).await.unwrap();
+    let text = format!("{rows:?} {actors:?}");
+    let found: Vec<_> = secrets.iter().filter(|secret| text.contains(secret.as_str())).collect();
+    Figure {
+        promise: "48",
+        what: format!("secrets in {} audit rows and {} names of actors", rows.len(), actors.len()),
+        measured: format!("{} found of {}", found.len(), secrets.len()),
+        promised: "0".to_owned(),
+        kept: found.is_empty() && rows.len() > 50,
+        seed: None,
+    }
+    .report();
+}
+
+/// What a thief of a backup has: the file, or every table as text.
+async fn backup(stack: &Stack) -> Vec<u8> {
+    let database = stack.server.app().store.database();
+    if stack.backend.is_sqlite {
+        let path = stack.backend.folder().join("backup.db");
+        let sql = format!("VACUUM INTO '{}'", path.display());
+        database.writer().execute_unprepared(&sql).await.unwrap();
+        return std::fs::read(path).unwrap();
+    }
+    let rows = async |sql: &str, column: &str| -> Vec<String> {
+        let statement = Statement::from_string(DbBackend::Postgres, sql);
+        let rows = database.reader().query_all_raw(statement).await.unwrap();
+        rows.iter().map(|row| row.try_get("", column).unwrap()).collect()
+    };
+    let tables = "SELECT table_name::text AS name FROM information_schema.tables \
+                  WHERE table_schema = current_schema() AND table_type = 'BASE TABLE'";
+    let mut dump = Vec::new();
+    for table in rows(tables, "name").await {
+        for line in rows(&format!("SELECT t::text AS line FROM {table} t"), "line").await {
+            dump.extend(line.into_bytes());
+        }
+    }
+    dump
+}
+
+/// Promise 38: nothing in it can be read, and another master key does not open it.
+async fn a_backup_is_useless(backup: Vec<u8>, secrets: &[String], mut config: Config) {
+    assert!(backup.len() > 10_000, "{} bytes", backup.len());
+    let hex = |secret: &str| secret.bytes().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let holds = |text: &str| backup.windows(text.len()).any(|part| part == text.as_bytes());
+    let found = secrets.iter().filter(|secret| holds(secret) || holds(&hex(secret))).count();
+    config.master_keys = MasterKeys::new(MasterKey::from_bytes([1; 32]), Vec::new());
+    let refused = Server::start(config).await.map(drop);
+    let named = refused.as_ref().err().map(ToString::to_string).unwrap_or_default();
+    let names_both = [[1; 32], MASTER_KEY].iter().all(|key| named.contains(MasterKey::from_bytes(*key).id()));
+    Figure {
+        promise: "38",
+        what: format!(
+            "a backup of {} bytes, searched for {} secrets, then opened with another master key",
+            backup.len(),
+            secrets.len()
+        ),
+        measured: format!(
+            "{found} found; {}",
+            if names_both { "refused with both key ids" } else { "NOT refused" }
+        ),
+        promised: "0 of 50; refused".to_owned(),
+        kept: found == 0 && names_both && secrets.len() >= 50,
         seed: None,
     }
     .report();

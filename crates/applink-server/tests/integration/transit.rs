@@ -1,5 +1,8 @@
-//! A master key that a key service wraps. The service here answers as HashiCorp's and OpenBao's API documentation has it
-//! (`/v1/transit/encrypt/:name`, `/v1/transit/decrypt/:name`); neither program itself was at hand.
+//! A master key that a key service wraps: one that answers as HashiCorp's and OpenBao's API documentation has it
+//! (`/v1/transit/encrypt/:name`, `/v1/transit/decrypt/:name`), and, where it can be had, OpenBao itself.
+
+#[path = "transit/openbao.rs"]
+mod openbao;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -17,6 +20,7 @@ use serde_json::{Value, json};
 
 use crate::backends::Backend;
 use crate::stack::{Stack, seeded};
+use openbao::OpenBao;
 
 const TOKEN: &str = "canary-vault-token";
 
@@ -149,4 +153,90 @@ async fn a_service_without_the_key_is_told_and_nothing_is_written() {
     let error = Server::start(config).await.unwrap_err();
     let text = applink_server::error::chain(&error);
     assert!(text.contains("transit/nothing") && text.contains("no such engine or key"), "{text}");
+}
+
+/// What a server that can't start says.
+async fn why_not(backend: &Backend, source: KeySource) -> String {
+    let org = crate::fake_org::FakeOrg::start().await;
+    let (clock, _hand) = applink_api::clock::Clock::mock(crate::stack::START);
+    let mut config = Stack::config(backend, &org, clock);
+    use_service(&mut config, source);
+    let error = Server::start(config).await.map(drop).expect_err("it can't start");
+    applink_server::error::chain(&error)
+}
+
+#[tokio::test]
+async fn openbao_itself_wraps_the_master_key_with_every_version_of_its_own() {
+    let Some(bao) = OpenBao::start().await else { return };
+    let token = bao.token().await;
+    let source = transit(&bao.url, &token, "applink");
+    let stack = Stack::with(|config| use_service(config, source.clone())).await;
+    stack.authorize("worker").await;
+    let status = async || stack.operator(Method::GET, "/operator/vault", None).await.expect(200).json();
+    let first = status().await;
+    // Its own key gets another version, and then ours is rotated.
+    bao.write("transit/keys/applink/rotate", json!({})).await;
+    let body = json!({"kind": "master"});
+    stack.operator(Method::POST, "/operator/vault/rotations", Some(&body)).await.expect(202);
+    for _ in 0..3 {
+        stack.reconcile("vault").await;
+        stack.advance(61);
+    }
+    let second = status().await;
+    assert_eq!(second["rotations"][0]["phase"], json!("done"), "{second}");
+    assert_ne!(second["master_key_id"], first["master_key_id"]);
+    let reader = stack.server.app().store.reader();
+    let left = applink_server::vault::store::wrapped_masters(reader).await.unwrap();
+    assert_eq!(left.len(), 1);
+    assert!(left[0].wrapped.starts_with("vault:v2:"), "{}", left[0].wrapped);
+    stack.token_of("worker").await;
+
+    // It is away: what runs goes on, and what stopped starts once it is back.
+    bao.write("sys/seal", json!({})).await;
+    stack.reconcile("vault").await;
+    stack.token_of("worker").await;
+    let backend = stack.backend;
+    stack.server.stop().await;
+    let text = why_not(&backend, source).await;
+    assert!(text.contains("is sealed") && !text.contains(&token), "{text}");
+}
+
+#[tokio::test]
+async fn what_openbao_refuses_is_told_with_the_fix() {
+    let Some(bao) = OpenBao::start().await else { return };
+    let token = bao.token().await;
+    let revoked = bao.token().await;
+    bao.write("auth/token/revoke", json!({"token": revoked})).await;
+    let backend = Backend::fresh().await;
+    let elsewhere = KeySource::Transit(Arc::new(Transit {
+        address: bao.url.parse().unwrap(),
+        token: token.as_str().into(),
+        mount: "nowhere".to_owned(),
+        key: "applink".to_owned(),
+        namespace: None,
+    }));
+    for (source, says) in [
+        (transit(&bao.url, &revoked, "applink"), "refuses the token"),
+        (transit(&bao.url, "made-up", "applink"), "refuses the token"),
+        (transit(&bao.url, &token, "other"), "refuses the token"),
+        (elsewhere, "refuses the token"),
+    ] {
+        let text = why_not(&backend, source).await;
+        assert!(text.contains(says) && !text.contains(&token) && !text.contains(&revoked), "{text}");
+    }
+    // The database is as it was: the right service opens it for the first time.
+    let org = crate::fake_org::FakeOrg::start().await;
+    let (clock, _hand) = applink_api::clock::Clock::mock(crate::stack::START);
+    let mut config = Stack::config(&backend, &org, clock);
+    use_service(&mut config, transit(&bao.url, &token, "applink"));
+    let server = Server::start(config).await.expect("it starts");
+    let left = applink_server::vault::store::wrapped_masters(server.app().store.reader()).await.unwrap();
+    assert_eq!(left.len(), 1, "nothing was left behind by those that could not start");
+    // Wrapped by another key than the one that is asked now.
+    server.stop().await;
+    bao.write("transit/keys/second", json!({})).await;
+    let policy = json!({"policy": "path \"transit/+/second\" { capabilities = [\"update\"] }"});
+    bao.write("sys/policies/acl/applink", policy).await;
+    let text = why_not(&backend, transit(&bao.url, &token, "second")).await;
+    assert!(text.contains("transit/second") && text.contains("refuses"), "{text}");
 }

@@ -1,12 +1,18 @@
 //! Webhooks: what is told, to whom, how it is signed, how often it is tried, and what a URL may be.
 
 use applink_server::Config;
+use applink_server::webhooks::store as endpoints;
 use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::fake_org::Reply;
+use crate::publish::{named, yaml};
+use crate::publishing_stack::Publishing;
 use crate::receiver::Receiver;
+use crate::scripted_org::Take;
 use crate::stack::{Answer, Stack};
+
+const SPEC: &str = include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml");
 
 pub(crate) struct Hooked {
     pub(crate) stack: Stack,
@@ -232,6 +238,127 @@ async fn an_endpoint_that_nothing_reaches_for_days_is_switched_off_and_can_be_sw
     assert_eq!((&on["enabled"], &on["disabled_reason"]), (&json!(true), &json!(null)));
     hooked.test().await;
     assert_eq!(hooked.told().await, ["webhook.test"]);
+}
+
+/// An endpoint whose secret was altered in the database, or is sealed with a key that is gone.
+#[tokio::test]
+async fn a_secret_that_does_not_open_fails_its_own_deliveries_and_nobody_elses() {
+    let hooked = Hooked::start().await;
+    let stack = &hooked.stack;
+    let body = json!({"url": format!("{}/damaged", hooked.receiver.url())});
+    let damaged = stack.manager(Method::POST, "/webhooks", Some(&body)).await.expect(201).json();
+    let path = format!("/webhooks/{}", damaged["id"].as_str().unwrap());
+    damage(&hooked, damaged["id"].as_str().unwrap()).await;
+    // Twice, so that one waits while the other is under way.
+    for _ in 0..2 {
+        stack.manager(Method::POST, &format!("{path}/test"), Some(&json!({}))).await.expect(202);
+        hooked.test().await;
+    }
+    hooked.deliver().await;
+    let received = hooked.receiver.take();
+    assert_eq!(received.len(), 2, "the other endpoint got all it should: {received:?}");
+    assert!(received.iter().all(|received| received.is_signed_with(&hooked.secret)));
+    let deliveries = async || {
+        let answer = stack.manager(Method::GET, &format!("{path}/deliveries"), None).await.expect(200);
+        answer.json().as_array().unwrap().clone()
+    };
+    for delivery in deliveries().await {
+        let attempts = delivery["attempts"].as_array().unwrap();
+        assert_eq!((attempts.len(), &attempts[0]["status"]), (1, &json!(null)), "{delivery}");
+        assert!(attempts[0]["outcome"].as_str().unwrap().contains("webhooks:rotate-secret"), "{delivery}");
+        assert_ne!(delivery["next_attempt_at"], json!(null), "{delivery}");
+    }
+    // Another secret is what the outcome says helps.
+    let rotated = stack.manager(Method::POST, &format!("{path}/rotate-secret"), Some(&json!({}))).await;
+    let rotated = rotated.expect(200).json();
+    assert_eq!(rotated["former_secret_until"], json!(null), "there is none that could sign");
+    stack.advance(6);
+    hooked.deliver().await;
+    let received = hooked.receiver.take();
+    assert_eq!(received.len(), 2, "{received:?}");
+    assert!(received.iter().all(|received| received.is_signed_with(rotated["secret"].as_str().unwrap())));
+    assert!(deliveries().await.iter().all(|delivery| delivery["status"] == json!("delivered")));
+}
+
+/// Puts another endpoint's secret in its place, where it does not open.
+async fn damage(hooked: &Hooked, id: &str) {
+    let (store, addon) = (&hooked.stack.server.app().store, hooked.stack.tenant.addon);
+    let find = async |id: &str| {
+        endpoints::find(store.reader(), addon, id.parse().unwrap()).await.unwrap().expect("an endpoint")
+    };
+    let (mut damaged, other) = (find(id).await, find(&hooked.id).await);
+    damaged.secret = other.secret;
+    let tx = store.begin().await.unwrap();
+    endpoints::save(&*tx, &damaged).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn a_rename_is_told_with_the_record_under_its_new_name() {
+    let hooked = Hooked::start().await;
+    let stack = &hooked.stack;
+    stack.connect("prod").await;
+    stack.authorize("worker").await;
+    hooked.told().await;
+    for (path, change) in [
+        ("/connections/prod", json!({"connection_name": "live-org"})),
+        ("/authorizations/worker", json!({"developer_name": "robot"})),
+        ("/authorizations/robot", json!({"alias": "bot"})),
+    ] {
+        let renamed = stack.manager(Method::PATCH, path, Some(&change)).await.expect(200).json();
+        hooked.deliver().await;
+        let received = hooked.receiver.take();
+        assert_eq!(received.len(), 1, "{path}: {received:?}");
+        let event = received[0].json();
+        let noun = path.split('/').nth(1).unwrap().trim_end_matches('s');
+        assert_eq!(event["type"], json!(format!("{noun}.renamed")));
+        assert_eq!(event["data"], renamed);
+        assert!(received[0].is_signed_with(&hooked.secret));
+    }
+    let same = json!({"connection_name": "live-org"});
+    stack.manager(Method::PATCH, "/connections/live-org", Some(&same)).await.expect(200);
+    assert!(hooked.told().await.is_empty(), "nothing changed");
+}
+
+/// Promise 55: `publication.*`, how each deploy and each removal ends.
+#[tokio::test]
+async fn what_becomes_of_a_publication_is_told_in_versions() {
+    let (mut stack, receiver) = (Publishing::start().await, Receiver::start().await);
+    let secret = stack.hook(&receiver).await;
+    let refused = || Take::Fail(vec![("PermissionSet", "Reports", "It is referenced by a flow.")]);
+    let changed = SPEC.replace("Builds a report", "Makes a report");
+    let mut events = Vec::new();
+    assert_eq!(stack.publish(yaml(SPEC), &named("Reports")).await.status, 201);
+    events.extend(receiver.wait_for(1).await);
+    stack.org.takes([refused()]);
+    assert_eq!(stack.publish(yaml(&changed), &named("Reports")).await.status, 422);
+    events.extend(receiver.wait_for(1).await);
+    stack.org.takes([refused()]);
+    assert_eq!(stack.remove("Reports").await.status, 202);
+    events.extend(receiver.wait_for(1).await);
+    assert_eq!(stack.remove("Reports").await.status, 202);
+    events.extend(receiver.wait_for(1).await);
+    assert!(events.iter().all(|event| event.is_signed_with(&secret)));
+    let events: Vec<Value> = events.iter().map(crate::receiver::Received::json).collect();
+    let told: Vec<_> = events.iter().map(|event| (&event["type"], event["version"].as_i64())).collect();
+    let wanted: Vec<Value> = ["published", "failed", "delete_failed", "deleted"]
+        .map(|kind| json!(format!("publication.{kind}")))
+        .into();
+    assert_eq!(told, wanted.iter().zip((1..5).map(Some)).collect::<Vec<_>>());
+    for event in &events {
+        assert_eq!(
+            (&event["data"]["id"], &event["data"]["esr_name"]),
+            (&events[0]["data"]["id"], &json!("Reports"))
+        );
+    }
+    assert_eq!(events[0]["data"]["error"], json!(null));
+    for failed in [&events[1], &events[2]] {
+        assert_eq!(failed["data"]["error"]["id"], json!("deploy_failed"), "{failed}");
+        assert!(
+            failed["data"]["error"]["message"].as_str().unwrap().contains("referenced by a flow"),
+            "{failed}"
+        );
+    }
 }
 
 #[tokio::test]

@@ -1,11 +1,14 @@
 //! The ledger: edits, gaps and truncations show.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use applink_api::clock::Clock;
 use applink_server::audit::verify::{Finding, KeptAnchor, Report, verify};
 use applink_server::audit::{Actor, ActorKind, Entry, Journal, anchor, store};
 use applink_server::db::Store;
+use applink_server::vault::rotation::GONE_AFTER;
+use applink_server::vault::store as vault;
 use sea_orm::ConnectionTrait as _;
 
 use crate::support::{Fixture, START, masters, seeded};
@@ -42,7 +45,8 @@ async fn an_untouched_ledger_is_whole() {
     assert!(anchor::write(&fixture.store, START).await.unwrap().is_none(), "nothing new to anchor");
     let kept = KeptAnchor { number: written.number, mac: written.mac };
     let report = check(&fixture.store, Some(&kept)).await;
-    assert_eq!(report, Report { rows: 20, segments: 1, anchors: 1, findings: Vec::new() });
+    // One with the first rows, one that was asked for.
+    assert_eq!(report, Report { rows: 20, segments: 1, anchors: 2, findings: Vec::new() });
 }
 
 #[tokio::test]
@@ -80,7 +84,7 @@ async fn a_truncation_is_found_by_an_anchor_in_the_database_or_outside() {
     tamper(&fixture.store, "DELETE FROM audit_rows WHERE seq >= 4").await;
     let findings = check(&fixture.store, None).await.findings;
     assert!(
-        findings.iter().any(|finding| matches!(finding, Finding::LostRow { number: 1, .. })),
+        findings.iter().any(|finding| matches!(finding, Finding::LostRow { number: 2, .. })),
         "{findings:?}"
     );
     tamper(&fixture.store, "DELETE FROM audit_anchors").await;
@@ -90,7 +94,125 @@ async fn a_truncation_is_found_by_an_anchor_in_the_database_or_outside() {
         "a thief who cuts both leaves no trace inside"
     );
     let kept = KeptAnchor { number: written.number, mac: written.mac };
-    assert_eq!(check(&fixture.store, Some(&kept)).await.findings, [Finding::Truncated { number: 1 }]);
+    assert_eq!(check(&fixture.store, Some(&kept)).await.findings, [Finding::Truncated { number: 2 }]);
+}
+
+#[tokio::test]
+async fn a_segment_is_anchored_by_its_first_commit_so_it_can_not_be_taken_out_whole() {
+    let fixture = Fixture::start().await;
+    record(&fixture, 1).await;
+    assert_eq!(check(&fixture.store, None).await.anchors, 1);
+    tamper(&fixture.store, "DELETE FROM audit_rows").await;
+    tamper(&fixture.store, "DELETE FROM audit_segments").await;
+    let findings = check(&fixture.store, None).await.findings;
+    assert!(findings.iter().any(|finding| matches!(finding, Finding::LostRow { .. })), "{findings:?}");
+}
+
+#[tokio::test]
+async fn an_altered_anchor_is_found() {
+    for change in ["seq = 0", "row_mac = '7'", "at = 7", "prev_mac = '7'", "mac = '7'", "number = 9"] {
+        let fixture = Fixture::start().await;
+        record(&fixture, 3).await;
+        anchor::write(&fixture.store, START).await.unwrap();
+        tamper(&fixture.store, &format!("UPDATE audit_anchors SET {change} WHERE number = 2")).await;
+        let findings = check(&fixture.store, None).await.findings;
+        assert!(
+            findings.iter().any(|finding| matches!(finding, Finding::AlteredAnchor { .. })),
+            "{change}: {findings:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn somebody_elses_name_on_what_was_done_is_found() {
+    let fixture = Fixture::start().await;
+    record(&fixture, 3).await;
+    tamper(&fixture.store, "UPDATE audit_actors SET name = 'mallory' WHERE name = 'person1@acme.example'")
+        .await;
+    let findings = check(&fixture.store, None).await.findings;
+    assert!(matches!(findings.as_slice(), [Finding::AlteredActor { .. }]), "{findings:?}");
+    tamper(&fixture.store, "DELETE FROM audit_actors WHERE name = 'mallory'").await;
+    let findings = check(&fixture.store, None).await.findings;
+    assert!(matches!(findings.as_slice(), [Finding::MissingActor { .. }]), "{findings:?}");
+}
+
+/// Another process's journal on the same database.
+fn process(fixture: &Fixture, name: &str, seed: u64) -> Store {
+    let (clock, _hand) = Clock::mock(START);
+    let journal = Journal::new(&masters(), name.to_owned(), clock, seeded(seed));
+    Store::new(fixture.store.database().clone(), Arc::new(journal))
+}
+
+async fn record_one(store: &Store) {
+    let mut tx = store.begin().await.unwrap();
+    let id = store.journal().process().len() as u128;
+    let addon = uuid::Uuid::from_u128(id).into();
+    tx.audit(Entry::new(&Actor::system(), "test.happened", addon, uuid::Uuid::from_u128(id)));
+    tx.commit().await.unwrap();
+}
+
+async fn beat(fixture: &Fixture, name: &str) {
+    let tx = fixture.store.begin().await.unwrap();
+    let seen_at = fixture.store.database().lease_now(&*tx).await.unwrap();
+    let (id, name) = (fixture.entropy.uuid().into(), name.to_owned());
+    let row = vault::processes::Model { id, name, master_key_ids: String::new(), seen_at };
+    vault::beat(&*tx, row).await.unwrap();
+    tx.commit().await.unwrap();
+}
+
+#[tokio::test]
+async fn what_a_killed_process_wrote_last_is_anchored_by_one_that_lives() {
+    let fixture = Fixture::start().await;
+    let killed = process(&fixture, "killed", 50);
+    beat(&fixture, "killed").await;
+    for _ in 0..3 {
+        record_one(&killed).await;
+    }
+    let close = async || anchor::close_abandoned(&fixture.store, START).await.unwrap();
+    assert_eq!(close().await, 0, "it may live");
+    assert_eq!(check(&fixture.store, None).await.anchors, 1, "of its first row");
+    fixture.clock.advance(GONE_AFTER + Duration::from_secs(1));
+    assert_eq!(close().await, 1);
+    assert_eq!(close().await, 0, "once");
+    let report = check(&fixture.store, None).await;
+    assert_eq!((report.anchors, report.findings), (2, Vec::new()));
+
+    // It only stalled: what it writes from now on is anchored by itself, and by others once more when it is gone.
+    record_one(&killed).await;
+    anchor::write(&killed, START).await.unwrap().expect("an anchor");
+    record_one(&killed).await;
+    assert_eq!(close().await, 1);
+    let report = check(&fixture.store, None).await;
+    assert_eq!((report.rows, report.anchors, report.findings), (5, 4, Vec::new()));
+    tamper(&fixture.store, "DELETE FROM audit_rows WHERE seq = 4").await;
+    let findings = check(&fixture.store, None).await.findings;
+    assert!(matches!(findings.as_slice(), [Finding::LostRow { number: 4, .. }]), "{findings:?}");
+}
+
+#[tokio::test]
+async fn a_forged_end_of_a_killed_processs_segment_is_not_anchored() {
+    let fixture = Fixture::start().await;
+    let killed = process(&fixture, "killed", 50);
+    record_one(&killed).await;
+    record_one(&killed).await;
+    tamper(&fixture.store, "UPDATE audit_rows SET detail = 'forged' WHERE seq = 1").await;
+    assert_eq!(anchor::close_abandoned(&fixture.store, START).await.unwrap(), 1);
+    let report = check(&fixture.store, None).await;
+    assert_eq!(report.anchors, 1);
+    assert!(matches!(report.findings.as_slice(), [Finding::AlteredRow { seq: 1, .. }]), "{report:?}");
+}
+
+#[tokio::test]
+async fn processes_that_begin_at_once_all_anchor_their_segments() {
+    let fixture = Fixture::start().await;
+    let mut processes = tokio::task::JoinSet::new();
+    for number in 0..8 {
+        let store = process(&fixture, &format!("process-{number}"), 100 + number);
+        processes.spawn(async move { record_one(&store).await });
+    }
+    processes.join_all().await;
+    let report = check(&fixture.store, None).await;
+    assert_eq!((report.segments, report.anchors, report.findings), (8, 8, Vec::new()));
 }
 
 #[tokio::test]
@@ -170,11 +292,11 @@ async fn a_caller_that_goes_away_during_its_commit_wedges_nobody() {
 #[tokio::test]
 async fn a_number_that_is_taken_after_all_costs_one_commit_and_not_the_process() {
     let fixture = Fixture::start().await;
-    record(&fixture, 1).await;
+    record(&fixture, 2).await;
     tamper(
         &fixture.store,
         "INSERT INTO audit_rows (segment, seq, at, actor, action, detail, prev_mac, mac) \
-         SELECT segment, 2, at, actor, action, detail, prev_mac, mac FROM audit_rows WHERE seq = 1",
+         SELECT segment, 4, at, actor, action, detail, prev_mac, mac FROM audit_rows WHERE seq = 3",
     )
     .await;
     let mut tx = fixture.store.begin().await.unwrap();
@@ -188,7 +310,7 @@ async fn a_number_that_is_taken_after_all_costs_one_commit_and_not_the_process()
     record(&fixture, 1).await;
     anchor::write(&fixture.store, START).await.unwrap();
     let report = check(&fixture.store, None).await;
-    assert_eq!((report.segments, report.anchors), (2, 2), "the segment that was given up is anchored too");
+    assert_eq!((report.segments, report.anchors), (2, 3), "the segment that was given up is anchored too");
 }
 
 #[tokio::test]
@@ -196,18 +318,15 @@ async fn processes_that_end_at_once_all_close_their_segments() {
     let fixture = Fixture::start().await;
     let mut processes = tokio::task::JoinSet::new();
     for number in 0..8 {
-        let (clock, _hand) = Clock::mock(START);
-        let journal = Journal::new(&masters(), format!("process-{number}"), clock, seeded(100 + number));
-        let store = Store::new(fixture.store.database().clone(), Arc::new(journal));
-        let mut tx = store.begin().await.unwrap();
-        let addon = fixture.entropy.uuid().into();
-        tx.audit(Entry::new(&Actor::system(), "test.happened", addon, fixture.entropy.uuid()));
-        tx.commit().await.unwrap();
+        let store = process(&fixture, &format!("process-{number}"), 100 + number);
+        record_one(&store).await;
+        record_one(&store).await;
         processes.spawn(async move { anchor::close(&store, START).await });
     }
     for closed in processes.join_all().await {
         closed.unwrap();
     }
     let report = check(&fixture.store, None).await;
-    assert_eq!((report.segments, report.anchors, report.findings), (8, 8, Vec::new()));
+    // Each with its first row and at its end.
+    assert_eq!((report.segments, report.anchors, report.findings), (8, 16, Vec::new()));
 }

@@ -192,6 +192,11 @@ impl Running {
     }
 
     pub(crate) fn finish(self) -> Ran {
+        self.finish_and_keep().0
+    }
+
+    /// Waits for the end, and keeps the directory.
+    pub(crate) fn finish_and_keep(self) -> (Ran, TempDir) {
         let Output { status, stdout, stderr } = self.child.wait_with_output().unwrap();
         let shown = |bytes: Vec<u8>| {
             let mut text = String::from_utf8(bytes).unwrap();
@@ -203,7 +208,8 @@ impl Running {
             }
             text.replace(&self.applink.directory().display().to_string(), "[DIR]")
         };
-        Ran { code: status.code(), stdout: shown(stdout), stderr: shown(stderr) }
+        let ran = Ran { code: status.code(), stdout: shown(stdout), stderr: shown(stderr) };
+        (ran, self.applink.directory)
     }
 }
 

@@ -125,20 +125,44 @@ fn an_operator_moves_an_addon_between_apps_and_destroys_it() {
 }
 
 #[test]
-fn the_ledger_of_a_stopped_server_is_whole() {
+fn the_ledger_of_a_server_is_verified_once_it_stopped_with_an_anchor_out_of_its_log() {
     let mut running = serve().spawn();
-    running.first_line();
+    let ready: Value = serde_json::from_str(&running.first_line()).unwrap();
+    operate(ready["url"].as_str().unwrap(), "admin apps create my-app");
     running.signal(Signal::SIGINT);
-    let directory = running.stop();
-    let verify = |key: &str| {
-        applink("audit verify")
-            .env("DATABASE_URL", &format!("sqlite://{}", directory.path().join("applink.db").display()))
-            .env("APPLINK_MASTER_KEY", key)
+    let (ran, directory) = running.finish_and_keep();
+    let verify = |line: &str, database: &str| {
+        applink(line)
+            .env("DATABASE_URL", &format!("sqlite://{}", directory.path().join(database).display()))
+            .env("APPLINK_MASTER_KEY", MASTER_KEY)
             .run()
     };
-    let ran = verify(MASTER_KEY);
-    assert_eq!(ran.code, Some(0), "{ran}");
-    assert!(ran.stderr.starts_with("walked "), "{ran}");
+    let whole = verify("audit verify", "applink.db");
+    assert_eq!(whole.code, Some(0), "{whole}");
+    assert!(whole.stderr.starts_with("walked ") && whole.stderr.contains("--anchor NUMBER:MAC"), "{whole}");
+
+    // As the log has it: the segment was anchored as soon as it began.
+    let line = ran.stderr.lines().find(|line| line.contains("audit anchor")).expect("an anchor in the log");
+    let field =
+        |name: &str| line.split([' ', ',']).find_map(|word| word.strip_prefix(name)).unwrap().to_owned();
+    let (number, mac) = (field("number="), field("mac="));
+    let whole = verify(&format!("audit verify --anchor {number}:{mac}"), "applink.db");
+    assert_eq!(whole.code, Some(0), "{whole}");
+    let cut = verify(&format!("audit verify --anchor 9:{mac}"), "applink.db");
+    assert_eq!(cut.code, Some(1), "{cut}");
+    assert!(cut.stdout.contains("anchor 9, kept outside, is not in the database"), "{cut}");
+    for garbled in ["", "9", ":", "nine:abc"] {
+        assert_eq!(
+            verify(&format!("audit verify --anchor={garbled}"), "applink.db").code,
+            Some(2),
+            "{garbled}"
+        );
+    }
+
+    let elsewhere = verify("audit verify", "nowhere.db");
+    assert_eq!(elsewhere.code, Some(2), "{elsewhere}");
+    assert!(elsewhere.stderr.contains("there is no database"), "{elsewhere}");
+    assert!(!directory.path().join("nowhere.db").exists(), "verifying makes nothing");
 }
 
 #[test]
@@ -150,6 +174,36 @@ fn serve_without_a_master_key() {
     error: the settings can't be used
       APPLINK_MASTER_KEY: a master key is needed: make one with `openssl rand -base64 32`, set it as APPLINK_MASTER_KEY (or put it in a file named by APPLINK_MASTER_KEY_FILE), and keep a copy elsewhere: without it the database can't be read
     ");
+}
+
+#[test]
+fn serve_with_a_key_and_a_key_file_says_that_only_one_can_be_the_key() {
+    let ran = serve().env("APPLINK_MASTER_KEY_FILE", "master.key").run();
+    assert_eq!(ran.code, Some(2), "{ran}");
+    assert!(
+        ran.stderr.contains("APPLINK_MASTER_KEY: set this or APPLINK_MASTER_KEY_FILE, not both"),
+        "{ran}"
+    );
+}
+
+#[test]
+fn a_key_file_that_others_can_read_is_warned_about() {
+    for (mode, is_warned_about) in [(0o600, false), (0o644, true)] {
+        let mut running = applink("serve --json")
+            .env("APPLINK_BIND", "127.0.0.1:0")
+            .env("DATABASE_URL", "sqlite://applink.db")
+            .env("APPLINK_MASTER_KEY_FILE", "master.key")
+            .file_with_mode("master.key", MASTER_KEY, mode)
+            .spawn();
+        running.first_line();
+        running.signal(Signal::SIGTERM);
+        let ran = running.finish();
+        assert_eq!(
+            ran.stderr.contains("others on this machine can read the master key"),
+            is_warned_about,
+            "{ran}"
+        );
+    }
 }
 
 #[test]

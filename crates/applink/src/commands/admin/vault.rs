@@ -71,11 +71,16 @@ async fn rotate(
 
 fn lines(status: &VaultStatus) -> Vec<String> {
     let mut lines = Vec::new();
+    // What began before the change-over may still be sealed under the old key.
+    let is_rotating =
+        |rotation: &Rotation| rotation.kind == RotationKind::Master && rotation.finished_at.is_none();
+    let settles = status.rotations.iter().any(is_rotating);
     for key in &status.master_keys {
         let is_next = status.processes.iter().any(|process| process.master_key_ids.first() == Some(&key.id));
         let use_of = match (key.id == status.master_key_id, key.seals) {
             (true, seals) => format!("seals {seals} keys; in use"),
             (false, 0) if is_next => "seals nothing yet: `applink admin vault rotate-master`".to_owned(),
+            (false, 0) if settles => "seals nothing: keep it until the rotation is done".to_owned(),
             (false, 0) => "seals nothing: it may be removed".to_owned(),
             (false, seals) => format!("still seals {seals} keys: keep it"),
         };
@@ -121,8 +126,36 @@ mod tests {
             processes: vec![VaultProcess { name: "1".to_owned(), master_key_ids: vec!["new".to_owned()] }],
             rotations: Vec::new(),
         };
-        let lines = lines(&status);
+        let lines = super::lines(&status);
         assert!(lines[0].contains("in use") && lines[1].contains("may be removed"), "{lines:?}");
         assert!(lines[2].contains("keep it"), "{lines:?}");
+    }
+
+    #[test]
+    fn a_key_that_seals_nothing_is_kept_until_the_rotation_is_done() {
+        let key = |id: &str, seals| MasterKeyUse { id: id.to_owned(), seals };
+        let mut rotation = Rotation {
+            id: uuid::Uuid::nil(),
+            kind: RotationKind::Master,
+            phase: "rewrapping".to_owned(),
+            master_key_id: Some("new".to_owned()),
+            done: 3,
+            damaged: 0,
+            requested_by: "me".to_owned(),
+            requested_at: applink_api::time::Timestamp::from_micros(0),
+            finished_at: None,
+        };
+        let mut status = VaultStatus {
+            master_key_id: "new".to_owned(),
+            master_keys: vec![key("new", 3), key("old", 0)],
+            data_keys: 1,
+            former_data_keys: 0,
+            processes: vec![VaultProcess { name: "1".to_owned(), master_key_ids: vec!["new".to_owned()] }],
+            rotations: vec![rotation.clone()],
+        };
+        assert!(lines(&status)[1].contains("keep it until the rotation is done"));
+        rotation.finished_at = Some(rotation.requested_at);
+        status.rotations = vec![rotation];
+        assert!(lines(&status)[1].contains("may be removed"));
     }
 }

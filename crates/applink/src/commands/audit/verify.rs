@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use applink_server::audit::verify::{KeptAnchor, Report, verify};
-use applink_server::db::Database;
+use applink_server::db::{Database, DatabaseUrl};
 use applink_server::vault;
 use serde_json::json;
 
@@ -42,6 +42,7 @@ impl FromStr for Anchor {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let config = serve::config(args.config, settings)?;
+    ensure_there(&config.database_url)?;
     let database = Database::open(&config.database_url, config.clock.clone())
         .await
         .map_err(|error| CliError::broken(error.to_string()).because(error))?;
@@ -51,14 +52,25 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     let walked = verify(database.reader(), &keys, kept.as_ref()).await;
     database.close().await;
     let report = walked.map_err(|error| CliError::broken("the ledger can't be read").because(error))?;
-    show(&report, args.output.json, printer)?;
+    show(&report, kept.is_some(), args.output.json, printer)?;
     if report.findings.is_empty() {
         return Ok(ExitStatus::Success);
     }
     Err(CliError::refused("the ledger is not as it was written"))
 }
 
-fn show(report: &Report, json: bool, printer: Printer) -> Result<(), CliError> {
+/// Opening a file that is not there makes one, and an empty ledger is whole.
+fn ensure_there(url: &DatabaseUrl) -> Result<(), CliError> {
+    match url.sqlite_path() {
+        Some(path) if !path.is_file() => {
+            let message = format!("there is no database {}", path.display());
+            Err(CliError::broken(message).hint("set DATABASE_URL and the master key as for `applink serve`"))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn show(report: &Report, is_anchored: bool, json: bool, printer: Printer) -> Result<(), CliError> {
     let findings: Vec<String> = report.findings.iter().map(ToString::to_string).collect();
     let Report { rows, segments, anchors, .. } = report;
     if json {
@@ -69,5 +81,9 @@ fn show(report: &Report, json: bool, printer: Printer) -> Result<(), CliError> {
         printer.data(finding)?;
     }
     printer.note(&format!("walked {rows} rows in {segments} segments, and {anchors} anchors"));
+    if !is_anchored {
+        printer
+            .note("whether the end was cut off shows with an anchor out of the log: `--anchor NUMBER:MAC`");
+    }
     Ok(())
 }
