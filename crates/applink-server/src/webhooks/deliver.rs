@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use applink_api::time::Timestamp;
 use applink_api::webhook::{ID, SIGNATURE, TIMESTAMP};
-use futures_util::StreamExt as _;
-use futures_util::stream::FuturesUnordered;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{HeaderMap, StatusCode};
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use url::Url;
 
@@ -33,18 +32,19 @@ const SIDE_BY_SIDE: usize = 32;
 
 /// Delivers what is due, one at a time to each endpoint; what becomes due meanwhile, too.
 ///
-/// A failure ends no other delivery: those under way are finished, and nothing more is claimed.
+/// A failure ends no other delivery: those under way are finished, and nothing more is claimed. Each is a task of its
+/// own: one that has a transaction open must go on while this one waits for a connection.
 ///
 /// # Errors
 /// The first [`StoreError`]; what was claimed is due again when its lease is over.
 pub async fn deliver_due(app: &App) -> Result<Status, StepError> {
     let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: 1 };
-    let mut under_way = FuturesUnordered::new();
+    let mut under_way = JoinSet::new();
     let (mut status, mut failure) = (Status::default(), None);
     loop {
         while failure.is_none() && under_way.len() < SIDE_BY_SIDE {
             match store::claim(app.store.database(), claim).await {
-                Ok(Some(delivery)) => under_way.push(deliver(app, delivery)),
+                Ok(Some(delivery)) => drop(under_way.spawn(deliver(app.clone(), delivery))),
                 Ok(None) => break,
                 Err(error) => failure = Some(error),
             }
@@ -53,9 +53,11 @@ pub async fn deliver_due(app: &App) -> Result<Status, StepError> {
             return failure.map_or(Ok(status), |error| Err(error.into()));
         }
         tokio::select! {
-            Some(done) = under_way.next() => match done {
-                Ok(()) => status.done += 1,
-                Err(error) => failure = failure.or(Some(error)),
+            Some(done) = under_way.join_next() => match done {
+                Ok(Ok(())) => status.done += 1,
+                Ok(Err(error)) => failure = failure.or(Some(error)),
+                // Due again when its lease is over.
+                Err(error) => tracing::error!(%error, "a delivery panicked"),
             },
             // Something was told: it may be for an endpoint that nothing is under way to.
             () = app.nudges.webhooks.notified() => {}
@@ -82,7 +84,8 @@ struct Attempt {
     took: Duration,
 }
 
-async fn deliver(app: &App, delivery: deliveries::Model) -> Result<(), StoreError> {
+async fn deliver(app: App, delivery: deliveries::Model) -> Result<(), StoreError> {
+    let app = &app;
     let reader = app.store.reader();
     let endpoint = store::find(reader, delivery.addon_id.into(), delivery.endpoint_id.0).await?;
     let event = store::find_event(reader, delivery.event_id).await?;
