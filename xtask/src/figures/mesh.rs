@@ -6,7 +6,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result};
 
-use super::Build;
+use super::{Build, Options};
 
 /// Half an hour at a thousand requests a second, unless told otherwise.
 const SOAK: [(&str, &str); 2] = [("APPLINK_SOAK_SECONDS", "1800"), ("APPLINK_SOAK_RATE", "1000")];
@@ -14,7 +14,8 @@ const SOAK: [(&str, &str); 2] = [("APPLINK_SOAK_SECONDS", "1800"), ("APPLINK_SOA
 const FUZZ: [(&str, &str); 1] = [("APPLINK_FUZZ_SECONDS", "60")];
 
 /// Runs them and says whether every promise is kept.
-pub(super) fn measure(build: Build) -> Result<bool> {
+pub(super) fn measure(options: &Options) -> Result<bool> {
+    let build = options.build;
     let restart = tests(build, "integration", "promise_32_all_meshes", &[])?;
     let decide = tests(build, "fuzz", "promise_22", &FUZZ)?;
     let soak = tests(build, "integration", "promise_35", &SOAK)?;
