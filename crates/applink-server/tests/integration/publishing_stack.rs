@@ -10,13 +10,12 @@ use applink_api::secret::{ExposeSecret, SecretString};
 use applink_salesforce::OrgHosts;
 use applink_server::audit::{Actor, ActorKind};
 use applink_server::config::Reconciling;
-use applink_server::db::DatabaseUrl;
 use applink_server::vault::MasterKey;
 use applink_server::{Config, RunningServer, Server, addons, api_keys, reconcilers};
 use serde_json::Value;
-use tempfile::TempDir;
 use tokio::runtime::Runtime;
 
+use crate::backends::Backend;
 use crate::receiver::Receiver;
 use crate::scripted_org::ScriptedOrg;
 
@@ -48,7 +47,7 @@ pub(crate) struct Publishing<O = ScriptedOrg> {
     key: SecretString,
     login: Login,
     client: reqwest::Client,
-    _directory: TempDir,
+    _backend: Backend,
 }
 
 impl Publishing {
@@ -117,12 +116,9 @@ impl<O> Publishing<O> {
 
     /// Connected to `org` through `login`.
     pub(crate) async fn connected_to(org: O, login: Login, app_url: Option<&str>) -> Self {
-        let directory = tempfile::tempdir().unwrap();
+        let backend = Backend::fresh().await;
         let (clock, hand) = Clock::mock(Clock::system().now());
-        let mut config = Config::local(
-            DatabaseUrl::sqlite(&directory.path().join("applink.db")),
-            MasterKey::from_bytes([7; 32]),
-        );
+        let mut config = Config::local(backend.url.clone(), MasterKey::from_bytes([7; 32]));
         config.clock = clock;
         config.entropy = Entropy::system();
         config.org_hosts = OrgHosts::salesforce().list(&login.url).unwrap();
@@ -139,7 +135,7 @@ impl<O> Publishing<O> {
             key,
             login,
             client,
-            _directory: directory,
+            _backend: backend,
         };
         stack.connect().await;
         stack
