@@ -10,6 +10,7 @@ use applink_salesforce::oauth::OAuth;
 use applink_salesforce::{OrgEgress, OrgHosts};
 use tokio_util::task::TaskTracker;
 use tracing::Instrument as _;
+use uuid::Uuid;
 
 use crate::audit::Recorder;
 use crate::authorizations::HandedOut;
@@ -79,6 +80,13 @@ impl App {
     /// Puts the parts together.
     pub(crate) fn new(parts: Parts) -> Self {
         Self(Arc::new(parts))
+    }
+
+    /// A credential was disconnected, replaced or renamed, and that is committed: what was handed out of it is forgotten,
+    /// and its former grants are revoked soon.
+    pub(crate) fn changed(&self, credential: Uuid) {
+        self.handed_out.forget(credential);
+        self.nudges.nudge();
     }
 
     /// Runs `work` to its end even when the caller goes away: a code or a token that is spent at the org must be

@@ -28,9 +28,10 @@ use applink_api::clock::Clock;
 use applink_api::entropy::Entropy;
 use applink_api::ids::AddonId;
 use sea_orm::DatabaseTransaction;
+use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::db::{RowId, StoreError};
+use crate::db::{self, RowId, StoreError};
 use crate::vault::MasterKeys;
 pub use chain::{CHAIN_PURPOSE, ChainKey, ChainKeys};
 pub use recorder::Recorder;
@@ -221,10 +222,15 @@ impl Journal {
     ///
     /// While the commit is under way a new segment stands in the old one's place, and stays there unless the outcome
     /// is known: a caller that goes away during COMMIT, or a connection that breaks, may leave the rows durable.
+    ///
+    /// All of it has a time limit: a database in which COMMIT hangs (a standby that does not confirm, a disk that is
+    /// gone) would otherwise stop everybody who waits for the segment.
     pub(crate) async fn commit(&self, tx: DatabaseTransaction, entries: &[Entry]) -> Result<(), StoreError> {
-        let mut state = self.state.lock().await;
+        let until = Instant::now() + db::PATIENCE;
+        let mut state = db::in_time(until, async { Ok(self.state.lock().await) }).await?;
         let mut segment = state.take(RowId(self.entropy.uuid()));
-        let (next, met) = match self.append_all(&tx, &segment, entries).await {
+        let appended = db::in_time(until, self.append_all(&tx, &segment, entries)).await;
+        let (next, met) = match appended {
             Ok(appended) => appended,
             Err(error) => {
                 // A number that is taken after all stays taken.
@@ -234,7 +240,7 @@ impl Journal {
                 return Err(error);
             }
         };
-        tx.commit().await?;
+        db::in_time(until, async { Ok(tx.commit().await?) }).await?;
         if let Some(anchor) = &next.anchor {
             anchor::tell(anchor);
         }

@@ -27,7 +27,7 @@ use sea_orm::{
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 use tokio::sync::Notify;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout_at};
 
 use crate::audit::{Entry, Journal};
 pub use connect::DatabaseUrl;
@@ -165,8 +165,16 @@ fn means_away(code: &str) -> bool {
     code.parse::<i64>().is_ok_and(|code| SQLITE.contains(&(code & 0xff)))
 }
 
-/// How long audit rows wait for a connection before the spool takes them.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// How long a commit may take, and audit rows may wait for theirs before the spool takes them.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Waits for the database until then. What is cut off may have been committed all the same.
+pub(crate) async fn in_time<T>(
+    until: Instant,
+    work: impl Future<Output = Result<T, StoreError>>,
+) -> Result<T, StoreError> {
+    timeout_at(until, work).await.unwrap_or_else(|_| Err(StoreError::timed_out()))
+}
 
 /// The connections to the database. Cheap to clone.
 #[derive(Clone)]
@@ -312,11 +320,13 @@ impl Store {
     /// Writes audit entries and nothing else.
     ///
     /// # Errors
-    /// [`StoreError`], as [`Tx::commit`].
+    /// [`StoreError`], as [`Tx::commit`]; also when all of it, waiting for the journal included, takes too long.
     pub(crate) async fn record(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let begun = timeout(PATIENCE, self.database.begin()).await;
-        let tx = begun.map_err(|_| StoreError::timed_out())??;
-        self.journal.commit(tx, entries).await
+        let record = async {
+            let tx = self.database.begin().await?;
+            self.journal.commit(tx, entries).await
+        };
+        in_time(Instant::now() + PATIENCE, record).await
     }
 }
 
@@ -355,10 +365,11 @@ impl Tx {
     /// holds the journal.
     ///
     /// # Errors
-    /// [`StoreError`]; then nothing is committed (or, when the connection broke during COMMIT, that is unknown).
+    /// [`StoreError`]; then nothing is committed (or, when the connection broke during COMMIT or that took too long,
+    /// it is unknown).
     pub async fn commit(self) -> Result<(), StoreError> {
         let committed = if self.entries.is_empty() {
-            self.inner.commit().await.map_err(StoreError::from)
+            in_time(Instant::now() + PATIENCE, async { Ok(self.inner.commit().await?) }).await
         } else {
             self.journal.commit(self.inner, &self.entries).await
         };

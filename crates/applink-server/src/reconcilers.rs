@@ -199,7 +199,7 @@ pub const ALL: &[Reconciler] = &[
         name: "spool",
         period: Duration::from_secs(1),
         nudge: |nudges| &nudges.housekeeping,
-        step: |app| Box::pin(async move { Ok(spool::replay(app).await?) }),
+        step: |app| Box::pin(async move { Ok(spool::reconcile(app).await?) }),
     },
     Reconciler {
         name: "vault",
@@ -226,8 +226,9 @@ async fn write_anchor(app: &App) -> Result<Status, StepError> {
 }
 
 async fn forget_log_ins(app: &App) -> Result<Status, StepError> {
-    let tx = app.store.begin().await?;
     let now = app.clock.now();
+    app.handed_out.forget_dead(now);
+    let tx = app.store.begin().await?;
     let done =
         oauth::store::forget_expired(&*tx, now).await? + dashboard::store::forget_expired(&*tx, now).await?;
     tx.commit().await?;

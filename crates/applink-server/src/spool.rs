@@ -8,35 +8,46 @@
 //! 3. A refresh answer goes here at once when its commit fails; when even the file refuses it, it is held in memory.
 //! 4. Everything is *replayed* ([`mod@replay`]): at the start before anything is served, before any refresh, and by a
 //!    reconciler. How far a replay came is written in the same transaction as what it replayed, so nothing is written
-//!    twice. No refresh starts before a replay has succeeded.
-//! 5. A process that finds files of processes that are gone takes them over.
+//!    twice. No refresh starts before a replay has brought in every answer it can; an answer the database takes never
+//!    holds up its own grant alone ([`stuck`]).
+//! 5. A process that finds files of processes that are gone takes them over, at its start and while it runs.
 
 mod file;
 pub mod outage;
 mod record;
 pub mod replay;
 pub mod store;
+mod stuck;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use applink_api::clock::Clock;
 use applink_api::entropy::Entropy;
+use applink_api::time::Timestamp;
 
 use self::file::{FileKeys, SpoolFile};
 use self::outage::{Outage, OutageConfig};
 use self::record::Record;
 pub use self::record::{Kept, RefreshAnswer};
+use self::stuck::Stuck;
 use crate::audit::Entry;
+use crate::tokens::TokenError;
 use crate::vault::DerivedKeys;
 pub(crate) use file::FILE_PURPOSE;
+pub(crate) use replay::reconcile;
 pub use replay::{before_refresh, replay};
 
 /// Files one folder may have: processes that share it.
 const MOST_FILES: u32 = 256;
+
+/// How often files of processes that are gone are looked for.
+const LOOK_FOR_FILES: Duration = Duration::from_secs(10);
 
 /// Where the spool is and how large it may grow.
 #[derive(Clone, Debug)]
@@ -100,12 +111,30 @@ struct Inner {
     files: Mutex<Files>,
     /// Refresh answers that even the file did not take.
     in_memory: Mutex<Vec<RefreshAnswer>>,
+    /// Answers that the database refused.
+    stuck: Mutex<Stuck>,
+    /// What was left after the last replay that succeeded.
+    left_over: Mutex<Option<Size>>,
     outage: Outage,
+    folder: Option<PathBuf>,
+    keys: FileKeys,
     limit: u64,
     clock: Clock,
     entropy: Entropy,
     /// One replay at a time.
     replaying: tokio::sync::Mutex<()>,
+    /// When files of processes that are gone were looked for, and those that can't be used.
+    looked: Mutex<Looked>,
+}
+
+/// How much waits: records in files, answers in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Size(u64, usize);
+
+#[derive(Default)]
+struct Looked {
+    at: Option<Timestamp>,
+    unusable: HashSet<PathBuf>,
 }
 
 #[derive(Default)]
@@ -141,17 +170,34 @@ impl Spool {
         Ok(Self(Arc::new(Inner {
             files: Mutex::new(files),
             in_memory: Mutex::default(),
-            outage: Outage::new(outage),
+            stuck: Mutex::default(),
+            left_over: Mutex::default(),
+            outage: Outage::new(outage, clock.now()),
+            folder: config.folder.clone(),
+            keys,
             limit: config.limit,
             clock,
             entropy,
             replaying: tokio::sync::Mutex::default(),
+            looked: Mutex::default(),
         })))
     }
 
     /// Whether the database takes writes, as far as this process knows.
     pub fn outage(&self) -> &Outage {
         &self.0.outage
+    }
+
+    /// The database took a write.
+    pub(crate) fn works(&self) {
+        self.0.outage.ended(self.0.clock.now());
+    }
+
+    /// A renewal failed: perhaps because the database is away.
+    pub(crate) fn note(&self, error: &TokenError) {
+        if error.is_unavailable() {
+            self.0.outage.failed(self.0.clock.now());
+        }
     }
 
     /// A statement failed because the database is away.
@@ -164,9 +210,19 @@ impl Spool {
 
     /// Whether nothing waits to be replayed.
     pub fn is_empty(&self) -> bool {
+        self.size() == Size(0, 0)
+    }
+
+    fn size(&self) -> Size {
         let files = self.files();
-        let in_files = files.own.iter().chain(&files.left).any(|file| file.records() > 0);
-        !in_files && self.in_memory().is_empty()
+        let in_files = files.own.iter().chain(&files.left).map(SpoolFile::records).sum();
+        Size(in_files, self.in_memory().len())
+    }
+
+    /// Whether nothing came since the last replay, and that left nothing but what the database refuses.
+    fn is_replayed(&self) -> bool {
+        let size = self.size();
+        size == Size(0, 0) || *locked(&self.0.left_over) == Some(size)
     }
 
     /// Keeps audit entries of what is about to be answered.
@@ -186,7 +242,6 @@ impl Spool {
     /// the log says that it must not be stopped now.
     pub fn keep_answer(&self, answer: RefreshAnswer) {
         let grant = answer.grant;
-        self.0.outage.failed(self.0.clock.now());
         match self.append(&[Record::Refresh(answer.clone())]) {
             Ok(()) => {
                 tracing::warn!(%grant, "the database took no new tokens; they are in the spool and are committed once it does");
@@ -209,13 +264,53 @@ impl Spool {
         own.append(&sealed, self.0.limit)
     }
 
+    /// Takes over files of processes that are gone, now and then. One that can't be used is told of once.
+    fn take_left_files(&self) {
+        let now = self.0.clock.now();
+        let mut looked = locked(&self.0.looked);
+        let Some(folder) = &self.0.folder else { return };
+        if looked.at.is_some_and(|at| now.since(at) < LOOK_FOR_FILES) {
+            return;
+        }
+        looked.at = Some(now);
+        for number in 0..MOST_FILES {
+            let path = folder.join(file_name(number));
+            if looked.unusable.contains(&path) || !path.exists() {
+                continue;
+            }
+            match SpoolFile::open_left(&path, &self.0.keys) {
+                Ok(Some(file)) => {
+                    tracing::warn!(path = %path.display(), records = file.records(), "the spool of a process that is gone is taken over");
+                    self.files().left.push(file);
+                }
+                Ok(None) => {}
+                Err(error) => {
+                    tracing::error!(error = %crate::error::chain(&error), "the spool of a process that is gone can't be read");
+                    looked.unusable.insert(path);
+                }
+            }
+        }
+    }
+
     fn files(&self) -> MutexGuard<'_, Files> {
-        self.0.files.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0.files)
     }
 
     fn in_memory(&self) -> MutexGuard<'_, Vec<RefreshAnswer>> {
-        self.0.in_memory.lock().unwrap_or_else(PoisonError::into_inner)
+        locked(&self.0.in_memory)
     }
+
+    fn stuck(&self) -> MutexGuard<'_, Stuck> {
+        locked(&self.0.stuck)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn file_name(number: u32) -> String {
+    format!("{number}.spool")
 }
 
 fn take_files(folder: &Path, keys: &FileKeys, entropy: &Entropy) -> Result<Files, SpoolError> {
@@ -223,7 +318,7 @@ fn take_files(folder: &Path, keys: &FileKeys, entropy: &Entropy) -> Result<Files
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(folder).map_err(failed)?;
     let mut files = Files::default();
     for number in 0..MOST_FILES {
-        let path = folder.join(format!("{number}.spool"));
+        let path = folder.join(file_name(number));
         let exists = path.exists();
         if !exists && files.own.is_some() {
             continue;

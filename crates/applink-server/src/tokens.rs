@@ -14,6 +14,7 @@
 //! Grants that nobody uses are refreshed before the org would end them ([`keep_alive`]). Grants whose credential was
 //! disconnected or replaced are revoked at the org and erased ([`reconcile`]).
 
+pub(crate) mod adopt;
 pub(crate) mod age;
 pub mod flights;
 pub mod keep_alive;
@@ -101,6 +102,21 @@ pub enum TokenError {
 }
 
 impl TokenError {
+    /// The org gave a token, and the database refuses it.
+    pub(crate) fn not_stored() -> Self {
+        let sentence = "The org's last answer can't be stored, and is tried again: see the server's log.";
+        Self::Refused { sentence: sentence.to_owned(), wait: Duration::from_secs(60) }
+    }
+
+    /// Whether there is no live grant any more.
+    pub(crate) fn means_gone(&self) -> bool {
+        match self {
+            Self::NotLive | Self::ReauthRequired(_) => true,
+            Self::Renewal(error) => error.means_gone(),
+            _ => false,
+        }
+    }
+
     /// Whether the database is away.
     pub(crate) fn is_unavailable(&self) -> bool {
         match self {
@@ -170,7 +186,7 @@ fn of_renewal(error: &Arc<TokenError>) -> ApiError {
         TokenError::ReauthRequired(error) => reauth(error.message.clone()),
         TokenError::RetryAfter(wait) => retry_after(*wait),
         TokenError::Refused { sentence, wait } => ApiError::unavailable(sentence.clone(), *wait),
-        TokenError::Store(error) if error.is_unavailable() => ApiError::unavailable(
+        error if error.is_unavailable() => ApiError::unavailable(
             "The database can't be reached; try again in a moment.",
             Duration::from_secs(5),
         )
@@ -240,6 +256,7 @@ async fn hand_out(
     mut first: Option<store::Model>,
 ) -> Result<FreshToken, TokenError> {
     let patience = Instant::now() + PATIENCE;
+    let mut seen_paused = None;
     loop {
         let read = match first.take() {
             Some(grant) => Some(grant),
@@ -254,11 +271,15 @@ async fn hand_out(
                 return open(app, &grant).await;
             }
             Effect::Renew | Effect::AwaitHolder => {
-                let flight = app.flights.start(app, &grant, rejected);
-                let landed = tokio::time::timeout_at(patience, flight.wait()).await;
-                landed.unwrap_or(Err(TokenError::RetryAfter(Duration::from_secs(5))))?;
+                landed(app.flights.start(app, &grant, rejected), patience).await?;
             }
-            Effect::RetryAfter(wait) => return Err(paused(grant.refusal, wait)),
+            // The row alone says that somebody began and vanished; but here the renewal may be under way, and late only.
+            // One that ended between that look at the row and this has changed the row.
+            Effect::RetryAfter(wait) => match app.flights.under_way(grant.id.0) {
+                Some(flight) => landed(flight, patience).await?,
+                None if seen_paused.as_ref() == Some(&grant) => return Err(paused(grant.refusal, wait)),
+                None => seen_paused = Some(grant),
+            },
             Effect::TooSoon(wait) => return Err(TokenError::TooSoon(wait)),
             _ => tokio::time::sleep(LOOK_AGAIN).await,
         }
@@ -268,10 +289,17 @@ async fn hand_out(
     }
 }
 
-/// The row's state. Where the operator has said whether orgs rotate refresh tokens, that counts until an answer has shown
-/// it.
+/// Waits for a renewal, and no longer than until then.
+async fn landed(flight: flights::Flight, patience: Instant) -> Result<(), TokenError> {
+    let landed = tokio::time::timeout_at(patience, flight.wait()).await;
+    landed.unwrap_or(Err(TokenError::RetryAfter(Duration::from_secs(5))))
+}
+
+/// The row's state, with what this process knows of the database. Where the operator has said whether orgs rotate refresh
+/// tokens, that counts until an answer has shown it.
 fn state_of(app: &App, grant: &store::Model) -> Result<LeaseState, StoreError> {
-    let state = grant.lease()?;
+    let last_chance_from = Some(app.spool.outage().last_chance_from());
+    let state = LeaseState { last_chance_from, ..grant.lease()? };
     Ok(match (state.rotation, app.config.oauth.rotation) {
         (Rotation::Unknown { .. }, RotationSetting::Off) => LeaseState { rotation: Rotation::Off, ..state },
         (Rotation::Unknown { .. }, RotationSetting::On) => LeaseState { rotation: Rotation::On, ..state },

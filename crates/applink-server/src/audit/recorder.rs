@@ -230,7 +230,7 @@ async fn write(store: &Store, spool: &Spool, entries: Vec<Entry>) -> Result<(), 
             Err(error) if error.is_unavailable() => spool.failed(&error),
             Err(error) => return Err(NotWritten::Store(error)),
             Ok(()) => {
-                spool.outage().ended();
+                spool.works();
                 return Ok(());
             }
         }

@@ -49,12 +49,21 @@ pub(super) async fn hand_out(app: &App, addon: AddonId, named: &str) -> Result<A
             app.handed_out.read_failed();
             from_memory(app, addon, named).ok_or_else(|| error.into())
         }
-        Err(TokenOrStore::Token(error)) => Err(error.into()),
+        Err(TokenOrStore::Token(error)) => {
+            if error.means_gone() {
+                app.handed_out.forget_name(addon, named);
+            }
+            Err(error.into())
+        }
         Err(TokenOrStore::Store(error)) => Err(error.into()),
-        Err(TokenOrStore::Refused(error)) => Err(error),
+        Err(TokenOrStore::Refused(error)) => {
+            app.handed_out.forget_name(addon, named);
+            Err(error)
+        }
         Ok(answer) => {
-            if let Answer::Token(credential, token) = &answer {
-                app.handed_out.remember(named, credential, token);
+            match &answer {
+                Answer::Token(credential, token) => app.handed_out.remember(named, credential, token),
+                Answer::Record(credential) => app.handed_out.forget(credential.id),
             }
             Ok(answer)
         }

@@ -35,6 +35,6 @@ pub async fn disconnect(
         Entry::new(&manager.actor, action, credential.addon, credential.id).with_detail(&credential.name),
     );
     tx.commit().await?;
-    app.nudges.nudge();
+    app.changed(credential.id);
     Ok(credential)
 }

@@ -73,6 +73,7 @@ mod tests {
             rotation: Rotation::On,
             repeatable: false,
             dead: false,
+            last_chance_from: None,
         }
     }
 

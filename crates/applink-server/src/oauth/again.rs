@@ -86,6 +86,7 @@ async fn rename(
     Change::touch(&mut current, &manager.actor.name, app.clock.now());
     credentials::write::save(&tx, &current).await?;
     tx.commit().await?;
+    app.handed_out.forget(current.id);
     Ok(current)
 }
 
@@ -121,6 +122,7 @@ async fn browser(
     };
     tx.audit(Entry::new(&manager.actor, action, current.addon, current.id).with_detail(&current.name));
     tx.commit().await?;
+    app.handed_out.forget(current.id);
     Ok((current, start))
 }
 
@@ -144,7 +146,7 @@ async fn assert(
     match swapped {
         Ok((tx, row, grant)) => {
             tx.commit().await?;
-            app.nudges.nudge();
+            app.changed(row.id);
             age::learn(app, NewToken::of(app, grant, 1, &client_id, &tokens));
             Ok(row)
         }

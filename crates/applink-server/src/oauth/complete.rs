@@ -55,7 +55,7 @@ async fn connect(app: &App, flow: Flow) -> Result<Response, ApiError> {
     };
     let Written { tx, credential, grant, others } = written;
     tx.commit().await?;
-    app.nudges.nudge();
+    app.changed(credential.id);
     age::learn(app, NewToken::of(app, grant, 1, &flow.row.client_id, &tokens));
     Ok(Connected::new(&credential, is_many(others).then_some(others + 1)).into_response())
 }

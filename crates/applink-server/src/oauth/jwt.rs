@@ -152,7 +152,7 @@ async fn settle(
     match write(app, manager, asked, &given, &tokens, org).await {
         Ok((tx, credential, grant)) => {
             tx.commit().await?;
-            app.nudges.nudge();
+            app.changed(credential.id);
             age::learn(app, NewToken::of(app, grant, 1, &given.client_id, &tokens));
             Ok(credential)
         }

@@ -6,7 +6,7 @@ use futures_util::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{ALL, Reconciler};
+use super::{ALL, Reconciler, StepError};
 use crate::app::App;
 use crate::error::chain;
 
@@ -36,6 +36,12 @@ async fn run(app: App, reconciler: Reconciler, stop: CancellationToken) {
             }
             Some(Ok(_)) => {}
             Some(Err(error)) => {
+                // A process that nobody asks anything notices an outage all the same.
+                if let StepError::Store(error) = &error
+                    && error.is_unavailable()
+                {
+                    app.spool.failed(error);
+                }
                 tracing::error!(reconciler = reconciler.name, error = %chain(&error), "a reconciler's run failed");
             }
         }

@@ -11,7 +11,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 use applink_api::entropy::Entropy;
@@ -65,11 +65,17 @@ pub(super) struct SpoolFile {
     records: u64,
 }
 
-/// A place between two records.
-#[derive(Clone, Copy, Debug, Default)]
+/// A place between two records; at first the one before them all.
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Cursor {
     offset: u64,
     pub(super) index: u64,
+}
+
+impl Default for Cursor {
+    fn default() -> Self {
+        Self { offset: HEADER as u64, index: 0 }
+    }
 }
 
 impl SpoolFile {
@@ -84,11 +90,7 @@ impl SpoolFile {
             .mode(0o600)
             .open(path)
             .map_err(failed)?;
-        let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
-            Ok(file) => file,
-            Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
-            Err((_, errno)) => return Err(failed(errno.into())),
-        };
+        let Some(file) = lock(file, path)? else { return Ok(None) };
         if file.metadata().map_err(failed)?.len() < HEADER as u64 {
             return Self::fresh(file, path, keys, entropy).map(Some);
         }
@@ -101,6 +103,21 @@ impl SpoolFile {
             return Self::fresh(opened.file, path, keys, entropy).map(Some);
         }
         Ok(Some(opened))
+    }
+
+    /// Opens the file of a process that is gone, when it holds anything. It is not touched.
+    pub(super) fn open_left(path: &Path, keys: &FileKeys) -> Result<Option<Self>, SpoolError> {
+        let failed = |source| io_error(path, source);
+        let file = OpenOptions::new().read(true).write(true).open(path).map_err(failed)?;
+        let Some(file) = lock(file, path)? else { return Ok(None) };
+        let mut header = [0; HEADER];
+        // Nothing was ever kept in it, or it is just being made.
+        if file.read_exact_at(&mut header, 0).is_err() || header == [0; HEADER] {
+            return Ok(None);
+        }
+        let mut opened = Self::read(file, path, keys, &header)?;
+        opened.find_end()?;
+        Ok((opened.records > 0).then_some(opened))
     }
 
     fn fresh(file: Flock<File>, path: &Path, keys: &FileKeys, entropy: &Entropy) -> Result<Self, SpoolError> {
@@ -134,7 +151,7 @@ impl SpoolFile {
     }
 
     fn find_end(&mut self) -> Result<(), SpoolError> {
-        let mut cursor = self.start();
+        let mut cursor = Cursor::default();
         while self.next(&mut cursor)?.is_some() {}
         (self.end, self.records) = (cursor.offset, cursor.index);
         Ok(())
@@ -148,11 +165,6 @@ impl SpoolFile {
     /// How many records it has.
     pub(super) fn records(&self) -> u64 {
         self.records
-    }
-
-    /// Before the first record.
-    pub(super) fn start(&self) -> Cursor {
-        Cursor { offset: HEADER as u64, index: 0 }
     }
 
     /// The record at the cursor, which moves on.
@@ -247,6 +259,18 @@ impl SpoolFile {
     }
 }
 
+/// None when another process has the file, or had it and removed it.
+fn lock(file: File, path: &Path) -> Result<Option<Flock<File>>, SpoolError> {
+    let failed = |source| io_error(path, source);
+    let file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(file) => file,
+        Err((_, Errno::EWOULDBLOCK)) => return Ok(None),
+        Err((_, errno)) => return Err(failed(errno.into())),
+    };
+    let opened = file.metadata().map_err(failed)?.ino();
+    Ok(std::fs::metadata(path).is_ok_and(|there| there.ino() == opened).then_some(file))
+}
+
 fn io_error(path: &Path, source: io::Error) -> SpoolError {
     SpoolError::Io { path: path.display().to_string(), source }
 }
@@ -267,7 +291,7 @@ mod tests {
     }
 
     fn all(file: &SpoolFile) -> Vec<String> {
-        let mut cursor = file.start();
+        let mut cursor = Cursor::default();
         std::iter::from_fn(|| file.next(&mut cursor).unwrap())
             .map(|record| String::from_utf8(record.to_vec()).unwrap())
             .collect()
@@ -290,6 +314,26 @@ mod tests {
         assert!(!bytes.windows(6).any(|window| window == b"canary"));
         let file = open(&path, 1).unwrap().unwrap();
         assert_eq!(all(&file), ["canary-one", "canary-two"]);
+    }
+
+    #[test]
+    fn only_a_file_that_holds_something_and_whose_process_is_gone_is_taken_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.spool");
+        let left = || SpoolFile::open_left(&path, &keys(1)).unwrap();
+        let mut file = open(&path, 1).unwrap().unwrap();
+        drop(file);
+        assert!(left().is_none(), "it is empty");
+        file = open(&path, 1).unwrap().unwrap();
+        append(&mut file, "one").unwrap();
+        assert!(left().is_none(), "its process lives");
+        drop(file);
+        let taken = left().unwrap();
+        assert_eq!(all(&taken), ["one"]);
+        assert!(left().is_none(), "one takes it");
+        let late = OpenOptions::new().read(true).write(true).open(&path).unwrap();
+        taken.remove().unwrap();
+        assert!(lock(late, &path).unwrap().is_none(), "nobody takes what was removed meanwhile");
     }
 
     #[test]

@@ -1,21 +1,29 @@
 //! Brings what the spool holds into the database.
 //!
-//! 1. Refresh answers first: a grant whose answer waits here must not be refreshed with its old token. An answer is
-//!    committed when its grant still has the version it replaced, whoever claimed the grant meanwhile: what we hold is
-//!    the successor of what that one holds.
+//! 1. Refresh answers first, all of them each time (adopting one twice is safe): a grant whose answer waits here must not
+//!    be refreshed with its old token ([`adopt`](crate::tokens::adopt)). One that the database refuses stays, for its own
+//!    grant's sake, and the others go on ([`stuck`](super::stuck)).
 //! 2. Then audit rows, in groups; how far it came is part of the same transaction.
 //! 3. A file that is done is begun anew, or removed when its process is gone.
 
+use std::collections::HashMap;
+use std::time::Duration;
+
+use tokio::time::Instant;
+use uuid::Uuid;
+
 use super::file::{Cursor, SpoolFile};
-use super::record::{AuditRow, Kept, Record};
-use super::{RefreshAnswer, Spool, SpoolError, store};
+use super::record::{AuditRow, Record};
+use super::stuck::Stuck;
+use super::{RefreshAnswer, Size, Spool, SpoolError, locked, store};
 use crate::app::App;
 use crate::audit::recorder::MAX_GROUP;
-use crate::db::StoreError;
+use crate::db::{self, StoreError};
+use crate::error::chain;
 use crate::reconcilers::{Status, StepError};
-use crate::tokens::lease::{Event, step};
-use crate::tokens::store::{LIVE, Model, RenewedTokens};
-use crate::tokens::{TokenError, renew};
+use crate::tokens::TokenError;
+use crate::tokens::adopt::{self, Adopted};
+use crate::tokens::renew;
 use crate::vault::VaultError;
 
 /// A replay ended early; what is left is still in the spool.
@@ -25,9 +33,6 @@ pub enum ReplayError {
     /// The database failed.
     #[error("the database takes nothing")]
     Store(#[source] StoreError),
-    /// The vault failed.
-    #[error("the vault failed")]
-    Vault(#[source] VaultError),
     /// The spool can't be read.
     #[error("the spool can't be read")]
     Spool(#[source] SpoolError),
@@ -36,15 +41,6 @@ pub enum ReplayError {
 impl From<StoreError> for ReplayError {
     fn from(error: StoreError) -> Self {
         Self::Store(error)
-    }
-}
-
-impl From<VaultError> for ReplayError {
-    fn from(error: VaultError) -> Self {
-        match error {
-            VaultError::Store(error) => Self::Store(error),
-            error => Self::Vault(error),
-        }
     }
 }
 
@@ -58,7 +54,6 @@ impl From<ReplayError> for StepError {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::Store(error) => Self::Store(error),
-            ReplayError::Vault(error) => Self::Vault(error),
             ReplayError::Spool(error) => Self::Spool(error),
         }
     }
@@ -68,22 +63,44 @@ impl From<ReplayError> for TokenError {
     fn from(error: ReplayError) -> Self {
         match error {
             ReplayError::Store(error) => Self::Store(error),
-            ReplayError::Vault(error) => Self::Vault(error),
-            ReplayError::Spool(_) => Self::RetryAfter(std::time::Duration::from_secs(5)),
+            ReplayError::Spool(_) => Self::RetryAfter(Duration::from_secs(5)),
         }
     }
 }
 
-/// Called before any refresh: none starts while the database is away or an answer waits in the spool.
+/// Called before a refresh of this grant: none starts while the database is away, or an answer waits in the spool that
+/// the database may take.
 ///
 /// # Errors
 /// [`TokenError`]: then nothing may be sent.
-pub async fn before_refresh(app: &App) -> Result<(), TokenError> {
-    if app.spool.is_empty() && !app.spool.outage().is_on() {
-        return Ok(());
+pub async fn before_refresh(app: &App, grant: Uuid) -> Result<(), TokenError> {
+    let spool = &app.spool;
+    if spool.outage().is_on() || !spool.is_replayed() {
+        match replay(app).await {
+            // What is left are audit rows.
+            Err(ReplayError::Store(error)) if !error.is_unavailable() => {}
+            outcome => {
+                outcome?;
+            }
+        }
     }
-    replay(app).await?;
+    if spool.stuck().holds(grant) {
+        return Err(TokenError::not_stored());
+    }
     Ok(())
+}
+
+/// What the reconciler does: looks for files of processes that are gone, and replays everything.
+///
+/// # Errors
+/// [`ReplayError`].
+pub(crate) async fn reconcile(app: &App) -> Result<Status, ReplayError> {
+    let spool = app.spool.clone();
+    let looked = tokio::task::spawn_blocking(move || spool.take_left_files()).await;
+    if let Err(error) = looked {
+        tracing::error!(error = %error, "spools of processes that are gone could not be looked for");
+    }
+    replay(app).await
 }
 
 /// Replays everything, and ends the outage when that works.
@@ -94,108 +111,218 @@ pub async fn replay(app: &App) -> Result<Status, ReplayError> {
     let spool = &app.spool;
     let _one_at_a_time = spool.0.replaying.lock().await;
     if spool.is_empty() {
-        if spool.outage().is_on() {
-            probe(app).await?;
-            spool.outage().ended();
-        }
+        works(app).await?;
         return Ok(Status::default());
     }
-    let mut done = adopt_in_memory(app).await?;
-    while let Some(file) = next_file(spool) {
-        done += replay_file(app, &file).await?;
+    let (mut done, seen) = adopt_all(app).await?;
+    match write_rows(app, &seen).await {
+        Ok(rows) => done += rows,
+        Err(error) => {
+            // Rows that are refused hold up nobody but themselves.
+            if !error.is_unavailable() {
+                works(app).await?;
+            }
+            return Err(error);
+        }
     }
-    spool.outage().ended();
-    tracing::info!(records = done, "the spool is replayed");
+    works(app).await?;
+    let left = left_over(spool, &seen);
+    *locked(&spool.0.left_over) = left;
+    if left == Some(Size(0, 0)) {
+        spool.stuck().forget_settled();
+    }
+    if done > 0 {
+        tracing::info!(records = done, "the spool is replayed");
+    }
     Ok(Status { done })
 }
 
-async fn probe(app: &App) -> Result<(), StoreError> {
-    let tx = app.store.begin().await?;
-    store::probe(&*tx).await?;
-    tx.commit().await
+/// What a replay saw of a file.
+#[derive(Clone, Copy, Debug)]
+struct Seen {
+    /// Among so many records each answer was tried.
+    records: u64,
+    /// Some of them still wait.
+    is_held: bool,
 }
 
-async fn adopt_in_memory(app: &App) -> Result<u64, ReplayError> {
-    let mut done = 0;
-    loop {
-        let Some(answer) = app.spool.in_memory().first().cloned() else { return Ok(done) };
-        adopt(app, &answer).await?;
-        app.spool.in_memory().retain(|other| other.grant != answer.grant || other.at != answer.at);
-        done += 1;
-    }
-}
-
-/// Which file: that of a process that is gone, or our own.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Which {
-    Left,
-    Own,
-}
-
-fn next_file(spool: &Spool) -> Option<Which> {
+/// How much is left when all of it was refused; none when something came meanwhile.
+fn left_over(spool: &Spool, seen: &HashMap<Uuid, Seen>) -> Option<Size> {
     let files = spool.files();
-    if !files.left.is_empty() {
-        return Some(Which::Left);
+    let mut records = 0;
+    for file in files.left.iter().chain(&files.own).filter(|file| file.records() > 0) {
+        let seen = seen.get(&file.id()).filter(|seen| seen.records == file.records())?;
+        records += seen.records;
     }
-    files.own.as_ref().is_some_and(|own| own.records() > 0).then_some(Which::Own)
+    let in_memory = spool.in_memory();
+    let refused = in_memory.iter().all(|answer| spool.stuck().holds(answer.grant));
+    refused.then_some(Size(records, in_memory.len()))
+}
+
+impl ReplayError {
+    fn is_unavailable(&self) -> bool {
+        matches!(self, Self::Store(error) if error.is_unavailable())
+    }
+}
+
+/// Ends the outage, once the database has taken a write.
+async fn works(app: &App) -> Result<(), StoreError> {
+    if app.spool.outage().is_on() {
+        let probe = async {
+            let tx = app.store.begin().await?;
+            store::probe(&*tx).await?;
+            tx.commit().await
+        };
+        db::in_time(Instant::now() + db::PATIENCE, probe).await?;
+        app.spool.works();
+    }
+    Ok(())
+}
+
+/// Step 1: how many answers were dealt with, and what the files are like.
+async fn adopt_all(app: &App) -> Result<(u64, HashMap<Uuid, Seen>), ReplayError> {
+    let spool = &app.spool;
+    let (mut done, mut all) = (0, HashMap::new());
+    let in_memory = spool.in_memory().clone();
+    for answer in in_memory {
+        if is_settled(app, &answer).await? {
+            spool.in_memory().retain(|other| (other.grant, other.at) != (answer.grant, answer.at));
+            done += 1;
+        }
+    }
+    for id in files(spool) {
+        let (mut cursor, mut is_held) = (Cursor::default(), false);
+        while let Some(record) = read(spool, id, &mut cursor)? {
+            if let Record::Refresh(answer) = record {
+                is_held |= !is_settled(app, &answer).await?;
+            }
+        }
+        all.insert(id, Seen { records: cursor.index, is_held });
+    }
+    Ok((done, all))
+}
+
+/// Brings one answer in; `false` when the database refuses it, for now.
+async fn is_settled(app: &App, answer: &RefreshAnswer) -> Result<bool, ReplayError> {
+    let (grant, now) = (answer.grant, app.clock.now());
+    if app.spool.stuck().is_settled(answer) {
+        return Ok(true);
+    }
+    if !app.spool.stuck().is_due(answer, now) {
+        return Ok(false);
+    }
+    match adopt::adopt(app, answer).await {
+        Ok(adopted) => {
+            match adopted {
+                Adopted::Committed => tracing::info!(%grant, "tokens from the spool are committed"),
+                Adopted::Superseded => {}
+                Adopted::Gone => {
+                    tracing::warn!(%grant, "tokens from the spool belong to a grant that is gone; they are revoked");
+                    adopt::revoke(app, answer).await;
+                }
+            }
+            app.spool.stuck().settle(answer);
+            Ok(true)
+        }
+        Err(TokenError::Store(error) | TokenError::Vault(VaultError::Store(error)))
+            if error.is_unavailable() =>
+        {
+            Err(error.into())
+        }
+        Err(error) if Stuck::is_hopeless(answer, now) => {
+            tracing::error!(%grant, error = %chain(&error), "tokens in the spool can't be committed; after a day the credential is given up, and must be connected again");
+            give_up(app, answer).await?;
+            app.spool.stuck().settle(answer);
+            Ok(true)
+        }
+        Err(error) => {
+            tracing::error!(%grant, error = %chain(&error), "tokens in the spool can't be committed: mend that, or their credential must be connected again after a day; others go on");
+            app.spool.stuck().refused(answer, now);
+            Ok(false)
+        }
+    }
+}
+
+/// The credential says that it must be connected again. Where not even that can be written, its row stays in doubt.
+async fn give_up(app: &App, answer: &RefreshAnswer) -> Result<(), StoreError> {
+    let grant = match crate::tokens::store::find(app.store.reader(), answer.addon, answer.grant).await {
+        Ok(Some(grant)) => grant,
+        Err(error) if error.is_unavailable() => return Err(error),
+        Ok(None) | Err(_) => return Ok(()),
+    };
+    match renew::bury(app, &grant, "The tokens of its last refresh could not be stored.").await {
+        Err(TokenError::Store(error)) if error.is_unavailable() => return Err(error),
+        Ok(()) | Err(TokenError::NotLive | TokenError::ReauthRequired(_)) => {}
+        Err(error) => {
+            tracing::error!(grant = %answer.grant, error = %chain(&error), "nor can that be written")
+        }
+    }
+    adopt::revoke(app, answer).await;
+    Ok(())
+}
+
+/// Files of processes that are gone first, then our own.
+fn files(spool: &Spool) -> Vec<Uuid> {
+    let files = spool.files();
+    files.left.iter().chain(&files.own).filter(|file| file.records() > 0).map(SpoolFile::id).collect()
 }
 
 /// Looks at a file for a moment; meanwhile nothing is appended.
 fn with_file<R>(
     spool: &Spool,
-    which: Which,
+    id: Uuid,
     look: impl FnOnce(&SpoolFile) -> Result<R, SpoolError>,
 ) -> Result<Option<R>, SpoolError> {
     let files = spool.files();
-    let file = match which {
-        Which::Left => files.left.first(),
-        Which::Own => files.own.as_ref(),
-    };
-    file.map(look).transpose()
+    files.left.iter().chain(&files.own).find(|file| file.id() == id).map(look).transpose()
 }
 
-async fn replay_file(app: &App, which: &Which) -> Result<u64, ReplayError> {
-    let spool = &app.spool;
-    let Some((id, start)) = with_file(spool, *which, |file| Ok((file.id(), file.start())))? else {
-        return Ok(0);
-    };
-    let replayed = store::replayed(app.store.reader(), id).await?;
-    let mut cursor = start;
-    while let Some(record) = read(spool, *which, &mut cursor)? {
-        if cursor.index > replayed
-            && let Record::Refresh(answer) = record
-        {
-            adopt(app, &answer).await?;
+/// Steps 2 and 3. A file that still holds an answer is kept, with the rows that are written already.
+async fn write_rows(app: &App, seen: &HashMap<Uuid, Seen>) -> Result<u64, ReplayError> {
+    let mut done = 0;
+    for id in files(&app.spool) {
+        if let Some(seen) = seen.get(&id) {
+            done += write_rows_of(app, id, *seen).await?;
         }
     }
-    let mut cursor = start;
+    Ok(done)
+}
+
+async fn write_rows_of(app: &App, id: Uuid, seen: Seen) -> Result<u64, ReplayError> {
+    let spool = &app.spool;
+    let mut replayed = store::replayed(app.store.reader(), id).await?;
+    let mut cursor = Cursor::default();
     let mut done = 0;
     loop {
-        let (rows, read) = gather(spool, *which, &mut cursor, replayed)?;
-        done += read;
-        if read > 0 {
-            write(app, id, rows, cursor.index).await?;
-        } else if finish(app, *which, id, cursor.index).await? {
-            return Ok(done);
+        let (rows, read) = gather(spool, id, &mut cursor, replayed)?;
+        if read == 0 {
+            break;
         }
+        write(app, id, rows, replayed, cursor.index).await?;
+        (replayed, done) = (cursor.index, done + read);
     }
+    // What came meanwhile may be an answer.
+    if !seen.is_held && cursor.index == seen.records {
+        finish(app, id, seen.records).await?;
+    }
+    Ok(done)
 }
 
-fn read(spool: &Spool, which: Which, cursor: &mut Cursor) -> Result<Option<Record>, SpoolError> {
-    let bytes = with_file(spool, which, |file| file.next(cursor))?.flatten();
+fn read(spool: &Spool, id: Uuid, cursor: &mut Cursor) -> Result<Option<Record>, SpoolError> {
+    let bytes = with_file(spool, id, |file| file.next(cursor))?.flatten();
     bytes.map(|bytes| Record::of_bytes(&bytes)).transpose()
 }
 
 /// The next group of audit rows, and how many records they and the answers between them are.
 fn gather(
     spool: &Spool,
-    which: Which,
+    id: Uuid,
     cursor: &mut Cursor,
     replayed: u64,
 ) -> Result<(Vec<AuditRow>, u64), SpoolError> {
     let (mut rows, mut count) = (Vec::new(), 0);
     while rows.len() < MAX_GROUP {
-        let Some(record) = read(spool, which, cursor)? else { break };
+        let Some(record) = read(spool, id, cursor)? else { break };
         if cursor.index <= replayed {
             continue;
         }
@@ -207,85 +334,35 @@ fn gather(
     Ok((rows, count))
 }
 
-async fn write(app: &App, file: uuid::Uuid, rows: Vec<AuditRow>, records: u64) -> Result<(), StoreError> {
-    let mut tx = app.store.begin().await?;
-    store::remember(&*tx, file, records).await?;
-    for row in rows {
-        tx.audit(row.into_entry());
-    }
-    tx.commit().await
+async fn write(app: &App, file: Uuid, rows: Vec<AuditRow>, from: u64, to: u64) -> Result<(), StoreError> {
+    let write = async {
+        let mut tx = app.store.begin().await?;
+        if !store::remember(&*tx, file, from, to).await? {
+            // An earlier try was committed after all: what it wrote is not written twice.
+            return Err(StoreError::Busy);
+        }
+        for row in rows {
+            tx.audit(row.into_entry());
+        }
+        tx.commit().await
+    };
+    db::in_time(Instant::now() + db::PATIENCE, write).await
 }
 
 /// Step 3, unless something was appended meanwhile.
-async fn finish(app: &App, which: Which, id: uuid::Uuid, replayed: u64) -> Result<bool, ReplayError> {
+async fn finish(app: &App, id: Uuid, replayed: u64) -> Result<(), ReplayError> {
     {
         let mut files = app.spool.files();
-        match which {
-            Which::Left => {
-                let done = (!files.left.is_empty()).then(|| files.left.remove(0));
-                done.map(SpoolFile::remove).transpose()?;
+        if let Some(done) = files.left.iter().position(|file| file.id() == id) {
+            files.left.remove(done).remove()?;
+        } else if let Some(own) = files.own.as_mut().filter(|own| own.id() == id) {
+            if own.records() > replayed {
+                return Ok(());
             }
-            Which::Own => {
-                let Some(own) = files.own.as_mut() else { return Ok(true) };
-                if own.records() > replayed {
-                    return Ok(false);
-                }
-                own.clear(&app.spool.0.entropy)?;
-            }
+            own.clear(&app.spool.0.entropy)?;
         }
     }
     let tx = app.store.begin().await?;
     store::forget(&*tx, id).await?;
-    tx.commit().await?;
-    Ok(true)
-}
-
-/// Step 1. Safe to do twice.
-async fn adopt(app: &App, answer: &RefreshAnswer) -> Result<(), ReplayError> {
-    let grant = crate::tokens::store::find(app.store.reader(), answer.addon, answer.grant).await?;
-    let Some(grant) = grant.filter(|grant| grant.state == LIVE) else {
-        tracing::warn!(grant = %answer.grant, "tokens from the spool belong to a grant that is gone; they are revoked");
-        revoke(app, answer).await;
-        return Ok(());
-    };
-    if grant.token_version != answer.replaced {
-        // Committed before, or replaced since. (Revoking a former token could end the grant.)
-        return Ok(());
-    }
-    let lease = grant.lease()?;
-    let event = Event::Renewed {
-        fence: lease.fence,
-        now: answer.at,
-        lifetime: answer.expires_at.since(answer.at),
-        rotated: answer.refresh_token.is_some(),
-        forced: false,
-    };
-    let (state, _) = step(&lease, event);
-    let renewed = sealed(app, &grant, answer).await?;
-    if renew::commit(app, &grant, &state, renewed).await? {
-        tracing::info!(grant = %answer.grant, "tokens from the spool are committed");
-        return Ok(());
-    }
-    // Somebody claimed it between reading and writing: the record stays, and is read again.
-    Err(StoreError::Busy.into())
-}
-
-async fn sealed(app: &App, grant: &Model, answer: &RefreshAnswer) -> Result<RenewedTokens, VaultError> {
-    let refresh_token = match &answer.refresh_token {
-        Some(Kept(token)) => Some(app.vault.seal(grant.place("refresh_token"), token).await?),
-        None => None,
-    };
-    Ok(RenewedTokens {
-        access_token: app.vault.seal(grant.place("access_token"), &answer.access_token).await?,
-        refresh_token,
-        instance_url: answer.instance_url.clone(),
-    })
-}
-
-async fn revoke(app: &App, answer: &RefreshAnswer) {
-    let Ok(instance) = app.hosts.instance(&answer.instance_url) else { return };
-    let token = answer.refresh_token.as_ref().map_or(&answer.access_token, |Kept(token)| token);
-    if let Err(failure) = app.oauth.revoke(&instance, token).await {
-        tracing::warn!(error = %crate::error::chain(&failure), "unused tokens could not be revoked");
-    }
+    Ok(tx.commit().await?)
 }

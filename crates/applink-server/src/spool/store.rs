@@ -1,7 +1,7 @@
 //! The table `spool_progress`: how many records of a file are in the database already.
 
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::OnConflict;
+use sea_orm::sea_query::{Expr, ExprTrait as _, OnConflict};
 use sea_orm::{IntoActiveModel as _, Set};
 
 use crate::db::{RowId, StoreError};
@@ -29,13 +29,22 @@ pub async fn replayed(connection: &impl ConnectionTrait, file: Uuid) -> Result<u
     Ok(found.and_then(|found| u64::try_from(found.records).ok()).unwrap_or(0))
 }
 
-/// Remembers how far a file is replayed, with what was replayed.
-pub async fn remember(connection: &impl ConnectionTrait, file: Uuid, records: u64) -> Result<(), StoreError> {
-    let row = Model { id: RowId(file), records: i64::try_from(records).unwrap_or(i64::MAX) };
-    let again = OnConflict::column(Column::Id).update_column(Column::Records).to_owned();
+/// Remembers how far a file is replayed, with what was replayed. `false` when it was replayed beyond `from` already: by a
+/// commit whose outcome was unknown.
+pub async fn remember(
+    connection: &impl ConnectionTrait,
+    file: Uuid,
+    from: u64,
+    to: u64,
+) -> Result<bool, StoreError> {
+    let count = |records| i64::try_from(records).unwrap_or(i64::MAX);
+    let row = Model { id: RowId(file), records: count(to) };
+    let again = OnConflict::column(Column::Id)
+        .update_column(Column::Records)
+        .action_and_where(Expr::col((Entity, Column::Records)).eq(count(from)))
+        .to_owned();
     let insert = Entity::insert(row.into_active_model()).on_conflict(again);
-    insert.exec_without_returning(connection).await?;
-    Ok(())
+    Ok(insert.exec_without_returning(connection).await? == 1)
 }
 
 /// Forgets a file that is empty again.

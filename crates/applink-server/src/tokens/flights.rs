@@ -1,7 +1,7 @@
 //! Step 3: in one process, one renewal per grant at a time; everyone else waits for its end.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 use tracing::Instrument as _;
@@ -11,11 +11,12 @@ use super::{TokenError, renew, store};
 use crate::app::App;
 
 type Outcome = Option<Result<(), Arc<TokenError>>>;
+type UnderWay = HashMap<Uuid, watch::Receiver<Outcome>>;
 
 /// The renewals under way in this process.
 #[derive(Debug, Default)]
 pub struct Flights {
-    under_way: Mutex<HashMap<Uuid, watch::Receiver<Outcome>>>,
+    under_way: Mutex<UnderWay>,
 }
 
 /// One renewal, to be waited for or not.
@@ -43,10 +44,9 @@ impl Flights {
     /// Joins the renewal of this grant, or starts one as a task of its own, so that it is finished even when every
     /// caller goes away.
     pub fn start(&self, app: &App, grant: &store::Model, rejected: Option<i64>) -> Flight {
-        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
-        // One whose task is gone without a word (it panicked) is not under way any more.
-        if let Some(flight) = under_way.get(&grant.id.0).filter(|flight| flight.has_changed().is_ok()) {
-            return Flight(flight.clone());
+        let mut under_way = self.locked();
+        if let Some(flight) = living(&under_way, grant.id.0) {
+            return flight;
         }
         let (report, flight) = watch::channel(None);
         under_way.insert(grant.id.0, flight.clone());
@@ -62,7 +62,21 @@ impl Flights {
         Flight(flight)
     }
 
-    fn landed(&self, grant: Uuid) {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&grant);
+    /// The renewal of this grant that is under way in this process.
+    pub(super) fn under_way(&self, grant: Uuid) -> Option<Flight> {
+        living(&self.locked(), grant)
     }
+
+    fn landed(&self, grant: Uuid) {
+        self.locked().remove(&grant);
+    }
+
+    fn locked(&self) -> MutexGuard<'_, UnderWay> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One whose task is gone without a word (it panicked) is not under way any more.
+fn living(under_way: &UnderWay, grant: Uuid) -> Option<Flight> {
+    under_way.get(&grant).filter(|flight| flight.has_changed().is_ok()).cloned().map(Flight)
 }

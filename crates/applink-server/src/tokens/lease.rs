@@ -9,7 +9,9 @@
 //!    doubt**, unless sending again is harmless (JWT bearer, or rotation is known to be off).
 //! 4. In doubt, nothing is sent while the access token lives. Once it is dead, and lease and deadlines have surely
 //!    passed, one last-chance resend is made: if the first never arrived it saves the grant; if it did, the grant
-//!    was lost anyway.
+//!    was lost anyway. A client's word that the org refuses the token changes nothing in doubt: nobody can verify it, and
+//!    the last chance would be spent on it. Nor is the last chance taken while another process may still hold the answer
+//!    that could not be committed ([`LeaseState::last_chance_from`]).
 //! 5. A new refresh token in an answer sets rotation `on`; three answers without one set it `off`.
 //! 6. What failed is tried again after a pause: growing, when it passes by itself; an hour, when somebody has to mend
 //!    something first. Pauses are stretched at random, so that what failed together does not come back together.
@@ -118,6 +120,9 @@ pub struct LeaseState {
     pub repeatable: bool,
     /// The org ended it.
     pub dead: bool,
+    /// No last chance before this: the database was away, and some process may hold the first answer in its spool.
+    /// Known to each process for itself, and in no row.
+    pub last_chance_from: Option<Timestamp>,
 }
 
 /// What happens to a grant.
@@ -256,7 +261,7 @@ fn wanted(state: &LeaseState, now: Timestamp, rejected: Option<i64>) -> Effect {
         return Effect::Reauth;
     }
     let age = now.since(state.issued_at);
-    let refused = rejected == Some(state.version) && age >= YOUNG;
+    let refused = rejected == Some(state.version) && age >= YOUNG && state.doubt().is_none();
     if refused
         && !state.is_old(now)
         && let Some(wait) = state.forced_apart().checked_sub(age).filter(|wait| !wait.is_zero())
@@ -287,7 +292,7 @@ fn claimed(state: &LeaseState, now: Timestamp, seen: i64, rejected: bool) -> (Le
     if state.version != seen {
         return (LeaseState { uncertain: doubtful_since, ..state.released() }, Effect::Release);
     }
-    let usable = now < state.expires_at && !rejected;
+    let usable = now < state.expires_at && (!rejected || doubtful_since.is_some());
     match state.may_send(now, usable) {
         MaySend::Now { last_chance } => {
             let next = LeaseState {
@@ -361,10 +366,11 @@ impl LeaseState {
         let paused_until = self.not_before.filter(|not_before| now < *not_before);
         if let Some(since) = self.doubt() {
             let surely_over = since.plus(LEASE).plus(DEADLINE).plus(DEADLINE);
+            let from = self.last_chance_from.map_or(surely_over, |from| from.max(surely_over));
             return match paused_until {
                 _ if self.last_chance_spent => MaySend::Never,
                 _ if usable => MaySend::After(self.expires_at.since(now)),
-                _ if now < surely_over => MaySend::After(surely_over.since(now)),
+                _ if now < from => MaySend::After(from.since(now)),
                 Some(not_before) => MaySend::After(not_before.since(now)),
                 None => MaySend::Now { last_chance: true },
             };
@@ -439,6 +445,7 @@ mod tests {
             forced: 0,
             repeatable: false,
             dead: false,
+            last_chance_from: None,
         }
     }
 
@@ -531,6 +538,30 @@ mod tests {
         let doubtful = LeaseState { uncertain: Some(at(990)), ..grant() };
         assert_eq!(want(&doubtful, 1010), Effect::RetryAfter(Duration::from_secs(45)));
         assert_eq!(want(&doubtful, 1055), Effect::Renew);
+    }
+
+    #[test]
+    fn in_doubt_a_clients_word_neither_renews_nor_spends_the_last_chance() {
+        let doubtful = LeaseState { uncertain: Some(at(100)), ..grant() };
+        let reported = |seconds| step(&doubtful, Event::Wanted { now: at(seconds), rejected: Some(7) }).1;
+        assert_eq!(reported(200), Effect::HandOut);
+        assert_eq!(reported(999), Effect::HandOut);
+        assert_eq!(reported(1000), Effect::Renew, "only its death decides");
+        let claimed = |seconds| step(&doubtful, Event::Claimed { now: at(seconds), seen: 7, rejected: true });
+        let (released, effect) = claimed(200);
+        assert_eq!((released.last_chance_spent, effect), (false, Effect::Release));
+        assert_eq!(claimed(1000).1, Effect::Send { last_chance: true });
+    }
+
+    #[test]
+    fn the_last_chance_waits_for_what_other_processes_may_hold() {
+        let doubtful = LeaseState { uncertain: Some(at(100)), last_chance_from: Some(at(1060)), ..grant() };
+        assert_eq!(want(&doubtful, 999), Effect::HandOut);
+        assert_eq!(want(&doubtful, 1000), Effect::RetryAfter(Duration::from_secs(60)));
+        assert_eq!(claim(&doubtful, 1059).1, Effect::Release);
+        assert_eq!(claim(&doubtful, 1060).1, Effect::Send { last_chance: true });
+        let certain = LeaseState { last_chance_from: Some(at(2000)), ..grant() };
+        assert_eq!(want(&certain, 1000), Effect::Renew, "without a doubt nothing waits");
     }
 
     #[test]

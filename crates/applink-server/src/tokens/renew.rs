@@ -9,22 +9,22 @@ use applink_salesforce::oauth::{OAuthClient, Outcome, Refusal, TokenFailure, Tok
 use secrecy::SecretString;
 use tokio::time::Instant;
 
+use super::adopt::{self, Adopted};
 use super::age::{self, NewToken};
 use super::lease::{Effect, Event, Jitter, LEASE, LEAST_LEFT, LeaseState, Verdict, step};
 use super::points::Point;
-use super::store::{self, Model, RenewedTokens};
+use super::store::{self, Model};
 use super::{FreshToken, LOOK_AGAIN, PATIENCE, TokenError, paused, state_of};
 use crate::addons;
 use crate::app::App;
 use crate::audit::{Actor, Entry};
 use crate::config::ClientSecrets;
-use crate::credentials::{self, Credential, State, flow};
+use crate::credentials::{self, Credential, flow};
+use crate::db::StoreError;
 use crate::db::claim::Claim;
-use crate::db::{StoreError, Tx};
 use crate::oauth::jwt::{AssertionRequest, Signed, drop_session};
 use crate::oauth::secrets;
-use crate::spool;
-use crate::vault::VaultError;
+use crate::spool::{self, Kept, RefreshAnswer};
 
 /// How often a commit of fresh tokens is tried while the lease lasts.
 const COMMIT_TRIES: u32 = 4;
@@ -38,7 +38,7 @@ enum Answer {
     Failure(TokenFailure),
     /// Nothing was sent, for a reason of our own.
     Unable(TokenError),
-    /// Nothing was sent: too little of the lease was left.
+    /// Nothing was sent: too little of the lease was left, or the row has other tokens by now.
     Lapsed,
 }
 
@@ -47,10 +47,11 @@ enum Answer {
 /// # Errors
 /// [`TokenError`]; the row says what may be tried next.
 pub(super) async fn renew(app: &App, seen: &Model, rejected: Option<i64>) -> Result<(), TokenError> {
-    spool::before_refresh(app).await?;
+    spool::before_refresh(app, seen.id.0).await?;
     let rejected = rejected == Some(seen.token_version);
     app.config.points.reached(Point::Wanting, seen.id.0).await;
-    let Some(held) = claim(app, seen, rejected).await? else { return await_holder(app, seen).await };
+    let claimed = claim(app, seen, rejected).await.inspect_err(|error| app.spool.note(error));
+    let Some(held) = claimed? else { return await_holder(app, seen).await };
     let reached = |point| app.config.points.reached(point, seen.id.0);
     match held.effect {
         Effect::Send { last_chance } => {
@@ -62,7 +63,10 @@ pub(super) async fn renew(app: &App, seen: &Model, rejected: Option<i64>) -> Res
             let prepared = async {
                 let request = prepare(app, &held.grant).await;
                 reached(Point::Sending).await;
-                request
+                if last_chance && !is_as_claimed(app, &held.grant).await? {
+                    return Ok(None);
+                }
+                request.map(Some)
             };
             let answer = send(left, prepared, async |request| call(app, request, left).await).await;
             reached(Point::Answered).await;
@@ -71,6 +75,15 @@ pub(super) async fn renew(app: &App, seen: &Model, rejected: Option<i64>) -> Res
         Effect::Reauth => bury(app, &held.grant, "The org gave no answer to the last refresh.").await,
         _ => Ok(()),
     }
+}
+
+/// A last chance is looked at once more right before it is sent: the answer that was thought lost may be in the row by
+/// now, and the token that was opened is used up then.
+async fn is_as_claimed(app: &App, grant: &Model) -> Result<bool, StoreError> {
+    let current = store::live(app.store.reader(), grant.addon(), grant.credential_id.0).await?;
+    Ok(current.is_some_and(|current| {
+        (current.id, current.fence, current.token_version) == (grant.id, grant.fence, grant.token_version)
+    }))
 }
 
 /// The lease, with what it allows.
@@ -144,16 +157,14 @@ enum Request {
 /// only the client knows whether anything went out, and it has its own deadline: nobody else cuts it short.
 async fn send<R>(
     left: impl Fn() -> Duration,
-    prepared: impl Future<Output = Result<R, TokenError>>,
+    prepared: impl Future<Output = Result<Option<R>, TokenError>>,
     call: impl AsyncFnOnce(R) -> Result<Tokens, TokenFailure>,
 ) -> Answer {
     let request = match prepared.await {
-        Ok(request) => request,
+        Ok(Some(request)) if left() >= LEAST_LEFT => request,
+        Ok(_) => return Answer::Lapsed,
         Err(error) => return Answer::Unable(error),
     };
-    if left() < LEAST_LEFT {
-        return Answer::Lapsed;
-    }
     match call(request).await {
         Ok(tokens) => Answer::Tokens(Box::new(tokens)),
         Err(failure) => Answer::Failure(failure),
@@ -281,52 +292,53 @@ async fn settle(
     Ok(state)
 }
 
-/// Step 6: nobody gets the new access token before the new refresh token is durable. Tokens that come too late are
-/// revoked.
+/// Step 6: nobody gets the new access token before the new refresh token is durable. Tokens that can't be committed, for
+/// whatever reason, go to the spool: the one they replace is used up.
 async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> {
-    let now = app.clock.now();
-    let event = Event::Renewed {
-        fence: held.grant.fence,
-        now,
-        lifetime: lifetime(app, &held.grant, &tokens),
-        rotated: tokens.refresh_token.is_some(),
-        forced: held.forced,
-    };
+    let grant = &held.grant;
+    let lifetime = lifetime(app, grant, &tokens);
+    let (fence, now, rotated) = (grant.fence, app.clock.now(), tokens.refresh_token.is_some());
+    let event = Event::Renewed { fence, now, lifetime, rotated, forced: held.forced };
     let (state, _) = step(&held.state, event);
-    let renewed = match sealed(app, &held.grant, &tokens).await {
-        Err(TokenError::Vault(VaultError::Store(error))) if error.is_unavailable() => {
-            let instance_url = followed_instance(app, &held.grant, &tokens);
-            keep_in_spool(app, &held.grant, &state, tokens, instance_url);
-            return Err(error.into());
+    let answer = answer(app, grant, &state, &tokens);
+    match commit(app, held, &state, &answer).await {
+        Ok(Adopted::Committed) => {
+            app.config.points.reached(Point::Committed, grant.id.0).await;
+            age::learn(app, NewToken::of(app, grant.id, state.version, &grant.client_id, &tokens));
+            Ok(())
         }
-        sealed => sealed?,
-    };
+        Ok(Adopted::Superseded) => {
+            tracing::warn!(grant = %grant.id, "a refresh came too late: the grant has other tokens already");
+            Ok(())
+        }
+        Ok(Adopted::Gone) => {
+            tracing::error!(grant = %grant.id, "a refresh came too late: the grant is gone, and its tokens are revoked");
+            drop_session(app, &grant.client_id, &tokens).await;
+            Ok(())
+        }
+        Err(error) => {
+            keep_in_spool(app, held, &state, answer, &error);
+            Err(if error.is_unavailable() { error } else { TokenError::not_stored() })
+        }
+    }
+}
+
+/// Under the lease while it lasts; late where it was lost.
+async fn commit(
+    app: &App,
+    held: &Held,
+    state: &LeaseState,
+    answer: &RefreshAnswer,
+) -> Result<Adopted, TokenError> {
+    let renewed = adopt::sealed(app, &held.grant, answer).await?;
     let mut tries = 0;
     loop {
         tries += 1;
-        match commit(app, &held.grant, &state, renewed.clone()).await {
-            Ok(true) => {
-                app.config.points.reached(Point::Committed, held.grant.id.0).await;
-                let (grant, version) = (&held.grant, state.version);
-                age::learn(app, NewToken::of(app, grant.id, version, &grant.client_id, &tokens));
-                return Ok(());
-            }
-            // A commit that broke may have been made all the same.
-            Ok(false) if tries > 1 => {
-                match store::holds(app.store.reader(), &held.grant, &renewed.access_token).await {
-                    Ok(true) => return Ok(()),
-                    Ok(false) => return too_late(app, &held.grant, &tokens).await,
-                    Err(error) => {
-                        keep_in_spool(app, &held.grant, &state, tokens, renewed.instance_url);
-                        return Err(error.into());
-                    }
-                }
-            }
-            Ok(false) => return too_late(app, &held.grant, &tokens).await,
-            Err(error) if error.is_unavailable() => {
-                keep_in_spool(app, &held.grant, &state, tokens, renewed.instance_url);
-                return Err(error.into());
-            }
+        match adopt::commit(app, &held.grant, state, renewed.clone()).await {
+            Ok(true) => return Ok(Adopted::Committed),
+            // The lease was lost; or a commit that broke was made all the same.
+            Ok(false) => return adopt::adopt(app, answer).await,
+            Err(error) if error.is_unavailable() => return Err(error.into()),
             Err(error) if tries < COMMIT_TRIES && held.since.elapsed() < LEASE => {
                 tracing::warn!(grant = %held.grant.id, error = %crate::error::chain(&error), "new tokens could not be committed; trying again");
                 tokio::time::sleep(COMMIT_PAUSE).await;
@@ -336,52 +348,43 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
     }
 }
 
-async fn too_late(app: &App, grant: &Model, tokens: &Tokens) -> Result<(), TokenError> {
-    tracing::error!(grant = %grant.id, "a refresh came too late: its lease was lost, or the grant is gone");
-    drop_session(app, &grant.client_id, tokens).await;
-    Ok(())
-}
-
-/// The database takes the new tokens not now: the spool has them, so that they may be handed out.
-fn keep_in_spool(app: &App, grant: &Model, state: &LeaseState, tokens: Tokens, instance_url: String) {
-    if let Ok(instance) = app.hosts.instance(&instance_url) {
-        let token = FreshToken {
-            access_token: tokens.access_token.clone(),
-            instance,
-            org_id: grant.org_id.clone(),
-            version: state.version,
-            expires_at: state.expires_at,
-        };
-        app.handed_out.renewed(grant.credential_id.0, &token);
-    }
-    app.spool.keep_answer(spool::RefreshAnswer {
+/// What the org answered, as it can be kept outside the database.
+fn answer(app: &App, grant: &Model, state: &LeaseState, tokens: &Tokens) -> RefreshAnswer {
+    RefreshAnswer {
         grant: grant.id.0,
         addon: grant.addon(),
         credential: grant.credential_id.0,
         replaced: grant.token_version,
         at: state.issued_at,
         expires_at: state.expires_at,
-        access_token: tokens.access_token,
-        refresh_token: tokens.refresh_token.map(spool::Kept),
-        instance_url,
-    });
+        access_token: tokens.access_token.clone(),
+        refresh_token: tokens.refresh_token.clone().map(Kept),
+        instance_url: followed_instance(app, grant, tokens),
+    }
+}
+
+/// The tokens can't be committed now: once the spool has them, they may be handed out.
+fn keep_in_spool(app: &App, held: &Held, state: &LeaseState, answer: RefreshAnswer, error: &TokenError) {
+    if let Ok(instance) = app.hosts.instance(&answer.instance_url) {
+        let token = FreshToken {
+            access_token: answer.access_token.clone(),
+            instance,
+            org_id: held.grant.org_id.clone(),
+            version: state.version,
+            expires_at: state.expires_at,
+        };
+        app.handed_out.renewed(answer.credential, &token);
+    }
+    if error.is_unavailable() {
+        app.spool.outage().failed(app.clock.now());
+    }
+    tracing::error!(grant = %answer.grant, error = %crate::error::chain(error), "new tokens could not be committed");
+    app.spool.keep_answer(answer);
 }
 
 /// As the org says with the token, else as it said of the one before, else as configured.
 fn lifetime(app: &App, grant: &Model, tokens: &Tokens) -> Duration {
     tokens.expires_in.or(grant.session_length()).unwrap_or(app.config.token_lifetime)
-}
-
-async fn sealed(app: &App, grant: &Model, tokens: &Tokens) -> Result<RenewedTokens, TokenError> {
-    let refresh_token = match &tokens.refresh_token {
-        Some(token) => Some(app.vault.seal(grant.place("refresh_token"), token).await?),
-        None => None,
-    };
-    Ok(RenewedTokens {
-        access_token: app.vault.seal(grant.place("access_token"), &tokens.access_token).await?,
-        refresh_token,
-        instance_url: followed_instance(app, grant, tokens),
-    })
 }
 
 /// An org may move; it is followed only to a host we may call, and only as the same org.
@@ -393,42 +396,8 @@ fn followed_instance(app: &App, grant: &Model, tokens: &Tokens) -> String {
     }
 }
 
-/// Also for tokens out of the spool.
-pub(crate) async fn commit(
-    app: &App,
-    grant: &Model,
-    state: &LeaseState,
-    renewed: RenewedTokens,
-) -> Result<bool, StoreError> {
-    let moved = renewed.instance_url != grant.instance_url;
-    let mut tx = app.store.begin().await?;
-    if moved {
-        follow(&tx, grant, &renewed.instance_url).await?;
-    }
-    if !store::save_tokens(&*tx, grant, state, renewed).await? {
-        return Ok(false);
-    }
-    credentials::write::tell_renewed(&tx, grant.addon(), grant.credential_id.0).await?;
-    tx.audit(Entry::new(&Actor::system(), "grant.refreshed", grant.addon(), grant.credential_id.0));
-    app.config.points.reached(Point::Committing, grant.id.0).await;
-    tx.commit().await?;
-    Ok(true)
-}
-
-async fn follow(tx: &Tx, grant: &Model, instance_url: &str) -> Result<(), StoreError> {
-    addons::store::lock(&**tx, grant.addon()).await?;
-    let found = credentials::store::find_by_id(&**tx, grant.addon(), grant.credential_id.0).await?;
-    if let Some(mut credential) = found
-        && let State::Live(org) = &mut credential.state
-    {
-        instance_url.clone_into(&mut org.instance_url);
-        credentials::write::save(tx, &credential).await?;
-    }
-    Ok(())
-}
-
 /// Step 7: the grant is over. Its ciphertext goes, and the credential says which command helps.
-async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), TokenError> {
+pub(crate) async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), TokenError> {
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, grant.addon()).await?;
     let current = store::live(&*tx, grant.addon(), grant.credential_id.0).await?;
@@ -451,6 +420,7 @@ async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), TokenError> {
         Entry::new(&Actor::system(), "grant.dead", grant.addon(), grant.credential_id.0).with_detail(why),
     );
     tx.commit().await?;
+    app.handed_out.forget(grant.credential_id.0);
     Err(error.map_or(TokenError::NotLive, TokenError::ReauthRequired))
 }
 
@@ -476,7 +446,7 @@ mod tests {
         let left = || if prepared.get() { left_after } else { LEASE };
         let prepare = async {
             prepared.set(true);
-            Ok(())
+            Ok(Some(()))
         };
         let answer = send(left, prepare, async |()| {
             sent.set(true);
@@ -495,8 +465,11 @@ mod tests {
 
     #[tokio::test]
     async fn what_can_not_be_opened_is_not_sent() {
-        let answer =
-            send(|| LEASE, async { Err::<(), _>(TokenError::NotLive) }, async |()| Err(unreachable()));
+        let answer = send(
+            || LEASE,
+            async { Err::<Option<()>, _>(TokenError::NotLive) },
+            async |()| Err(unreachable()),
+        );
         assert!(matches!(answer.await, Answer::Unable(TokenError::NotLive)));
     }
 }

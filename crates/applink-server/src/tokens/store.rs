@@ -153,6 +153,7 @@ impl Model {
             forced: u32::try_from(self.forced).map_err(|_| self.impossible("forced"))?,
             repeatable: self.connection_method()? == ConnectionMethod::Jwt,
             dead: false,
+            last_chance_from: None,
         })
     }
 
@@ -255,16 +256,6 @@ pub async fn find(
 ) -> Result<Option<Model>, StoreError> {
     let query = Entity::find_by_id(RowId(id)).filter(Column::AddonId.eq(RowId::from(addon)));
     Ok(query.one(connection).await?)
-}
-
-/// Whether the row holds these very tokens: a commit whose outcome is unknown was made after all.
-pub async fn holds(
-    connection: &impl ConnectionTrait,
-    grant: &Model,
-    access_token: &SealedToken,
-) -> Result<bool, StoreError> {
-    let query = Entity::find_by_id(grant.id).filter(Column::AccessToken.eq(access_token.clone()));
-    Ok(query.select_only().column(Column::Id).into_tuple::<RowId>().one(connection).await?.is_some())
 }
 
 /// Live grants whose refresh token was not used since `idle_since`, and that are not paused; the longest waiting first.

@@ -329,3 +329,116 @@ async fn tokens_that_postgres_could_not_take_are_handed_out_from_the_spool_and_c
     assert_ne!(stack.token_of("worker").await, new, "the rotated refresh token works");
     ledger_is_whole(&stack).await;
 }
+
+/// A stack on a PostgreSQL of its own, in an org that rotates; what keeps its spool comes with it.
+async fn on(postgres: &OwnPostgres) -> (Stack, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let spool = folder.path().join("spool");
+    let mut backend = Backend::fresh().await;
+    backend.url = postgres.url().parse().unwrap();
+    let stack = Stack::on(backend, |config| config.spool.folder = Some(spool)).await;
+    stack.org.script().rotate = true;
+    (stack, folder)
+}
+
+#[tokio::test]
+async fn what_was_removed_or_replaced_is_not_handed_out_in_an_outage() {
+    let Some(postgres) = crate::backends::server().and_then(|_| OwnPostgres::start()) else { return };
+    let (stack, _folder) = on(&postgres).await;
+    for name in ["gone", "again", "renamed", "stays"] {
+        stack.authorize(name).await;
+        stack.token_of(name).await;
+    }
+    stack.manager(Method::DELETE, "/authorizations/gone", None).await.expect(200);
+    let reconnect = serde_json::json!({"reconnect": true});
+    let begun =
+        stack.manager(Method::PATCH, "/authorizations/again", Some(&reconnect)).await.expect(202).json();
+    let (callback, cookie) = stack.log_in(begun["redirect_uri"].as_str().unwrap()).await;
+    stack.browse(&callback, Some(&cookie)).await.expect(200);
+    let rename = serde_json::json!({"developer_name": "another"});
+    stack.manager(Method::PATCH, "/authorizations/renamed", Some(&rename)).await.expect(200);
+    postgres.down();
+    for name in ["gone", "again", "renamed"] {
+        stack.app(Method::GET, &format!("/authorizations/{name}"), None).await.expect(503);
+    }
+    stack.token_of("stays").await;
+}
+
+#[tokio::test]
+async fn a_spool_left_by_a_process_that_is_gone_is_taken_over_by_one_that_runs() {
+    let Some(postgres) = crate::backends::server().and_then(|_| OwnPostgres::start()) else { return };
+    let (stack, folder) = on(&postgres).await;
+    stack.authorize("worker").await;
+    let time = stack.clock.clone();
+    let clock = applink_api::clock::Clock::from_fn(move || time.now());
+    let mut config = Stack::config(&stack.backend, &stack.org, clock);
+    config.entropy = seeded(99);
+    config.spool.folder = Some(folder.path().join("spool"));
+    let second = Server::start(config).await.unwrap();
+    stack.advance(3600);
+    let told = Arc::new(Notify::new());
+    stack.org.script().replies.push_back(Reply::Wait(Arc::clone(&told)));
+    let meanwhile = async {
+        stack.org.asked("refresh", 1).await;
+        postgres.down();
+        told.notify_one();
+    };
+    let (status, ()) = tokio::join!(token(second.url(), &stack.tenant), meanwhile);
+    assert_eq!(status, 503, "it never handed one out");
+    assert!(!second.app().spool.is_empty());
+    second.stop().await;
+    postgres.up();
+    stack.reconcile("spool").await;
+    stack.token_of("worker").await;
+    assert_eq!(stack.org.count("refresh"), 1, "what the other received is used");
+    stack.advance(3600);
+    stack.token_of("worker").await;
+    assert_eq!(stack.org.count("refresh"), 2, "and its refresh token works");
+    let left = std::fs::read_dir(folder.path().join("spool")).unwrap().count();
+    assert_eq!(left, 1, "its file is gone");
+    ledger_is_whole(&stack).await;
+}
+
+#[tokio::test]
+async fn postgres_answers_reads_while_its_commits_hang() {
+    let Some(postgres) = crate::backends::server().and_then(|_| OwnPostgres::start()) else { return };
+    let (stack, _folder) = on(&postgres).await;
+    stack.authorize("worker").await;
+    let token = stack.token_of("worker").await;
+    let admin = sea_orm::Database::connect(postgres.url()).await.unwrap();
+    // A standby that does not exist never confirms.
+    for sql in ["ALTER SYSTEM SET synchronous_standby_names = 'nobody'", "SELECT pg_reload_conf()"] {
+        admin.execute_unprepared(sql).await.unwrap();
+    }
+    let outage = stack.server.app().spool.outage();
+    let limit = std::time::Duration::from_secs(10);
+    let mut count = 1;
+    while !outage.is_on() {
+        let again = tokio::time::timeout(limit, stack.token_of("worker")).await.expect("in time");
+        assert_eq!(again, token);
+        count += 1;
+    }
+    for _ in 0..20 {
+        let again = tokio::time::timeout(limit, stack.token_of("worker")).await.expect("in time");
+        assert_eq!(again, token);
+        count += 1;
+    }
+    stack.advance(3600);
+    let refused = tokio::time::timeout(limit, stack.app(Method::GET, "/authorizations/worker", None)).await;
+    refused.expect("in time").expect(503);
+    assert_eq!(stack.org.count("refresh"), 0, "no refresh starts");
+    for sql in ["ALTER SYSTEM RESET synchronous_standby_names", "SELECT pg_reload_conf()"] {
+        admin.execute_unprepared(sql).await.unwrap();
+    }
+    let spool = applink_server::reconcilers::ALL.iter().find(|one| one.name == "spool").unwrap();
+    let replayed = async {
+        while spool.run(stack.server.app()).await.is_err() || outage.is_on() {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(limit * 6, replayed).await.expect("the database is back");
+    // A row whose commit hung may be there twice, and none is lost.
+    assert!((count..=count + 1).contains(&handed_out(&stack).await));
+    assert_ne!(stack.token_of("worker").await, token);
+    ledger_is_whole(&stack).await;
+}

@@ -9,6 +9,8 @@ mod child;
 mod grants;
 #[path = "refresh/keep_alive.rs"]
 mod keep_alive;
+#[path = "refresh/kept.rs"]
+mod kept;
 #[path = "refresh/limits.rs"]
 mod limits;
 #[path = "refresh/model.rs"]

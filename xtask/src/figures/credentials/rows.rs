@@ -147,6 +147,7 @@ pub(super) const ROWS: &[Row] = &[
     row("50", Server, Sqlite, "outages::a_spool_is_replayed_at_the_next_start_before_anything_else"),
     row("50", Server, Postgres, "outages::postgres_is_stopped_and_started_again"),
     row("50", Server, Postgres, "outages::postgres_becomes_read_only_for_a_while"),
+    row("50", Server, Postgres, "outages::postgres_answers_reads_while_its_commits_hang"),
     row(
         "50",
         Server,

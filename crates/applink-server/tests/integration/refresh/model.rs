@@ -40,6 +40,8 @@ pub(super) enum Fate {
 pub(super) enum Move {
     /// A process looks at the row because somebody wants a token.
     Look(usize),
+    /// It looks because a client says that the org refuses the token.
+    Reject(usize),
     /// It claims the lease.
     Claim(usize),
     /// It sends.
@@ -58,9 +60,22 @@ pub(super) enum Move {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Process {
     Idle,
-    Looked { seen: i64 },
-    Holding { seen: i64, state: LeaseState, since: Timestamp, last_chance: bool },
-    Back { seen: i64, state: LeaseState, outcome: Outcome },
+    Looked { seen: i64, rejected: bool },
+    Holding(Holding),
+    Back { seen: i64, state: LeaseState, forced: bool, outcome: Outcome },
+}
+
+/// The lease, and what was opened under it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Holding {
+    seen: i64,
+    state: LeaseState,
+    since: Timestamp,
+    last_chance: bool,
+    /// A client's word is why.
+    forced: bool,
+    /// The refresh token the row had.
+    refresh: u32,
 }
 
 /// What a holder knows after its call.
@@ -100,6 +115,8 @@ pub(super) struct Counts {
     pub(super) last_chances: u32,
     /// Grants that ended because an answer was lost.
     pub(super) deaths: u32,
+    /// Tokens of holders that had lost their lease, which became the row's.
+    pub(super) late_adopted: u32,
 }
 
 impl Counts {
@@ -120,6 +137,7 @@ impl Counts {
         self.needless_deaths += other.needless_deaths;
         self.last_chances += other.last_chances;
         self.deaths += other.deaths;
+        self.late_adopted += other.late_adopted;
     }
 }
 
@@ -157,6 +175,7 @@ impl World {
             forced: 0,
             repeatable: false,
             dead: false,
+            last_chance_from: None,
         };
         Self {
             now: START,
@@ -179,11 +198,12 @@ impl World {
             return Move::Wait(STEPS[step]);
         }
         match &self.processes[process] {
+            Process::Idle if chance.below(4) == 0 => Move::Reject(process),
             Process::Idle => Move::Look(process),
             _ if chance.below(12) == 0 => Move::Crash(process),
             Process::Looked { .. } if self.is_leased() => Move::Wait(STEPS[0]),
             Process::Looked { .. } => Move::Claim(process),
-            Process::Holding { .. } => Move::Send(process, fate(chance)),
+            Process::Holding(_) => Move::Send(process, fate(chance)),
             Process::Back { .. } if chance.below(8) == 0 => Move::RecordTwice(process),
             Process::Back { .. } => Move::Record(process),
         }
@@ -195,7 +215,8 @@ impl World {
 
     pub(super) fn play(&mut self, next: Move) {
         match next {
-            Move::Look(process) => self.look(process),
+            Move::Look(process) => self.look(process, None),
+            Move::Reject(process) => self.look(process, Some(self.row.version)),
             Move::Claim(process) => self.claim(process),
             Move::Send(process, fate) => self.send(process, fate),
             Move::Record(process) => self.record(process),
@@ -203,7 +224,7 @@ impl World {
                 let again = self.processes[process].clone();
                 self.record(process);
                 let after = self.row.clone();
-                if let Process::Back { seen, state, outcome: Outcome::Tokens { .. } } = &again
+                if let Process::Back { seen, state, outcome: Outcome::Tokens { .. }, .. } = &again
                     && self.may_write(*seen, state)
                 {
                     self.counts.lost_updates += 1;
@@ -212,42 +233,45 @@ impl World {
             }
             Move::Crash(process) => {
                 let was = std::mem::replace(&mut self.processes[process], Process::Idle);
-                self.disturbed |= matches!(was, Process::Holding { .. } | Process::Back { .. });
+                self.disturbed |= matches!(was, Process::Holding(_) | Process::Back { .. });
             }
             Move::Wait(seconds) => {
                 self.now = self.now.plus(Duration::from_secs(seconds));
                 let is_busy =
-                    |process: &Process| matches!(process, Process::Holding { .. } | Process::Back { .. });
+                    |process: &Process| matches!(process, Process::Holding(_) | Process::Back { .. });
                 self.disturbed |= self.processes.iter().any(is_busy);
             }
         }
     }
 
-    fn look(&mut self, process: usize) {
-        let effect = step(&self.row, Event::Wanted { now: self.now, rejected: None }).1;
+    fn look(&mut self, process: usize, rejected: Option<i64>) {
+        let effect = step(&self.row, Event::Wanted { now: self.now, rejected }).1;
         if matches!(effect, Effect::HandOut | Effect::HandOutAndRenew) && self.now >= self.row.expires_at {
             self.counts.wrong_hand_outs += 1;
         }
         if matches!(effect, Effect::Renew | Effect::HandOutAndRenew) {
-            self.processes[process] = Process::Looked { seen: self.row.version };
+            let rejected = rejected.is_some() && effect == Effect::Renew;
+            self.processes[process] = Process::Looked { seen: self.row.version, rejected };
         }
     }
 
     fn claim(&mut self, process: usize) {
-        let Process::Looked { seen } = self.processes[process] else { return };
+        let Process::Looked { seen, rejected } = self.processes[process] else { return };
         self.processes[process] = Process::Idle;
         if self.row.dead || self.is_leased() {
             return;
         }
         self.row.fence += 1;
         self.row.leased_until = Some(self.now.plus(LEASE));
-        let (state, effect) = step(&self.row, Event::Claimed { now: self.now, seen, rejected: false });
+        let forced = rejected && !self.row.is_old(self.now);
+        let (state, effect) = step(&self.row, Event::Claimed { now: self.now, seen, rejected });
         // The row is as the holder read it, so the write is unconditional here.
         self.row = state.clone();
         match effect {
             Effect::Send { last_chance } => {
-                self.processes[process] =
-                    Process::Holding { seen: self.row.version, state, since: self.now, last_chance };
+                let (seen, refresh) = (self.row.version, self.refresh);
+                let holding = Holding { seen, state, since: self.now, last_chance, forced, refresh };
+                self.processes[process] = Process::Holding(holding);
             }
             Effect::Reauth => self.die(),
             _ => {}
@@ -255,21 +279,22 @@ impl World {
     }
 
     fn send(&mut self, process: usize, fate: Fate) {
-        let Process::Holding { seen, state, since, last_chance } = self.processes[process].clone() else {
-            return;
-        };
-        let too_late = LEASE.saturating_sub(self.now.since(since)) < LEAST_LEFT;
-        let outcome = if too_late { Outcome::Lapsed } else { self.deliver(fate, last_chance) };
-        self.processes[process] = Process::Back { seen, state, outcome };
+        let Process::Holding(holding) = self.processes[process].clone() else { return };
+        let too_late = LEASE.saturating_sub(self.now.since(holding.since)) < LEAST_LEFT;
+        // A last chance is looked at once more.
+        let vain = holding.last_chance && !self.may_write(holding.seen, &holding.state);
+        let outcome = if too_late || vain { Outcome::Lapsed } else { self.deliver(fate, &holding) };
+        let Holding { seen, state, forced, .. } = holding;
+        self.processes[process] = Process::Back { seen, state, forced, outcome };
     }
 
-    fn deliver(&mut self, fate: Fate, last_chance: bool) -> Outcome {
+    fn deliver(&mut self, fate: Fate, holding: &Holding) -> Outcome {
         match fate {
             Fate::Busy => return Outcome::Refused(Verdict::Passing),
             Fate::Refused => return Outcome::Refused(Verdict::ToBeMended),
             Fate::Answered | Fate::AnswerLost | Fate::RequestLost => {}
         }
-        if last_chance {
+        if holding.last_chance {
             self.counts.last_chances += 1;
             self.counts.second_last_chances += u32::from(self.chance_used);
             self.chance_used = true;
@@ -278,7 +303,7 @@ impl World {
             self.disturbed = true;
             return Outcome::Unknown;
         }
-        let answer = self.org_answers(last_chance);
+        let answer = self.org_answers(holding.refresh, holding.last_chance);
         if fate == Fate::AnswerLost {
             self.disturbed = true;
             return Outcome::Unknown;
@@ -286,8 +311,7 @@ impl World {
         answer
     }
 
-    fn org_answers(&mut self, last_chance: bool) -> Outcome {
-        let sent = self.refresh;
+    fn org_answers(&mut self, sent: u32, last_chance: bool) -> Outcome {
         if self.org.spent.contains(&sent) {
             let works = self.now < self.row.expires_at;
             self.counts.harmful_replays += u32::from(works || !last_chance);
@@ -312,12 +336,12 @@ impl World {
 
     fn record(&mut self, process: usize) {
         let was = std::mem::replace(&mut self.processes[process], Process::Idle);
-        let Process::Back { seen, state, outcome } = was else { return };
+        let Process::Back { seen, state, forced, outcome } = was else { return };
         let (fence, now, jitter) = (state.fence, self.now, Jitter::NONE);
         let event = match outcome {
             Outcome::Tokens { refresh, .. } => {
                 let (lifetime, rotated) = (LIFETIME, refresh.is_some());
-                Event::Renewed { fence, now, lifetime, rotated, forced: false }
+                Event::Renewed { fence, now, lifetime, rotated, forced }
             }
             Outcome::Refused(verdict) => Event::Refused { fence, now, verdict, jitter },
             Outcome::Lapsed => Event::Lapsed { fence },
@@ -325,9 +349,8 @@ impl World {
         };
         let (next, effect) = step(&state, event);
         if !self.may_write(seen, &state) {
-            if let Outcome::Tokens { refresh: Some(refresh), .. } = outcome {
-                // Tokens that come too late are revoked.
-                self.org.alive &= refresh != self.org.current;
+            if let Outcome::Tokens { access, refresh } = outcome {
+                self.come_late(seen, access, refresh);
             }
             return;
         }
@@ -340,13 +363,28 @@ impl World {
         }
     }
 
+    /// Tokens of a holder whose lease was lost: the row's, while it has those they replaced.
+    fn come_late(&mut self, seen: i64, access: u32, refresh: Option<u32>) {
+        if self.row.dead {
+            // They are nobody's, and revoked.
+            self.org.alive &= refresh.is_none();
+        } else if self.row.version == seen {
+            let (fence, now, lifetime) = (self.row.fence, self.now, LIFETIME);
+            let event = Event::Renewed { fence, now, lifetime, rotated: refresh.is_some(), forced: false };
+            self.row = step(&self.row, event).0;
+            self.counts.late_adopted += 1;
+            self.keep(access, refresh);
+        }
+    }
+
     fn keep(&mut self, access: u32, refresh: Option<u32>) {
         let older = access <= self.access || refresh.is_some_and(|refresh| refresh <= self.refresh);
         self.access = access;
         self.refresh = refresh.unwrap_or(self.refresh);
         let foreign = self.org.alive && self.refresh != self.org.current;
         self.counts.lost_updates += u32::from(older || foreign);
-        (self.chance_used, self.disturbed) = (false, false);
+        // One whose answer comes late may find that somebody else's last chance has ended the grant.
+        (self.chance_used, self.disturbed) = (false, !self.org.alive);
     }
 
     fn die(&mut self) {

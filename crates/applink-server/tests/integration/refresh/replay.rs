@@ -100,7 +100,8 @@ impl Replay<'_> {
 
     async fn play(&mut self, next: Move) {
         match next {
-            Move::Look(process) => self.look(process).await,
+            Move::Look(process) => self.look(process, false).await,
+            Move::Reject(process) => self.look(process, true).await,
             Move::Claim(process) => self.players[process].go_on(Point::Wanting).await,
             Move::Send(process, fate) => {
                 // Nothing is left from a request that was not sent.
@@ -116,14 +117,15 @@ impl Replay<'_> {
     }
 
     /// As a hand-out does, but one that goes away once the renewal has begun.
-    async fn look(&mut self, process: usize) {
+    async fn look(&mut self, process: usize, rejects: bool) {
         let Some(grant) = self.grant().await else { return };
-        let now = self.stack.clock.now();
-        let effect = step(&grant.lease().expect("a state"), Event::Wanted { now, rejected: None }).1;
+        let (now, rejected) = (self.stack.clock.now(), rejects.then_some(grant.token_version));
+        let effect = step(&grant.lease().expect("a state"), Event::Wanted { now, rejected }).1;
         if matches!(effect, Effect::Renew | Effect::HandOutAndRenew) {
             let player = &mut self.players[process];
             let app = player.server.app().clone();
-            player.flight = Some(app.flights.start(&app, &grant, None));
+            let rejected = rejected.filter(|_| effect == Effect::Renew);
+            player.flight = Some(app.flights.start(&app, &grant, rejected));
             player.come_to_rest().await;
         }
     }
@@ -207,7 +209,7 @@ async fn replay(stack: &Stack, players: &mut [Player], seed: u64) -> Result<Worl
             let expected = match &world.processes[process] {
                 Process::Idle => None,
                 Process::Looked { .. } => Some(Point::Wanting),
-                Process::Holding { .. } => Some(Point::Sending),
+                Process::Holding(_) => Some(Point::Sending),
                 Process::Back { .. } => Some(Point::Answered),
             };
             if at != expected && outcome.is_ok() {
