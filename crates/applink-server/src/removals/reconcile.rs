@@ -49,16 +49,20 @@ pub async fn work_due(app: &App) -> Result<Status, StepError> {
 /// # Errors
 /// [`StepError`] when the database fails.
 pub async fn advance(app: &App, addon: AddonId) -> Result<bool, StepError> {
+    let mut stuck_at = None;
     loop {
         let Some(row) = store::find(app.store.reader(), addon).await? else { return Ok(true) };
-        match row.stage()? {
+        let stage = row.stage()?;
+        match stage {
             Stage::Done => return Ok(true),
+            // Whoever is at it as well may have come further than this; nobody has.
+            _ if stuck_at == Some(stage) => return Ok(false),
             // Orgs are asked in the background only.
             Stage::Unpublish if is_published(app, addon).await? => return Ok(false),
             Stage::Unpublish | Stage::Revoke => {}
         }
         if !take_step(app, row).await? {
-            return Ok(false);
+            stuck_at = Some(stage);
         }
     }
 }

@@ -164,6 +164,22 @@ async fn a_destroyed_add_on_is_out_of_use_at_once_and_gone_without_grants() {
 }
 
 #[tokio::test]
+async fn it_is_gone_at_once_also_when_the_background_is_at_it_too() {
+    let platform = Platform::start().await;
+    for _ in 0..20 {
+        let addon = platform.addon("platform-app").await;
+        let path = format!("/apps/platform-app/addons/{}", addon["id"].as_str().unwrap());
+        let background = async {
+            for _ in 0..10 {
+                platform.stack.reconcile("removals").await;
+            }
+        };
+        let (gone, ()) = tokio::join!(platform.owner(Method::DELETE, &path, None), background);
+        assert_eq!(gone.expect(200).json()["state"], json!("deprovisioned"));
+    }
+}
+
+#[tokio::test]
 async fn grants_are_revoked_at_the_org_before_an_add_on_is_erased() {
     let platform = Platform::start().await;
     let actor = Actor::system();
