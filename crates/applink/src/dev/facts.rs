@@ -136,7 +136,11 @@ impl Facts {
                     export(&mut text, &name.to_ascii_lowercase(), value);
                 }
             }
-            None => export(&mut text, "HEROKU_HOST", &tls.url),
+            None => {
+                // A company's proxy, or that of an earlier `--tls`, does not lead here.
+                text.push_str("unset HTTPS_PROXY https_proxy\n");
+                export(&mut text, "HEROKU_HOST", &tls.url);
+            }
         }
         let variables = [
             ("NODE_EXTRA_CA_CERTS", ca_file.as_str()),
