@@ -52,11 +52,37 @@ async function revokeToken(dev, user) {
   const tokenOf = async (response) => (await response.json()).org.user_auth.access_token;
   const revoked = await tokenOf(await asApp(dev, 'GET', `/authorizations/${user}`));
   await revokeAtOrg(dev, revoked);
+  await until((token) => token !== revoked, async () =>
+    tokenOf(await asApp(dev, 'POST', `/authorizations/${user}/refresh`, {})));
+}
+
+// An admin of the org takes from apps what a user granted last: that grant is dead, and nobody has noticed yet.
+async function revokeGrant(dev, role) {
+  const { revoked } = await sim(dev, '/grants/revoke', { username: person(dev, role).username, newest: true });
+  assert.equal(revoked, 1);
+}
+
+// Does something again until `done` says that it is; what was seen last.
+async function until(done, run) {
   const deadline = Date.now() + 60_000;
-  while ((await tokenOf(await asApp(dev, 'POST', `/authorizations/${user}/refresh`, {}))) === revoked) {
-    assert.ok(Date.now() < deadline, 'the revoked token is still handed out');
+  for (;;) {
+    const seen = await run();
+    if (done(seen)) {
+      return seen;
+    }
+    assert.ok(Date.now() < deadline, `not within a minute: ${JSON.stringify(seen)}`);
     await new Promise((resolve) => setTimeout(resolve, 500));
   }
+}
+
+// The app that uses a dead grant hears that somebody has to log in again. A very young token is not replaced at once.
+async function noticedByApp(dev, user) {
+  const report = async () => {
+    const response = await asApp(dev, 'POST', `/authorizations/${user}/refresh`, {});
+    return { status: response.status, body: await response.json() };
+  };
+  const { body } = await until(({ status }) => status !== 200, report);
+  assert.equal(body.id, 'reauth_required', JSON.stringify(body));
 }
 
 // A sample user of the org in front of a browser.
@@ -144,4 +170,7 @@ function dataCloudCommands(steps) {
   }
 }
 
-module.exports = { jwtClient, lookAtOrg, revokeToken, person, asApp, cutting, closedPort, dataCloudCommands };
+module.exports = {
+  jwtClient, lookAtOrg, revokeToken, revokeGrant, noticedByApp, until, person, asApp, cutting, closedPort,
+  dataCloudCommands,
+};

@@ -13,7 +13,10 @@ const { Steps } = require('../node/steps');
 const { asProgram } = require('./browser');
 const { succeeds, refused, line } = require('./expect');
 const { Heroku } = require('./heroku');
-const { asApp, closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, person, revokeToken } = require('./org');
+const {
+  asApp, closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, noticedByApp, person, revokeGrant, revokeToken,
+  until,
+} = require('./org');
 const { breaking, isLive, takenBack } = require('./publications');
 
 const PLUGIN = process.env.APPLINK_PLUGIN;
@@ -125,6 +128,20 @@ async function connecting({ steps, dev, home, heroku, plain, app, jwt, at }) {
     }
   });
 
+  await steps.step('applink:connections', 'one whose grant the org has revoked, and its log-in anew', async () => {
+    await succeeds(connect(heroku.with(as('admin')), 'dead_org'));
+    await revokeGrant(dev, 'admin');
+    const publish = () => heroku.run('salesforce:publish', SPEC, '--client-name', 'PluginDead',
+      '--connection-name', 'dead_org', ...app);
+    const ended = await until(({ stderr }) => stderr.includes('salesforce:connect dead_org'), publish);
+    assert.equal(ended.code, 1, ended.stderr);
+    assert.equal(await status('dead_org'), 'Disconnected');
+    line((await succeeds(heroku.run('applink:connections', ...app))).stdout, 'dead_org', 'Disconnected');
+    const { stderr } = await succeeds(connect(heroku.with(as('admin')), 'dead_org'));
+    assert.match(stderr, /as dead_org\.\.\. Connected/);
+    await succeeds(heroku.run('salesforce:disconnect', 'dead_org', '--confirm', 'dead_org', ...app));
+  });
+
   const signed = (connection, role) =>
     ['salesforce:connect:jwt', connection, ...jwt, '--username', person(dev, role).username, ...at, ...app];
   await steps.step('salesforce:connect:jwt', 'a user with the permission', async () => {
@@ -191,6 +208,17 @@ async function authorizations({ steps, dev, home, heroku, plain, app, jwt, at })
     await revokeToken(dev, 'auth_user');
     const { stdout } = await succeeds(heroku.run('applink:authorizations', ...app));
     line(stdout, dev.addon_name, 'auth-user', 'Authorized', 'Salesforce Org');
+  });
+  await steps.step('applink:authorizations', 'one whose grant the org has revoked, and its log-in anew', async () => {
+    await succeeds(add(heroku.with(as('integration')), 'auth_dead'));
+    await revokeGrant(dev, 'integration');
+    await noticedByApp(dev, 'auth_dead');
+    const { stdout } = await succeeds(heroku.run('applink:authorizations', ...app));
+    line(stdout, dev.addon_name, 'auth_dead', 'Failed');
+    assert.match(stdout, /You have one or more failed authorizations/);
+    const info = await succeeds(heroku.run('applink:authorizations:info', 'auth_dead', ...app));
+    assert.equal(fields(info.stdout).Status, 'Failed');
+    assert.match((await succeeds(add(heroku.with(as('integration')), 'auth_dead'))).stderr, /auth_dead\.\.\. Authorized/);
   });
   await steps.step('applink:authorizations:info', 'every field', async () => {
     const { stdout } = await succeeds(heroku.run('applink:authorizations:info', 'auth_user', ...app));
@@ -329,6 +357,7 @@ async function preamble({ steps, dev, heroku, plain, app }) {
   await step('the server is down', async () => {
     const shell = plain.with({ HEROKU_HOST: `http://127.0.0.1:${await closedPort()}` });
     await refused(list(shell, ...app), 1, 'ECONNREFUSED');
+    await refused(shell.run('salesforce:connect', 'nobody_home', ...app), 1, 'ECONNREFUSED');
   });
 }
 

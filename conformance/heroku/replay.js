@@ -11,7 +11,9 @@ const path = require('node:path');
 
 const { Steps } = require('../node/steps');
 const { visit } = require('./browser');
-const { closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, person, revokeToken } = require('./org');
+const {
+  closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, noticedByApp, person, revokeGrant, revokeToken, until,
+} = require('./org');
 const { breaking, isLive, takenBack } = require('./publications');
 const { Run, VERSION } = require('./requests');
 
@@ -281,6 +283,21 @@ async function authorizations({ steps, dev, signed, run }) {
     const { body } = await (await run()).applink('GET', '/authorizations/auth_user');
     assert.deepEqual([body.status, body.error], ['authorized', undefined]);
   });
+  await steps.step('applink:authorizations', 'one whose grant the org has revoked, and its log-in anew', async () => {
+    const started = await run();
+    const made = await post(started, { developer_name: 'auth_dead' });
+    await visit(made.body.redirect_uri, person(dev, 'integration'));
+    await poll(started, `/authorizations/${made.body.id}`, ['authorizing']);
+    await revokeGrant(dev, 'integration');
+    await noticedByApp(dev, 'auth_dead');
+    const { body } = await started.applink('GET', '/authorizations/auth_dead');
+    assert.deepEqual([body.status, body.error.id], ['failed', 'reauth_required'], JSON.stringify(body));
+    assert.match(body.error.message, /salesforce:authorizations:add auth_dead/);
+    const again = await post(started, { developer_name: 'auth_dead' });
+    assert.deepEqual([again.status, again.body.id], [202, made.body.id], again.text);
+    await visit(again.body.redirect_uri, person(dev, 'integration'));
+    assert.equal((await poll(started, `/authorizations/${made.body.id}`, ['authorizing'])).status, 'authorized');
+  });
   await steps.step('applink:authorizations:info', 'every field, and never a secret of another mode', async () => {
     const { body } = await (await run()).applink('GET', '/authorizations/auth_user');
     isRow(body, 'developer_name', 'auth-user');
@@ -360,6 +377,20 @@ async function publishing({ steps, dev, run }) {
       assert.match(one.created_by, /@/);
       assert.match(one.last_modified_by, /@/);
     }
+  });
+  await step('through a connection whose grant the org has revoked', async () => {
+    const started = await run();
+    const made = await started.applink('POST', '/connections/salesforce', { connection_name: 'dead_org' });
+    await visit(made.body.redirect_uri, person(dev, 'admin'));
+    await poll(started, `/connections/${made.body.id}`, ['connecting']);
+    await revokeGrant(dev, 'admin');
+    const refused = await until(({ body }) => body.id === 'reauth_required', () =>
+      started.publish('dead_org', { client_name: 'ReplayDead' }, { 'api-spec.yaml': spec }));
+    isError(refused, 422, 'reauth_required', 'salesforce:connect dead_org');
+    const { body } = await started.applink('GET', '/connections/dead_org');
+    assert.deepEqual([body.status, body.error.id], ['disconnected', 'reauth_required'], JSON.stringify(body));
+    const again = await started.applink('POST', '/connections/salesforce', { connection_name: 'dead_org' });
+    assert.deepEqual([again.status, again.body.id], [202, made.body.id], again.text);
   });
   await steps.step('salesforce:publications', 'without one that `applink unpublish` took back', async () => {
     await takenBack(dev, 'ReplayYaml');

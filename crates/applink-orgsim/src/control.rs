@@ -4,6 +4,7 @@
 //! `{"error", "message", "detail"}`.
 
 mod agents;
+mod grants;
 mod guard;
 mod invocations;
 mod oauth_clients;
@@ -36,6 +37,7 @@ pub(crate) fn routes(state: &OrgState) -> Router<OrgState> {
         .route("/permission-sets/assign", post(permission_sets::assign))
         .route("/permission-sets/unassign", post(permission_sets::unassign))
         .route("/oauth-clients", get(oauth_clients::list).post(oauth_clients::save))
+        .route("/grants/revoke", post(grants::revoke))
         .route("/agents", get(agents::list))
         .route("/agents/run", post(agents::run))
         .route("/invoke", post(invocations::invoke))

@@ -28,6 +28,7 @@
 //! | `GET org`, `users`, `permission-sets`, `services`, `deployments`, `oauth-clients` | lists what there is |
 //! | `POST permission-sets/assign`, `/unassign` | `{permission_set, username}` |
 //! | `POST oauth-clients` | `{name, certificate_pem or public_key_pem, callbacks, scopes, …}` makes or changes a client |
+//! | `POST grants/revoke` | `{username, newest}` takes from apps what a user has granted them, or with `newest` the last of it |
 //! | `POST invoke` | `{service, operation, as, body, parameters, mode, callback_timeout_minutes}` calls a published app |
 //! | `GET agents`; `POST agents/run` | lists agent topics and actions; `{service, action, as, person, agent}` uses one |
 //! | `GET invocations`, `invocations/{id}`; `POST invocations/{id}/end` | shows them; ends one that waits for callbacks |

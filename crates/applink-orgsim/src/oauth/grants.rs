@@ -283,6 +283,21 @@ pub(crate) fn revoke(tx: &Tx<'_>, grant_id: &str) -> Result<(), DbError> {
     Ok(())
 }
 
+/// Revokes a user's newest grants with a refresh token; answers how many there were.
+pub(crate) fn revoke_newest_of_user(tx: &Tx<'_>, user_id: &str, most: usize) -> Result<usize, DbError> {
+    let mut ids = grant_ids(
+        tx,
+        "SELECT id FROM _grant WHERE user_id = ?1 AND refresh_token IS NOT NULL \
+         ORDER BY created_micros DESC, rowid DESC",
+        [user_id],
+    )?;
+    ids.truncate(most);
+    for id in &ids {
+        revoke(tx, id)?;
+    }
+    Ok(ids.len())
+}
+
 pub(crate) fn revoke_all_of_client(tx: &Tx<'_>, consumer_key: &str) -> Result<(), DbError> {
     for id in grant_ids(tx, "SELECT id FROM _grant WHERE consumer_key = ?1", [consumer_key])? {
         revoke(tx, &id)?;

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use reqwest::StatusCode;
 use reqwest::header::{AUTHORIZATION, CONTENT_SECURITY_POLICY, ORIGIN};
 use secrecy::ExposeSecret;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::support::browser::{Browser, location, query};
@@ -388,4 +388,35 @@ async fn a_code_replayed_while_it_is_redeemed_leaves_no_live_token() {
         let used = org.get("/services/data/v66.0/limits", token).await;
         assert_eq!(used.status(), StatusCode::UNAUTHORIZED);
     }
+}
+
+#[tokio::test]
+async fn an_admin_takes_from_apps_what_a_user_granted_last_or_all_of_it() {
+    let org = TestOrg::start().await;
+    let mut tokens = Vec::new();
+    for user in ["sales", "sales", "sales", "admin"] {
+        tokens.push(org.tokens_of(user).await);
+    }
+    let works = async || {
+        let mut works = Vec::new();
+        for tokens in &tokens {
+            let form = [
+                ("grant_type", "refresh_token"),
+                ("refresh_token", tokens["refresh_token"].as_str().unwrap()),
+            ];
+            let access = tokens["access_token"].as_str().unwrap();
+            let lives = org.get("/services/oauth2/userinfo", access).await.status() == StatusCode::OK;
+            works.push((org.token(&form).await.0 == StatusCode::OK, lives));
+        }
+        works
+    };
+    let (yes, no) = ((true, true), (false, false));
+    let body = json!({"username": org.username("sales"), "newest": true});
+    assert_eq!(org.sim_post("/_sim/grants/revoke", &body).await.1, json!({"revoked": 1}));
+    assert_eq!(works().await, [yes, yes, no, yes]);
+    let body = json!({"username": org.username("sales")});
+    assert_eq!(org.sim_post("/_sim/grants/revoke", &body).await.1, json!({"revoked": 2}));
+    assert_eq!(works().await, [no, no, no, yes]);
+    let (status, _) = org.sim_post("/_sim/grants/revoke", &json!({"username": "nobody@acme.example"})).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }
