@@ -56,6 +56,11 @@ async function revokeToken(dev, user) {
     tokenOf(await asApp(dev, 'POST', `/authorizations/${user}/refresh`, {})));
 }
 
+// `dev` as it is for the sandbox. An org keeps five grants of a user for one client: what dies does so where few have logged in.
+function sandboxOf(dev) {
+  return { ...dev, org_url: dev.sandbox_url, users: dev.sandbox_users };
+}
+
 // An admin of the org takes from apps what a user granted last: that grant is dead, and nobody has noticed yet.
 async function revokeGrant(dev, role) {
   const { revoked } = await sim(dev, '/grants/revoke', { username: person(dev, role).username, newest: true });
@@ -171,6 +176,6 @@ function dataCloudCommands(steps) {
 }
 
 module.exports = {
-  jwtClient, lookAtOrg, revokeToken, revokeGrant, noticedByApp, until, person, asApp, cutting, closedPort,
-  dataCloudCommands,
+  jwtClient, lookAtOrg, revokeToken, revokeGrant, sandboxOf, noticedByApp, until, person, asApp, cutting,
+  closedPort, dataCloudCommands,
 };

@@ -15,7 +15,7 @@ const { succeeds, refused, line } = require('./expect');
 const { Heroku } = require('./heroku');
 const {
   asApp, closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, noticedByApp, person, revokeGrant, revokeToken,
-  until,
+  sandboxOf, until,
 } = require('./org');
 const { breaking, isLive, takenBack } = require('./publications');
 
@@ -129,15 +129,18 @@ async function connecting({ steps, dev, home, heroku, plain, app, jwt, at }) {
   });
 
   await steps.step('applink:connections', 'one whose grant the org has revoked, and its log-in anew', async () => {
-    await succeeds(connect(heroku.with(as('admin')), 'dead_org'));
-    await revokeGrant(dev, 'admin');
+    const sandbox = sandboxOf(dev);
+    const shell = heroku.with({ BROWSER: asProgram(home, person(sandbox, 'admin')) });
+    const logIn = () => connect(shell, 'dead_org', '-l', 'https://test.salesforce.com');
+    assert.match((await succeeds(logIn())).stderr, /as dead_org\.\.\. Connected/);
+    await revokeGrant(sandbox, 'admin');
     const publish = () => heroku.run('salesforce:publish', SPEC, '--client-name', 'PluginDead',
       '--connection-name', 'dead_org', ...app);
     const ended = await until(({ stderr }) => stderr.includes('salesforce:connect dead_org'), publish);
     assert.equal(ended.code, 1, ended.stderr);
     assert.equal(await status('dead_org'), 'Disconnected');
     line((await succeeds(heroku.run('applink:connections', ...app))).stdout, 'dead_org', 'Disconnected');
-    const { stderr } = await succeeds(connect(heroku.with(as('admin')), 'dead_org'));
+    const { stderr } = await succeeds(logIn());
     assert.match(stderr, /as dead_org\.\.\. Connected/);
     await succeeds(heroku.run('salesforce:disconnect', 'dead_org', '--confirm', 'dead_org', ...app));
   });
@@ -210,15 +213,18 @@ async function authorizations({ steps, dev, home, heroku, plain, app, jwt, at })
     line(stdout, dev.addon_name, 'auth-user', 'Authorized', 'Salesforce Org');
   });
   await steps.step('applink:authorizations', 'one whose grant the org has revoked, and its log-in anew', async () => {
-    await succeeds(add(heroku.with(as('integration')), 'auth_dead'));
-    await revokeGrant(dev, 'integration');
+    const sandbox = sandboxOf(dev);
+    const shell = heroku.with({ BROWSER: asProgram(home, person(sandbox, 'integration')) });
+    const logIn = () => add(shell, 'auth_dead', '-l', 'https://test.salesforce.com');
+    assert.match((await succeeds(logIn())).stderr, /auth_dead\.\.\. Authorized/);
+    await revokeGrant(sandbox, 'integration');
     await noticedByApp(dev, 'auth_dead');
     const { stdout } = await succeeds(heroku.run('applink:authorizations', ...app));
     line(stdout, dev.addon_name, 'auth_dead', 'Failed');
     assert.match(stdout, /You have one or more failed authorizations/);
     const info = await succeeds(heroku.run('applink:authorizations:info', 'auth_dead', ...app));
     assert.equal(fields(info.stdout).Status, 'Failed');
-    assert.match((await succeeds(add(heroku.with(as('integration')), 'auth_dead'))).stderr, /auth_dead\.\.\. Authorized/);
+    assert.match((await succeeds(logIn())).stderr, /auth_dead\.\.\. Authorized/);
   });
   await steps.step('applink:authorizations:info', 'every field', async () => {
     const { stdout } = await succeeds(heroku.run('applink:authorizations:info', 'auth_user', ...app));

@@ -12,7 +12,8 @@ const path = require('node:path');
 const { Steps } = require('../node/steps');
 const { visit } = require('./browser');
 const {
-  closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, noticedByApp, person, revokeGrant, revokeToken, until,
+  closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, noticedByApp, person, revokeGrant, revokeToken,
+  sandboxOf, until,
 } = require('./org');
 const { breaking, isLive, takenBack } = require('./publications');
 const { Run, VERSION } = require('./requests');
@@ -285,17 +286,18 @@ async function authorizations({ steps, dev, signed, run }) {
   });
   await steps.step('applink:authorizations', 'one whose grant the org has revoked, and its log-in anew', async () => {
     const started = await run();
-    const made = await post(started, { developer_name: 'auth_dead' });
-    await visit(made.body.redirect_uri, person(dev, 'integration'));
+    const [sandbox, asked] = [sandboxOf(dev), { developer_name: 'auth_dead', login_url: 'https://test.salesforce.com' }];
+    const made = await post(started, asked);
+    await visit(made.body.redirect_uri, person(sandbox, 'integration'));
     await poll(started, `/authorizations/${made.body.id}`, ['authorizing']);
-    await revokeGrant(dev, 'integration');
+    await revokeGrant(sandbox, 'integration');
     await noticedByApp(dev, 'auth_dead');
     const { body } = await started.applink('GET', '/authorizations/auth_dead');
     assert.deepEqual([body.status, body.error.id], ['failed', 'reauth_required'], JSON.stringify(body));
     assert.match(body.error.message, /salesforce:authorizations:add auth_dead/);
-    const again = await post(started, { developer_name: 'auth_dead' });
+    const again = await post(started, asked);
     assert.deepEqual([again.status, again.body.id], [202, made.body.id], again.text);
-    await visit(again.body.redirect_uri, person(dev, 'integration'));
+    await visit(again.body.redirect_uri, person(sandbox, 'integration'));
     assert.equal((await poll(started, `/authorizations/${made.body.id}`, ['authorizing'])).status, 'authorized');
   });
   await steps.step('applink:authorizations:info', 'every field, and never a secret of another mode', async () => {
@@ -380,16 +382,18 @@ async function publishing({ steps, dev, run }) {
   });
   await step('through a connection whose grant the org has revoked', async () => {
     const started = await run();
-    const made = await started.applink('POST', '/connections/salesforce', { connection_name: 'dead_org' });
-    await visit(made.body.redirect_uri, person(dev, 'admin'));
+    const sandbox = sandboxOf(dev);
+    const asked = { connection_name: 'dead_org', login_url: 'https://test.salesforce.com' };
+    const made = await started.applink('POST', '/connections/salesforce', asked);
+    await visit(made.body.redirect_uri, person(sandbox, 'admin'));
     await poll(started, `/connections/${made.body.id}`, ['connecting']);
-    await revokeGrant(dev, 'admin');
+    await revokeGrant(sandbox, 'admin');
     const refused = await until(({ body }) => body.id === 'reauth_required', () =>
       started.publish('dead_org', { client_name: 'ReplayDead' }, { 'api-spec.yaml': spec }));
     isError(refused, 422, 'reauth_required', 'salesforce:connect dead_org');
     const { body } = await started.applink('GET', '/connections/dead_org');
     assert.deepEqual([body.status, body.error.id], ['disconnected', 'reauth_required'], JSON.stringify(body));
-    const again = await started.applink('POST', '/connections/salesforce', { connection_name: 'dead_org' });
+    const again = await started.applink('POST', '/connections/salesforce', asked);
     assert.deepEqual([again.status, again.body.id], [202, made.body.id], again.text);
   });
   await steps.step('salesforce:publications', 'without one that `applink unpublish` took back', async () => {
