@@ -19,6 +19,7 @@ use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
 use axum::routing::{get, post};
 
+use crate::data_cloud;
 use crate::state::OrgState;
 
 /// A body of an invocation may be as large as what an org sends.
@@ -49,6 +50,7 @@ pub(crate) fn routes(state: &OrgState) -> Router<OrgState> {
         .route("/sweep", post(views::sweep))
         .route("/token-faults", get(tokens::faults).post(tokens::add_fault).delete(tokens::clear_faults))
         .route("/token-counts", get(tokens::counts))
+        .nest("/data-cloud", data_cloud::views::routes())
         .fallback(problem::not_found)
         .layer(DefaultBodyLimit::max(MAX_BODY_BYTES))
         .layer(from_fn_with_state(state.clone(), guard::check))

@@ -289,6 +289,7 @@ fn create_tables(connection: &mut Connection, schema: &Schema) -> rusqlite::Resu
     transaction.execute_batch(BOOKKEEPING)?;
     transaction.execute_batch(crate::rest::BULK_TABLES)?;
     transaction.execute_batch(crate::tables::TABLES)?;
+    transaction.execute_batch(crate::data_cloud::TABLES)?;
     for object in schema.objects().iter().filter(|object| object.view.is_none()) {
         create_table(&transaction, object)?;
     }

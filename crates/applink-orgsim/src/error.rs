@@ -79,6 +79,9 @@ pub enum OrgsimError {
     /// The sample data could not be written.
     #[error("the org's sample data could not be written")]
     Seed(#[source] Box<crate::rest::RestError>),
+    /// The sample stream of Data Cloud could not be made.
+    #[error("the org's Data Cloud could not be set up")]
+    DataCloud(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A key could not be made or read.
     #[error(transparent)]
     Key(#[from] KeyError),

@@ -14,11 +14,12 @@
 //!   permission sets, external client apps; checked and refused component by component.
 //! - **Invoking**: the org calls a published app as Flow or Apex would, with the calling user's rights, a signed
 //!   token and callbacks.
+//! - **Data Cloud**: the token exchange, SQL over lake and model objects, streaming and bulk ingestion, data actions whose
+//!   signed webhooks are sent until they are taken.
 //! - **`/_sim`**: control of all of it for tests and tours, behind a key.
 //!
 //! # What is not
-//! Apex, flows and triggers don't run; there is no Lightning interface, of SOAP only what deploying needs, no Data Cloud. Claims and
-//! texts that Salesforce doesn't publish are close guesses, marked where they are made.
+//! Apex, flows and triggers don't run; there is no Lightning interface, of SOAP only what deploying needs. Claims and texts that Salesforce doesn't publish are close guesses, marked where they are made.
 //!
 //! # Control
 //! Below `/_sim`, with the header `X-Sim-Key`; bodies are JSON, errors `{"error", "message", "detail"}`.
@@ -36,6 +37,11 @@
 //! | `POST sessions/probe` | `{username or session_id, soql}` runs a query as that session |
 //! | `POST deployments/step` | moves a deployment on, see [`DeployMode::Stepped`] |
 //! | `POST jobs/step` | moves a bulk job on, likewise |
+//! | `GET data-cloud/streams`, `jobs`, `targets`, `actions`, `deliveries` | lists what Data Cloud has, and what became of each webhook |
+//! | `POST data-cloud/streams`, `data-cloud/actions` | makes a stream with its objects; makes a data action |
+//! | `POST data-cloud/targets/{name}/key` | gives a target another signing key |
+//! | `POST data-cloud/step`, `run` | does the next thing that is due there, or all of it |
+//! | `POST data-cloud/deliveries/{id}/again` | sends a webhook once more, under the same replay ids |
 //! | `POST token-faults` | `{fault, times}`: the next requests with a refresh token or an assertion suffer it: `lose_request`, `lose_answer`, `delay` (with `millis`), `repeat`, `server_error`, `refuse` (with `error`, `description`); `GET` lists, `DELETE` forgets |
 //! | `GET token-counts` | refreshes, replays of a replaced refresh token, grants ended by that, assertions, introspections |
 //! | `POST sweep` | ends at once what is over by the org's clock |
@@ -56,6 +62,7 @@ mod browser;
 mod callbacks;
 mod clock;
 mod control;
+mod data_cloud;
 pub mod db;
 mod entropy;
 mod error;
@@ -88,5 +95,6 @@ pub use error::OrgsimError;
 pub use keys::KeyError;
 pub use oauth::faults::{TokenCounts, TokenFault};
 pub use org::{
-    DEFAULT_API_VERSION, DeployMode, OLDEST_API_VERSION, Org, OrgConfig, OrgKind, RunningOrg, SampleUser,
+    DEFAULT_API_VERSION, DataCloudSettings, DeployMode, OLDEST_API_VERSION, Org, OrgConfig, OrgKind,
+    RunningOrg, SampleUser,
 };

@@ -26,7 +26,7 @@ mod frontdoor;
 mod jwt_bearer;
 mod login;
 mod token;
-mod token_error;
+pub(crate) mod token_error;
 mod tokens_admin;
 
 use axum::Router;

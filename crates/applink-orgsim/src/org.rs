@@ -16,6 +16,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::clock::Clock;
+use crate::data_cloud;
 use crate::entropy::Entropy;
 use crate::error::OrgsimError;
 use crate::invoke::{sweep, vouch};
@@ -66,6 +67,23 @@ pub enum DeployMode {
     Stepped,
 }
 
+/// How an org's Data Cloud behaves.
+#[derive(Debug, Clone)]
+pub struct DataCloudSettings {
+    /// Rows of one batch of a query's result.
+    pub batch_rows: usize,
+    /// How long a tenant's token lives.
+    pub token_seconds: i64,
+    /// Whether the token exchange names the tenant's host without its scheme, as real ones do.
+    pub bare_tenant_host: bool,
+}
+
+impl Default for DataCloudSettings {
+    fn default() -> Self {
+        Self { batch_rows: 2_000, token_seconds: 7_200, bare_tenant_host: true }
+    }
+}
+
 /// How an org is to be started.
 #[derive(Debug, Clone)]
 pub struct OrgConfig {
@@ -100,6 +118,8 @@ pub struct OrgConfig {
     pub deploy_mode: DeployMode,
     /// The newest API version served, 58 to 66 and above.
     pub api_version: u32,
+    /// How its Data Cloud behaves.
+    pub data_cloud: DataCloudSettings,
 }
 
 impl OrgConfig {
@@ -121,6 +141,7 @@ impl OrgConfig {
             callout_timeout: Duration::from_secs(120),
             deploy_mode: DeployMode::Automatic,
             api_version: DEFAULT_API_VERSION,
+            data_cloud: DataCloudSettings::default(),
         }
     }
 }
@@ -177,6 +198,7 @@ impl Org {
         if state.limits().deploy_mode == DeployMode::Automatic {
             tasks.spawn(worker::work(state.clone(), stop.clone()));
             tasks.spawn(rest::bulk_worker(state.clone(), stop.clone()));
+            tasks.spawn(data_cloud::work(state.clone(), stop.clone()));
         }
         tasks.spawn(sweep::work(state.clone(), stop.clone()));
         tasks.spawn(server::serve(listener, state.clone(), stop.clone()));

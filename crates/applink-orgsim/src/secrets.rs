@@ -83,6 +83,12 @@ pub(crate) fn token_signature(consumer_secret: &str, identity: &str, issued_at: 
     STANDARD.encode(hmac::sign(&key, format!("{identity}{issued_at}").as_bytes()))
 }
 
+/// Base64 of an HMAC-SHA256: how a webhook is signed.
+pub(crate) fn hmac_base64(key: &str, message: &[u8]) -> String {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key.as_bytes());
+    STANDARD.encode(hmac::sign(&key, message))
+}
+
 /// What the database keeps of a password: `argon2id$<salt>$<hash>`, both base64.
 pub(crate) fn hash_password(password: &SecretString, entropy: &Entropy) -> String {
     let salt: [u8; 16] = entropy.bytes();

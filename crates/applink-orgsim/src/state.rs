@@ -10,11 +10,12 @@ use tokio::sync::{Notify, watch};
 use url::Url;
 
 use crate::clock::Clock;
+use crate::data_cloud::DataCloudWork;
 use crate::db::{Database, DbError, Tx};
 use crate::entropy::Entropy;
 use crate::keys::SigningKey;
 use crate::oauth::faults::TokenDesk;
-use crate::org::{DeployMode, OrgKind};
+use crate::org::{DataCloudSettings, DeployMode, OrgKind};
 use crate::rest::{ApiVersion, BulkWork, RestHost};
 use crate::rights::Caller;
 use crate::sessions::{self, Kind, Session};
@@ -40,6 +41,8 @@ pub(crate) struct Shared {
     pub(crate) deploy_lock: Mutex<()>,
     /// What the bulk API and its worker share.
     pub(crate) bulk_work: BulkWork,
+    /// What Data Cloud and its worker share.
+    pub(crate) data_cloud: DataCloudWork,
     /// Faults of the token endpoint that were asked for, and what it did.
     pub(crate) token_desk: TokenDesk,
     /// Counts callbacks that arrived, so that listeners can wait for the next.
@@ -68,6 +71,7 @@ pub(crate) struct Limits {
     pub(crate) session_timeout_seconds: i64,
     pub(crate) callout_timeout: Duration,
     pub(crate) deploy_mode: DeployMode,
+    pub(crate) data_cloud: DataCloudSettings,
 }
 
 impl OrgState {
@@ -135,6 +139,10 @@ impl OrgState {
 
     pub(crate) fn deploy_nudge(&self) -> &Notify {
         &self.0.deploy_nudge
+    }
+
+    pub(crate) fn data_cloud(&self) -> &DataCloudWork {
+        &self.0.data_cloud
     }
 
     pub(crate) fn token_desk(&self) -> &TokenDesk {

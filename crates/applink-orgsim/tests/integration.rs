@@ -9,6 +9,7 @@ mod integration {
     mod callbacks;
     mod client_policies;
     mod control;
+    mod data_cloud;
     mod deploy;
     mod invoke;
     mod jwt_bearer;

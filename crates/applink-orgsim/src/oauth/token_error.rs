@@ -38,15 +38,15 @@ fn refused(error: &'static str, description: impl Into<String>) -> TokenError {
     TokenError::Refused { error, description: description.into() }
 }
 
-pub(super) fn missing(parameter: &str) -> TokenError {
+pub(crate) fn missing(parameter: &str) -> TokenError {
     refused("invalid_request", format!("missing required parameter: {parameter}"))
 }
 
-pub(super) fn invalid_request(description: impl Into<String>) -> TokenError {
+pub(crate) fn invalid_request(description: impl Into<String>) -> TokenError {
     refused("invalid_request", description)
 }
 
-pub(super) fn unsupported_grant() -> TokenError {
+pub(crate) fn unsupported_grant() -> TokenError {
     refused("unsupported_grant_type", "grant type not supported")
 }
 
@@ -58,7 +58,7 @@ pub(super) fn bad_client_credentials() -> TokenError {
     refused("invalid_client", "invalid client credentials")
 }
 
-pub(super) fn invalid_grant(description: impl Into<String>) -> TokenError {
+pub(crate) fn invalid_grant(description: impl Into<String>) -> TokenError {
     refused("invalid_grant", description)
 }
 
@@ -84,6 +84,14 @@ pub(super) fn inactive_user() -> TokenError {
 
 pub(super) fn invalid_scope() -> TokenError {
     refused("invalid_scope", "the requested scope is not allowed")
+}
+
+/// A session without any of Data Cloud's scopes is nothing to its tenant.
+pub(crate) fn no_data_cloud_scope() -> TokenError {
+    refused(
+        "invalid_scope",
+        "the subject token has none of the scopes cdp_query_api, cdp_ingest_api, cdp_profile_api",
+    )
 }
 
 impl IntoResponse for TokenError {

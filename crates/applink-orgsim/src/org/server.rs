@@ -16,7 +16,7 @@ use tower::util::MapRequestLayer;
 use super::front_page;
 use crate::failure::Failure;
 use crate::state::OrgState;
-use crate::{callbacks, control, guard, metadata, oauth, pages, rest};
+use crate::{callbacks, control, data_cloud, guard, metadata, oauth, pages, rest};
 
 pub(super) async fn serve(listener: TcpListener, state: OrgState, stop: CancellationToken) {
     let service = MapRequestLayer::new(with_plain_path).layer(router(state));
@@ -36,6 +36,7 @@ fn router(state: OrgState) -> Router {
         .merge(oauth::routes())
         .merge(metadata::routes())
         .merge(rest::routes())
+        .merge(data_cloud::routes())
         .nest("/_sim", control::routes(&state))
         .fallback(not_found)
         .layer(from_fn(log))
@@ -76,7 +77,7 @@ async fn log(request: Request, next: Next) -> Response {
 }
 
 async fn not_found(State(state): State<OrgState>, uri: Uri) -> Result<Response, Failure> {
-    if uri.path().starts_with("/services/") {
+    if uri.path().starts_with("/services/") || uri.path().starts_with("/api/") {
         let body = json!([{"errorCode": "NOT_FOUND", "message": "The requested resource does not exist"}]);
         return Ok((StatusCode::NOT_FOUND, Json(body)).into_response());
     }

@@ -13,6 +13,7 @@ use zeroize::Zeroizing;
 
 use super::state_dir::StateDir;
 use super::{OLDEST_API_VERSION, OrgConfig, OrgKind, SampleUser};
+use crate::data_cloud::{self, DataCloudWork};
 use crate::db::Database;
 use crate::entropy::Entropy;
 use crate::error::OrgsimError;
@@ -126,11 +127,13 @@ fn state(
                 .unwrap_or(i64::from(u32::MAX)),
             callout_timeout: config.callout_timeout,
             deploy_mode: config.deploy_mode,
+            data_cloud: config.data_cloud,
         },
         http,
         deploy_nudge: Notify::new(),
         deploy_lock: Mutex::new(()),
         bulk_work: BulkWork::default(),
+        data_cloud: DataCloudWork::default(),
         token_desk: TokenDesk::default(),
         callbacks_seen: watch::Sender::new(0),
     }))
@@ -162,6 +165,7 @@ fn prepare(config: &OrgConfig, state_dir: Option<&StateDir>) -> Result<Prepared,
         username_domain: config.username_domain.clone(),
     };
     let seeded = seed::seed(&db, &facts).map_err(|error| OrgsimError::Seed(Box::new(error)))?;
+    data_cloud::seed(&db).map_err(|error| OrgsimError::DataCloud(error.into()))?;
     let credentials = credentials(state_dir, &seeded, &config.entropy)?;
     let signed_in = write_sign_in(&db, config, &seeded, &credentials);
     signed_in.map_err(|failure| OrgsimError::SignIn(Box::new(failure)))?;
@@ -221,15 +225,35 @@ fn write_sign_in(
         clients::save(
             tx,
             &match known {
-                Some(known) => Client { callbacks: control_plane.callbacks, ..known },
+                Some(known) => Client {
+                    callbacks: control_plane.callbacks,
+                    scopes: with_data_cloud(known.scopes),
+                    ..known
+                },
                 None => control_plane,
             },
         )?;
-        if clients::find(tx, &credentials.jwt_key)?.is_none() {
-            clients::save(tx, &jwt_client(credentials))?;
-        }
+        let jwt = match clients::find(tx, &credentials.jwt_key)? {
+            Some(known) => Client { scopes: with_data_cloud(known.scopes), ..known },
+            None => jwt_client(credentials),
+        };
+        clients::save(tx, &jwt)?;
         Ok(())
     })
+}
+
+/// The scopes of the seeded clients, those for Data Cloud left out.
+const CONTROL_PLANE_SCOPES: [&str; 5] = ["api", "id", "profile", "email", "refresh_token"];
+const JWT_SCOPES: [&str; 4] = ["api", "id", "profile", "email"];
+const DATA_CLOUD_SCOPES: [&str; 3] = ["cdp_query_api", "cdp_ingest_api", "cdp_profile_api"];
+
+/// Clients that were seeded before there was a Data Cloud get its scopes; those somebody has changed stay as they are.
+fn with_data_cloud(scopes: Vec<String>) -> Vec<String> {
+    let as_seeded = |seeded: &[&str]| scopes.iter().map(String::as_str).eq(seeded.iter().copied());
+    if as_seeded(&CONTROL_PLANE_SCOPES) || as_seeded(&JWT_SCOPES) {
+        return scopes.into_iter().chain(DATA_CLOUD_SCOPES.map(str::to_owned)).collect();
+    }
+    scopes
 }
 
 fn control_plane_client(config: &OrgConfig, credentials: &Credentials) -> Client {
@@ -240,7 +264,7 @@ fn control_plane_client(config: &OrgConfig, credentials: &Credentials) -> Client
         consumer_key: credentials.control_plane_key.clone(),
         secret_fingerprint: Some(secrets::fingerprint_text(&credentials.control_plane_secret)),
         callbacks: callbacks.chain(config.callbacks.iter().cloned()).collect(),
-        scopes: ["api", "id", "profile", "email", "refresh_token"].map(str::to_owned).to_vec(),
+        scopes: with_data_cloud(CONTROL_PLANE_SCOPES.map(str::to_owned).to_vec()),
         enabled: true,
         pkce_required: true,
         secret_required: true,
@@ -265,7 +289,7 @@ fn jwt_client(credentials: &Credentials) -> Client {
         consumer_key: credentials.jwt_key.clone(),
         secret_fingerprint: None,
         callbacks: Vec::new(),
-        scopes: ["api", "id", "profile", "email"].map(str::to_owned).to_vec(),
+        scopes: with_data_cloud(JWT_SCOPES.map(str::to_owned).to_vec()),
         enabled: true,
         pkce_required: true,
         secret_required: false,

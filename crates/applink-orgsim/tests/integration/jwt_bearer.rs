@@ -93,7 +93,7 @@ async fn an_assertion_gives_an_access_token_that_works() {
     let (status, answer) = jwt.ask_with(&jwt.claims()).await;
     assert_eq!(status, StatusCode::OK, "{answer}");
     assert_eq!((answer.get("refresh_token"), &answer["instance_url"]), (None, &jwt.org.org.url().into()));
-    assert_eq!(answer["scope"], "api id profile email");
+    assert_eq!(answer["scope"], "api id profile email cdp_query_api cdp_ingest_api cdp_profile_api");
     let me: Value = jwt
         .org
         .get("/services/oauth2/userinfo", answer["access_token"].as_str().unwrap())

@@ -18,6 +18,7 @@ pub(crate) struct Received {
     pub(crate) uri: Uri,
     pub(crate) headers: HeaderMap,
     pub(crate) body: Value,
+    pub(crate) raw: Vec<u8>,
 }
 
 #[derive(Clone)]
@@ -68,8 +69,9 @@ async fn answer(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    let raw = body.to_vec();
     let body = serde_json::from_slice(&body).unwrap_or(Value::Null);
-    app.calls.lock().unwrap().push(Received { method, uri, headers, body });
+    app.calls.lock().unwrap().push(Received { method, uri, headers, body, raw });
     let status = *app.status.lock().unwrap();
     let says = app.says.lock().unwrap().clone();
     (status, axum::Json(says)).into_response()

@@ -1,0 +1,118 @@
+//! The background of Data Cloud: each step does the one thing that is due longest, of these in this order: rows that
+//! came in, bulk jobs, new targets, deliveries.
+
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use super::problem::TenantError;
+use super::rows::{Operation, Row};
+use super::{deliver, events, jobs, streams, targets};
+use crate::db::{DbError, Tx};
+use crate::failure::Failure;
+use crate::state::OrgState;
+use rusqlite::OptionalExtension;
+use serde_json::Value;
+
+/// After a step that failed inside the org, the worker tries again by itself.
+const RETRY: Duration = Duration::from_secs(1);
+/// The org's clock may be moved by hand: no wait for a delivery's time is longer.
+const LOOK_AGAIN: Duration = Duration::from_millis(200);
+
+/// Does what is due until the org stops.
+pub(crate) async fn work(state: OrgState, stop: CancellationToken) {
+    loop {
+        let moved = tokio::select! {
+            moved = step(&state) => moved,
+            () = stop.cancelled() => return,
+        };
+        let wait = match moved {
+            Ok(true) => continue,
+            Ok(false) => wait(&state).await,
+            Err(failure) => {
+                tracing::error!(error = &failure as &dyn std::error::Error, "a step of Data Cloud failed");
+                Some(RETRY)
+            }
+        };
+        tokio::select! {
+            () = state.data_cloud().due.notified() => {}
+            () = tokio::time::sleep(wait.unwrap_or(RETRY)), if wait.is_some() => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+/// How long until a delivery is to be tried again; none when there is none.
+async fn wait(state: &OrgState) -> Option<Duration> {
+    let next = state.call(|state| state.db().read(deliver::next_time)).await.ok().flatten()?;
+    let left = u64::try_from(next - state.clock().now_micros()).unwrap_or_default();
+    Some(Duration::from_micros(left).clamp(Duration::from_millis(1), LOOK_AGAIN))
+}
+
+/// Does one thing; `false` when nothing is due.
+pub(crate) async fn step(state: &OrgState) -> Result<bool, Failure> {
+    let _one_at_a_time = state.data_cloud().turn.lock().await;
+    let moved = state.call(inside).await.map_err(into_failure)?;
+    if moved {
+        return Ok(true);
+    }
+    let due = state.call(|state| state.db().read(deliver::next_due)).await?;
+    let Some(due) = due else { return Ok(false) };
+    deliver::deliver(state, due).await.map_err(into_failure)?;
+    Ok(true)
+}
+
+/// Nobody waits for an answer here.
+fn into_failure(error: TenantError) -> Failure {
+    match error {
+        TenantError::Failed(failure) => failure,
+        TenantError::Refused { message, .. } => {
+            Failure::Row(<serde_json::Error as serde::de::Error>::custom(message))
+        }
+    }
+}
+
+/// What needs no call to an app.
+fn inside(state: &OrgState) -> Result<bool, TenantError> {
+    if state.db().write(|tx| next_batch(state, tx))? {
+        return Ok(true);
+    }
+    if let Some(job) = state.db().read(jobs::next_due)? {
+        jobs::step(state, &job)?;
+        return Ok(true);
+    }
+    state.db().write(targets::set_up)
+}
+
+struct Batch {
+    id: i64,
+    object: String,
+    operation: String,
+    rows: String,
+}
+
+/// Applies the oldest rows that came in, and forgets them, in one transaction.
+fn next_batch(state: &OrgState, tx: &Tx<'_>) -> Result<bool, TenantError> {
+    let found = tx
+        .prepare_cached("SELECT id, object, operation, rows FROM _dc_batch ORDER BY id LIMIT 1")?
+        .query_row([], |row| {
+            Ok(Batch { id: row.get(0)?, object: row.get(1)?, operation: row.get(2)?, rows: row.get(3)? })
+        })
+        .optional()
+        .map_err(DbError::from)?;
+    let Some(batch) = found else { return Ok(false) };
+    if let Some(stream) = streams::of_object(tx, &batch.object)? {
+        match Operation::from_name(&batch.operation) {
+            Some(Operation::Delete) => {
+                let keys: Vec<Value> = serde_json::from_str(&batch.rows)?;
+                events::delete(state, tx, &stream, keys)?;
+            }
+            _ => {
+                let rows: Vec<Row> = serde_json::from_str(&batch.rows)?;
+                events::apply(state, tx, &stream, Operation::Upsert, &rows)?;
+            }
+        }
+    }
+    tx.execute("DELETE FROM _dc_batch WHERE id = ?1", [batch.id])?;
+    Ok(true)
+}
