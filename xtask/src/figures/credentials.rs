@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use self::rows::{ROWS, Row};
+use self::rows::{PRINTED_WITH, ROWS, Row};
 use super::{Build, Options};
 use crate::postgres::Postgres;
 
@@ -108,10 +108,8 @@ impl Databases {
 
 /// Measures every row, or those asked for, and prints the table.
 pub(super) fn measure(options: &Options) -> Result<bool> {
-    let wanted =
-        |promise: &str| options.promises.is_empty() || options.promises.iter().any(|one| one == promise);
-    let rows: Vec<&Row> = ROWS.iter().filter(|row| wanted(row.promise)).collect();
-    let reads = wanted(FRESH_TOKEN_READ);
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| is_wanted(options, row.promise)).collect();
+    let reads = is_wanted(options, FRESH_TOKEN_READ);
     if rows.is_empty() && !reads {
         bail!("no such figure: name promises by number (2,38), or {FRESH_TOKEN_READ}");
     }
@@ -153,6 +151,14 @@ pub(super) fn measure(options: &Options) -> Result<bool> {
         if missed == 0 { "every promise is kept".to_owned() } else { format!("{missed} MISSED") }
     );
     Ok(missed == 0)
+}
+
+/// Whether these figures were asked for, by their own promise or by one they tell of too.
+fn is_wanted(options: &Options, promise: &str) -> bool {
+    let asked = |wanted: &str| options.promises.iter().any(|one| one == wanted);
+    options.promises.is_empty()
+        || asked(promise)
+        || PRINTED_WITH.iter().any(|(other, with)| *with == promise && asked(other))
 }
 
 /// A control plane pinned to one core, a load on the other, and a bare handler beside it.
@@ -369,6 +375,17 @@ mod tests {
         assert!(!figures(&outcome(false, line))[0].kept);
         assert!(!figures(&outcome(false, ""))[0].kept);
         assert!(figures(&outcome(true, ""))[0].kept);
+    }
+
+    #[test]
+    fn a_promise_that_another_ones_test_measures_can_be_asked_for() {
+        let asked = |promises: &[&str]| {
+            let promises = promises.iter().map(|one| (*one).to_owned()).collect();
+            Options { build: Build::Debug, short: true, promises }
+        };
+        assert!(is_wanted(&asked(&["38"]), "39") && is_wanted(&asked(&[]), "39"));
+        assert!(is_wanted(&asked(&["40"]), "40") && !is_wanted(&asked(&["39"]), "38"));
+        assert!(!is_wanted(&asked(&["2"]), FRESH_TOKEN_READ));
     }
 
     #[test]
