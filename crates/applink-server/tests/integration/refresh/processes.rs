@@ -6,8 +6,10 @@ use std::time::Duration;
 
 use applink_api::entropy::Entropy;
 use applink_server::tokens::points::{self, Point};
+use applink_server::tokens::store as grants;
 use applink_testkit::figures::{Figure, Tier, seed};
 use reqwest::StatusCode;
+use sea_orm::{ColumnTrait as _, EntityTrait as _, QueryFilter as _};
 use serde_json::Value;
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -113,6 +115,9 @@ fn death(chance: &Entropy) -> Death {
     }
 }
 
+/// How long a process has to reach the point it dies at.
+const PATIENCE: Duration = Duration::from_secs(30);
+
 /// What came of all runs.
 #[derive(Debug, Default)]
 struct Tally {
@@ -169,7 +174,9 @@ impl Runs {
         let asking = ask(&self.http, &self.stack, &url);
         let killing = async {
             match death {
-                Death::At(_) => victim.died().await,
+                // One that has nothing to renew reaches no point; what is left of the run tells why.
+                Death::At(_) if tokio::time::timeout(PATIENCE, victim.died()).await.is_ok() => {}
+                Death::At(_) => victim.kill().await,
                 Death::InFlight { .. } => {
                     self.stack.org.asked("refresh", before + 1).await;
                     victim.kill().await;
@@ -182,6 +189,24 @@ impl Runs {
         given.is_some_and(|given| self.known.as_deref() != Some(given))
     }
 
+    /// Waits until no survivor is at a renewal that it began since `before`: the clock must not jump while its request is
+    /// under way, or another takes it for lost.
+    async fn quiet(&self, before: i64) {
+        loop {
+            let grant = self.grant().await;
+            if grant.is_none_or(|grant| grant.fence == before || grant.lease_until.is_none()) {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+
+    async fn grant(&self) -> Option<grants::Model> {
+        let reader = self.stack.server.app().store.reader();
+        let found = grants::Entity::find().filter(grants::Column::State.eq(grants::LIVE)).one(reader).await;
+        found.expect("a query")
+    }
+
     /// One run: the token is old or dead, a process is killed while it refreshes, the others are asked, then and later.
     async fn run(&mut self, chance: &Entropy, tally: &mut Tally) {
         let (death, is_dead) = (death(chance), chance.below(2) == 0);
@@ -192,7 +217,9 @@ impl Runs {
         // The lease of the dead is over, but not the time in which its request may still arrive.
         self.advance(50).await;
         let sent = self.stack.org.count("refresh");
+        let fence = self.grant().await.map_or(0, |grant| grant.fence);
         let answers = self.ask_all().await;
+        self.quiet(fence).await;
         let tokens: Vec<_> = answers.iter().map(|(_, body)| token(body)).collect();
         if is_dead {
             tally.unavailable += answers.iter().filter(|(status, _)| *status == 503).count();
