@@ -107,6 +107,12 @@ impl Client {
     }
 }
 
+/// The stock `heroku` CLI, installed: its Node, and the script that Node runs.
+pub(crate) fn heroku_cli() -> Result<[PathBuf; 2]> {
+    let installed = install::install(Client::Heroku)?.context("the heroku CLI can't be had")?;
+    Ok(installed.command("node_modules/heroku/bin/run.js").map(PathBuf::from))
+}
+
 /// Goes through one client, and compares the documentation with what came out. None when it can't be had, which only
 /// the plugin may be.
 pub(crate) fn test(client: Client) -> Result<Option<Steps>> {

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "wall-clock time of each step is what this tool reports")]
 
 mod bench;
+mod bench_cli;
 mod bench_publish;
 mod conformance;
 mod figures;
@@ -24,6 +25,7 @@ cargo xtask <command>
   bench mesh [--quick]
                   the mesh beside its peers; writes docs/performance.md (with --quick: one round, writes nothing)
   bench publish   reading, checking and packaging of large documents; writes its part of docs/performance.md
+  bench cli       our CLI beside the official one, against the same local server
   fuzz [SECONDS]  the fuzz targets, optimised, for longer than the tests run them (default 60)
   conformance-table [NAME …]
                   run the official clients (or the named suites of them) and write the tables in docs/ from that
@@ -41,6 +43,8 @@ fn main() -> ExitCode {
         ["figures", names @ ..] => outcome(figures::run(names)),
         ["bench", "mesh"] => outcome(bench::mesh(false)),
         ["bench", "mesh", "--quick"] => outcome(bench::mesh(true)),
+        ["bench", "cli"] => outcome(bench_cli::cli()),
+        ["measure", command @ ..] => outcome(bench_cli::measure(command)),
         ["bench", "publish"] => outcome(bench_publish::publish()),
         ["fuzz"] => outcome(fuzz::run(None)),
         ["fuzz", seconds] => outcome(fuzz::run(Some(seconds))),

@@ -51,3 +51,20 @@ pub(crate) struct JwtArgs {
     #[arg(long, value_name = "USERNAME")]
     pub(crate) username: String,
 }
+
+/// A new key for what was made with one.
+#[derive(Debug, Args)]
+pub(crate) struct RotateKeyArgs {
+    /// File with the new RSA private key in PEM format; `-` reads standard input
+    #[arg(long, value_name = "FILE")]
+    pub(crate) jwt_key_file: String,
+    /// Take a key file that other users of this machine can read
+    #[arg(long)]
+    pub(crate) allow_open_key_file: bool,
+    /// Consumer key, when that changes too
+    #[arg(long, value_name = "KEY")]
+    pub(crate) client_id: Option<String>,
+    /// Salesforce user, when that changes too
+    #[arg(long, value_name = "USERNAME")]
+    pub(crate) username: Option<String>,
+}

@@ -48,6 +48,23 @@ impl Browser {
         Ok(())
     }
 
+    /// Opens `url` without a question. Without a terminal and with no browser named, the person is asked to open it.
+    ///
+    /// # Errors
+    /// When `url` is no web page.
+    pub(crate) fn show(&self, url: &str, purpose: &str, printer: Printer) -> Result<(), CliError> {
+        ensure_web_page(url)?;
+        if !prompt::can_ask() && self.chosen.is_none() && self.from_environment.is_none() {
+            printer.note(&format!("Open this page in a browser {purpose}: {url}"));
+            return Ok(());
+        }
+        printer.note(&format!("Opening a browser {purpose}"));
+        if let Err(error) = self.open(url) {
+            printer.warning(&format!("the browser did not start ({error}); open the page by hand: {url}"));
+        }
+        Ok(())
+    }
+
     fn open(&self, url: &str) -> io::Result<()> {
         match (&self.chosen, &self.from_environment) {
             (Some(chosen), _) => open::with_detached(url, chosen),

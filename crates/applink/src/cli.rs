@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    admin, apex_stubs, audit, authorizations, completions, connections, dev, invoke, mesh, org, salesforce,
-    sample, serve, spec, webhooks,
+    admin, apex_stubs, audit, authorizations, completions, connections, dev, doctor, init, invoke, man, mesh,
+    open, org, run, salesforce, sample, serve, spec, webhooks,
 };
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
@@ -72,98 +72,59 @@ pub(crate) enum Command {
     /// Show one connected org
     #[command(name = "applink:connections:info", visible_alias = "connections:info")]
     ConnectionsInfo(connections::InfoArgs),
+    /// Log a connection in again without interrupting what runs
+    #[command(name = "applink:connections:reconnect", visible_alias = "connections:reconnect")]
+    ConnectionsReconnect(connections::again::ReconnectArgs),
+    /// Wait until a connection has settled
+    #[command(name = "applink:connections:wait", visible_alias = "connections:wait")]
+    ConnectionsWait(connections::again::WaitArgs),
+    /// Give a connection another name
+    #[command(name = "applink:connections:rename", visible_alias = "connections:rename")]
+    ConnectionsRename(connections::again::RenameArgs),
+    /// Give a connection that was made with a key another key
+    #[command(name = "applink:connections:rotate-key", visible_alias = "connections:rotate-key")]
+    ConnectionsRotateKey(connections::again::RotateArgs),
     /// List the stored users
     #[command(name = "applink:authorizations", visible_alias = "authorizations")]
     Authorizations(authorizations::ListArgs),
     /// Show one stored user
     #[command(name = "applink:authorizations:info", visible_alias = "authorizations:info")]
     AuthorizationsInfo(authorizations::InfoArgs),
-    /// List who is told what happens
-    #[command(name = "applink:webhooks", visible_alias = "webhooks", aliases = ["applink:webhooks:list", "webhooks:list"])]
-    Webhooks(webhooks::ListArgs),
-    /// Have events sent to a URL, signed
-    #[command(name = "applink:webhooks:create", visible_alias = "webhooks:create")]
-    WebhooksCreate(webhooks::CreateArgs),
-    /// Show one webhook
-    #[command(name = "applink:webhooks:show", visible_alias = "webhooks:show", aliases = ["applink:webhooks:info", "webhooks:info"])]
-    WebhooksShow(webhooks::OneArgs),
-    /// Change where events go, or which, or whether
-    #[command(name = "applink:webhooks:update", visible_alias = "webhooks:update")]
-    WebhooksUpdate(webhooks::UpdateArgs),
-    /// Remove a webhook
-    #[command(name = "applink:webhooks:remove", visible_alias = "webhooks:remove")]
-    WebhooksRemove(webhooks::RemoveArgs),
-    /// Give a webhook a new secret
-    #[command(name = "applink:webhooks:rotate-secret", visible_alias = "webhooks:rotate-secret")]
-    WebhooksRotateSecret(webhooks::RotateArgs),
-    /// Send a webhook a test
-    #[command(name = "applink:webhooks:test", visible_alias = "webhooks:test")]
-    WebhooksTest(webhooks::OneArgs),
-    /// List what was delivered to a webhook, and how often it was tried
-    #[command(name = "applink:webhooks:deliveries", visible_alias = "webhooks:deliveries")]
-    WebhooksDeliveries(webhooks::OneArgs),
+    /// See whether a stored user's token works, whose it is, and what is left of the org's limits
+    #[command(name = "applink:authorizations:test", visible_alias = "authorizations:test")]
+    AuthorizationsTest(authorizations::test::Args),
+    /// Renew a stored user's access token
+    #[command(name = "applink:authorizations:refresh", visible_alias = "authorizations:refresh")]
+    AuthorizationsRefresh(authorizations::again::RefreshArgs),
+    /// Log a stored user in again without interrupting what runs
+    #[command(name = "applink:authorizations:reconnect", visible_alias = "authorizations:reconnect")]
+    AuthorizationsReconnect(authorizations::again::ReconnectArgs),
+    /// Give an authorization another name
+    #[command(name = "applink:authorizations:rename", visible_alias = "authorizations:rename")]
+    AuthorizationsRename(authorizations::again::RenameArgs),
+    /// Give an authorization that was made with a key another key
+    #[command(name = "applink:authorizations:rotate-key", visible_alias = "authorizations:rotate-key")]
+    AuthorizationsRotateKey(authorizations::again::RotateArgs),
+    #[command(flatten)]
+    Webhooks(webhooks::Command),
+    /// Make a new app that an org can call, from a template
+    Init(init::Args),
+    /// Look for what is wrong between app, add-on and orgs, and how to mend it
+    Doctor(doctor::Args),
+    /// Open the add-on's dashboard in a browser
+    Open(open::Args),
+    /// Run a command with the add-on's environment, as the app would find it
+    Run(run::Args),
     /// Have a local org call a published app as one of its users
     Invoke(invoke::Args),
-    /// Run a local Salesforce org
-    Org(org::run::Args),
-    /// Assign a permission set to a user of a local org
-    #[command(name = "org:permsets:assign")]
-    OrgPermsetsAssign(org::permsets::Args),
+    #[command(flatten)]
+    Org(org::Command),
     /// Run the control plane
     Serve(serve::Args),
     /// Run the service mesh in front of an app
     Mesh(mesh::Args),
-    /// List the apps of a control plane
-    #[command(name = "admin:apps", alias = "admin:apps:list")]
-    AdminApps(admin::apps::ListArgs),
-    /// Make an app known to a control plane
-    #[command(name = "admin:apps:create")]
-    AdminAppsCreate(admin::apps::CreateArgs),
-    /// Change where orgs call an app
-    #[command(name = "admin:apps:set-url")]
-    AdminAppsSetUrl(admin::apps::SetUrlArgs),
-    /// List the add-ons of a control plane
-    #[command(name = "admin:addons", alias = "admin:addons:list")]
-    AdminAddons(admin::addons::ListArgs),
-    /// Provision an add-on and attach it to an app
-    #[command(name = "admin:addons:create")]
-    AdminAddonsCreate(admin::addons::CreateArgs),
-    /// Attach an add-on to one more app
-    #[command(name = "admin:addons:attach")]
-    AdminAddonsAttach(admin::addons::AttachArgs),
-    /// Detach an add-on from an app
-    #[command(name = "admin:addons:detach")]
-    AdminAddonsDetach(admin::addons::DetachArgs),
-    /// Destroy an add-on: revoke what it has at orgs, and erase it
-    #[command(name = "admin:addons:destroy")]
-    AdminAddonsDestroy(admin::addons::DestroyArgs),
-    /// List the API keys of a control plane
-    #[command(name = "admin:keys", alias = "admin:keys:list")]
-    AdminKeys(admin::keys::ListArgs),
-    /// Make an API key
-    #[command(name = "admin:keys:create")]
-    AdminKeysCreate(admin::keys::CreateArgs),
-    /// Make an API key void
-    #[command(name = "admin:keys:revoke")]
-    AdminKeysRevoke(admin::keys::RevokeArgs),
-    /// Erase a person's name from the audit log
-    #[command(name = "admin:audit:erase-name")]
-    AdminAuditEraseName(admin::audit::EraseArgs),
-    /// Show which keys seal what, and how far a rotation is
-    #[command(name = "admin:vault:status", alias = "admin:vault")]
-    AdminVaultStatus(admin::vault::VaultArgs),
-    /// Change over to the new master key while serving
-    #[command(name = "admin:vault:rotate-master")]
-    AdminVaultRotateMaster(admin::vault::VaultArgs),
-    /// Replace every data key and seal every secret anew
-    #[command(name = "admin:vault:rotate-data")]
-    AdminVaultRotateData(admin::vault::VaultArgs),
-    /// Write the manifest that makes a control plane a Heroku add-on
-    #[command(name = "admin:manifest")]
-    AdminManifest(admin::manifest::Args),
-    /// List the add-ons that were destroyed, and what is left in orgs
-    #[command(name = "admin:removals", alias = "admin:removals:list")]
-    AdminRemovals(admin::removals::ListArgs),
+    #[command(flatten)]
+    Admin(admin::Command),
     /// Run the bundled sample app, as `dev` does behind the mesh
     #[command(hide = true)]
     Sample(sample::Args),
@@ -172,6 +133,8 @@ pub(crate) enum Command {
     AuditVerify(audit::verify::Args),
     /// Write the completions of a shell to standard output
     Completions(completions::Args),
+    /// Write manual pages, or the reference of all commands
+    Man(man::Args),
 }
 
 /// Clap or the topic list already has the answer: a help text, the version, or what is wrong with the arguments.

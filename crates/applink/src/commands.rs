@@ -7,9 +7,14 @@ pub(crate) mod authorizations;
 pub(crate) mod completions;
 pub(crate) mod connections;
 pub(crate) mod dev;
+pub(crate) mod doctor;
+pub(crate) mod init;
 pub(crate) mod invoke;
+pub(crate) mod man;
 pub(crate) mod mesh;
+pub(crate) mod open;
 pub(crate) mod org;
+pub(crate) mod run;
 pub(crate) mod salesforce;
 pub(crate) mod sample;
 pub(crate) mod serve;
@@ -34,8 +39,10 @@ pub(crate) fn run(command: Command, printer: Printer) -> Result<ExitStatus, CliE
 
 /// A client command waits for one answer at a time; a server uses the machine.
 fn runtime(command: &Command) -> Result<Runtime, CliError> {
-    let serves =
-        matches!(command, Command::Dev(_) | Command::Org(_) | Command::Sample(_) | Command::Serve(_));
+    let serves = matches!(
+        command,
+        Command::Dev(_) | Command::Org(org::Command::Serve(_)) | Command::Sample(_) | Command::Serve(_)
+    );
     let mut builder = if serves { Builder::new_multi_thread() } else { Builder::new_current_thread() };
     builder
         .enable_all()
@@ -68,36 +75,30 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
         Command::ConnectionsInfo(args) => connections::info(args, settings, printer).await,
         Command::Authorizations(args) => authorizations::list(args, settings, printer).await,
         Command::AuthorizationsInfo(args) => authorizations::info(args, settings, printer).await,
-        Command::Webhooks(args) => webhooks::list(args, settings, printer).await,
-        Command::WebhooksCreate(args) => webhooks::create(args, settings, printer).await,
-        Command::WebhooksShow(args) => webhooks::show(args, settings, printer).await,
-        Command::WebhooksUpdate(args) => webhooks::update(args, settings, printer).await,
-        Command::WebhooksRemove(args) => webhooks::remove(args, settings, printer).await,
-        Command::WebhooksRotateSecret(args) => webhooks::rotate(args, settings, printer).await,
-        Command::WebhooksTest(args) => webhooks::test(args, settings, printer).await,
-        Command::WebhooksDeliveries(args) => webhooks::deliveries(args, settings, printer).await,
+        Command::ConnectionsReconnect(args) => connections::again::reconnect(args, settings, printer).await,
+        Command::ConnectionsWait(args) => connections::again::wait(args, settings, printer).await,
+        Command::ConnectionsRename(args) => connections::again::rename(args, settings, printer).await,
+        Command::ConnectionsRotateKey(args) => connections::again::rotate_key(args, settings, printer).await,
+        Command::AuthorizationsTest(args) => authorizations::test::run(args, settings, printer).await,
+        Command::AuthorizationsRefresh(args) => authorizations::again::refresh(args, settings, printer).await,
+        Command::AuthorizationsReconnect(args) => {
+            authorizations::again::reconnect(args, settings, printer).await
+        }
+        Command::AuthorizationsRename(args) => authorizations::again::rename(args, settings, printer).await,
+        Command::AuthorizationsRotateKey(args) => {
+            authorizations::again::rotate_key(args, settings, printer).await
+        }
+        Command::Webhooks(command) => webhooks::dispatch(command, settings, printer).await,
+        Command::Admin(command) => admin::dispatch(command, settings, printer).await,
+        Command::Org(command) => org::dispatch(command, settings, printer).await,
+        Command::Init(args) => init::run(&args, settings, printer),
+        Command::Doctor(args) => doctor::run(args, settings, printer).await,
+        Command::Open(args) => open::run(args, settings, printer).await,
+        Command::Run(args) => run::run(args, settings).await,
+        Command::Man(args) => man::run(&args, printer),
         Command::Invoke(args) => invoke::run(args, settings, printer).await,
-        Command::Org(args) => org::run::run(args, settings, printer).await,
-        Command::OrgPermsetsAssign(args) => org::permsets::assign(args, settings, printer).await,
         Command::Serve(args) => serve::run(args, settings, printer).await,
         Command::Mesh(args) => mesh::run(args).await,
-        Command::AdminApps(args) => admin::apps::list(args, settings, printer).await,
-        Command::AdminAppsCreate(args) => admin::apps::create(args, settings, printer).await,
-        Command::AdminAppsSetUrl(args) => admin::apps::set_url(args, settings, printer).await,
-        Command::AdminAddons(args) => admin::addons::list(args, settings, printer).await,
-        Command::AdminAddonsCreate(args) => admin::addons::create(args, settings, printer).await,
-        Command::AdminAddonsAttach(args) => admin::addons::attach(args, settings, printer).await,
-        Command::AdminAddonsDetach(args) => admin::addons::detach(args, settings, printer).await,
-        Command::AdminAddonsDestroy(args) => admin::addons::destroy(args, settings, printer).await,
-        Command::AdminKeys(args) => admin::keys::list(args, settings, printer).await,
-        Command::AdminKeysCreate(args) => admin::keys::create(args, settings, printer).await,
-        Command::AdminKeysRevoke(args) => admin::keys::revoke(args, settings, printer).await,
-        Command::AdminAuditEraseName(args) => admin::audit::erase_name(args, settings, printer).await,
-        Command::AdminVaultStatus(args) => admin::vault::status(args, settings, printer).await,
-        Command::AdminVaultRotateMaster(args) => admin::vault::rotate_master(args, settings, printer).await,
-        Command::AdminVaultRotateData(args) => admin::vault::rotate_data(args, settings, printer).await,
-        Command::AdminManifest(args) => admin::manifest::run(&args, settings, printer),
-        Command::AdminRemovals(args) => admin::removals::list(args, settings, printer).await,
         Command::Sample(args) => sample::run(args, settings).await,
         Command::AuditVerify(args) => audit::verify::run(args, settings, printer).await,
         Command::Completions(args) => completions::run(&args, printer),

@@ -39,11 +39,12 @@ impl From<ExitStatus> for ExitCode {
 #[derive(Debug)]
 pub(crate) struct CliError {
     status: ExitStatus,
-    message: String,
+    message: Box<str>,
     cause: Option<Box<dyn Error + Send + Sync>>,
     problems: Vec<Problem>,
     notes: Vec<String>,
-    hint: Option<String>,
+    hint: Option<Box<str>>,
+    code: Option<&'static str>,
     broken_pipe: bool,
 }
 
@@ -72,11 +73,12 @@ impl CliError {
     fn new(status: ExitStatus, message: String) -> Self {
         Self {
             status,
-            message,
+            message: message.into(),
             cause: None,
             problems: Vec::new(),
             notes: Vec::new(),
             hint: None,
+            code: None,
             broken_pipe: false,
         }
     }
@@ -107,8 +109,20 @@ impl CliError {
     /// With what to do next; replaces an earlier hint.
     #[must_use]
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
+        self.hint = Some(hint.into().into());
         self
+    }
+
+    /// With a stable name, by which `doctor` tells faults apart.
+    #[must_use]
+    pub(crate) fn code(mut self, code: &'static str) -> Self {
+        self.code = Some(code);
+        self
+    }
+
+    /// Its stable name.
+    pub(crate) fn known_as(&self) -> Option<&'static str> {
+        self.code
     }
 
     /// The exit status it leads to.
@@ -128,7 +142,7 @@ impl CliError {
         let mut lines: Vec<String> = self.problems.iter().filter(told).map(problem_line).collect();
         if let Some(cause) = &self.cause {
             let innermost = innermost(cause.as_ref());
-            if innermost != self.message {
+            if innermost != *self.message {
                 lines.push(format!("caused by: {innermost}"));
             }
         }
@@ -154,7 +168,7 @@ impl From<ClientError> for CliError {
             matches!(error.status(), Some(400..=499)) || matches!(error, ClientError::InvalidName { .. });
         let status = if refused { ExitStatus::No } else { ExitStatus::Broken };
         let mut told = Self::new(status, error.to_string());
-        told.hint = error.hint().map(str::to_owned);
+        told.hint = error.hint().map(Into::into);
         if let ClientError::Api { body, .. } = error {
             told.problems = body.problems;
         } else if error.source().is_some() {

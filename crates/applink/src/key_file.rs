@@ -36,6 +36,7 @@ fn from_file(path: &str, allow_open: bool) -> Result<SecretString, CliError> {
             "others can read the key file {path} (mode {:03o})",
             mode & 0o777
         ))
+        .code("key-file-open")
         .hint(format!("run `chmod 600 {path}`, or give --allow-open-key-file if that is meant")));
     }
     from_reader(path, file)

@@ -35,6 +35,28 @@ pub(crate) async fn until<T>(
     }
 }
 
+/// The same for at most `limit`; nothing when the time is up.
+///
+/// # Errors
+/// What the look answers, except for a few passing failures in a row.
+pub(crate) async fn until_at_most<T>(
+    limit: Option<Duration>,
+    look: impl AsyncFnMut() -> Result<T, ClientError>,
+    settled: impl Fn(&T) -> bool,
+) -> Result<Option<Waited<T>>, ClientError> {
+    let elapsed = async {
+        match limit {
+            Some(limit) => tokio::time::sleep(limit).await,
+            None => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        biased;
+        waited = until(look, settled) => waited.map(Some),
+        () = elapsed => Ok(None),
+    }
+}
+
 async fn repeat<T>(
     mut look: impl AsyncFnMut() -> Result<T, ClientError>,
     settled: impl Fn(&T) -> bool,

@@ -1,12 +1,14 @@
 //! Where a command finds its add-on, its org and its control plane, and where each value came from.
 //!
 //! Flags come first, then the environment, then the nearest `.applink/dev.env` (written by `applink dev`), so that
-//! a second shell in the same directory just works. One *layer* (the environment, or the file) has to give all of
+//! a second shell in the same directory just works; last comes Heroku, for the app that is named. One *layer* (the environment, or the file) has to give all of
 //! an address and its credentials: a token is never sent to an address that somebody else wrote down.
 
 mod addon;
 mod env_file;
 mod git_remote;
+mod heroku;
+mod netrc;
 mod org;
 mod variables;
 
@@ -45,6 +47,8 @@ pub(crate) struct Layer {
 pub(crate) enum Origin {
     Environment,
     File(PathBuf),
+    /// The app's config vars, as this Platform API answered them.
+    Heroku(String),
 }
 
 impl Settings {
@@ -115,7 +119,8 @@ impl Layer {
     }
 }
 
-fn is_this_machine(url: &Url) -> bool {
+/// An address of this machine.
+pub(crate) fn is_this_machine(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(address)) => is_loopback(IpAddr::V4(address)),
         Some(Host::Ipv6(address)) => is_loopback(IpAddr::V6(address)),
@@ -133,6 +138,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Environment => f.write_str("the environment"),
             Self::File(path) => path.display().fmt(f),
+            Self::Heroku(host) => write!(f, "the app's config vars at {host}"),
         }
     }
 }

@@ -148,6 +148,24 @@ impl Sim {
         self.send(self.http.get(self.url("callbacks")).query(&query)).await
     }
 
+    /// Whatever the org has of `noun`: `users`, `permission-sets`, `services`.
+    pub(crate) async fn list(&self, noun: &str) -> Result<Value, SimError> {
+        self.send(self.http.get(self.url(noun))).await
+    }
+
+    /// The callbacks of one invocation or of all, as the org tells them.
+    pub(crate) async fn all_callbacks(
+        &self,
+        invocation: Option<&str>,
+        at_least: usize,
+        patience: Duration,
+    ) -> Result<Vec<Value>, SimError> {
+        let mut query =
+            vec![("at_least", at_least.to_string()), ("wait_ms", patience.as_millis().to_string())];
+        query.extend(invocation.map(|invocation| ("invocation", invocation.to_owned())));
+        self.send(self.http.get(self.url("callbacks")).query(&query)).await
+    }
+
     /// Ends an invocation that waits for callbacks.
     pub(crate) async fn end(&self, invocation: &str) -> Result<Value, SimError> {
         self.post(&format!("invocations/{invocation}/end"), &json!({})).await

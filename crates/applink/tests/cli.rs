@@ -9,6 +9,8 @@ mod fake;
 
 #[path = "cli/admin.rs"]
 mod admin;
+#[path = "cli/again.rs"]
+mod again;
 #[path = "cli/authorizations.rs"]
 mod authorizations;
 #[path = "cli/connect.rs"]
@@ -17,6 +19,16 @@ mod connect;
 mod connections;
 #[path = "cli/help.rs"]
 mod help;
+#[path = "cli/heroku.rs"]
+mod heroku;
+#[path = "cli/init.rs"]
+mod init;
+#[path = "cli/look.rs"]
+mod look;
+#[path = "cli/manual.rs"]
+mod manual;
+#[path = "cli/official.rs"]
+mod official;
 #[path = "cli/orgs.rs"]
 mod orgs;
 #[path = "cli/publish.rs"]

@@ -4,10 +4,16 @@
 mod dev {
     mod bad_input;
     mod browser;
+    mod doctor;
+    mod flows;
     mod leaks;
     mod ready;
     mod tls;
     mod tour;
+    /// The person with a browser of the tour.
+    #[path = "../../src/dev/visitor.rs"]
+    #[expect(dead_code, reason = "the tour needs more of it")]
+    mod visitor;
 
     /// The binary under test.
     pub(crate) const APPLINK: &str = env!("CARGO_BIN_EXE_applink");

@@ -6,6 +6,7 @@ use applink_api::names::ClientName;
 use applink_publish::preview::{self, Preview};
 use applink_publish::spec;
 
+use crate::arguments::OutputArgs;
 use crate::document::{self, Document};
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
@@ -21,6 +22,8 @@ pub(crate) struct Args {
     /// Directory to write `HerokuAppLink/*.cls` to
     #[arg(short, long, value_name = "DIR", default_value = "apex-stubs")]
     output_dir: PathBuf,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub(crate) fn run(args: &Args, printer: Printer) -> Result<ExitStatus, CliError> {
@@ -29,8 +32,11 @@ pub(crate) fn run(args: &Args, printer: Printer) -> Result<ExitStatus, CliError>
         .map_err(|error| document::refusal(&document.name(), &error.findings))?;
     let stubs = preview::stubs(&Preview::of(&spec, args.client_name.as_str(), None));
     write_files(&args.output_dir, &stubs)?;
-    for stub in &stubs {
-        printer.data(&args.output_dir.join(&stub.path).display().to_string())?;
+    let written = stubs.iter().map(|stub| args.output_dir.join(&stub.path).display().to_string());
+    if args.output.json {
+        printer.json(&written.collect::<Vec<_>>())?;
+    } else {
+        written.into_iter().try_for_each(|path| printer.data(&path))?;
     }
     Ok(ExitStatus::Success)
 }

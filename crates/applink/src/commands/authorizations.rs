@@ -1,4 +1,7 @@
-//! `applink:authorizations` and `applink:authorizations:info`.
+//! `applink:authorizations…`: the list, one of them, and what is done to one.
+
+pub(crate) mod again;
+pub(crate) mod test;
 
 use applink_api::authorization::Authorization;
 
@@ -31,7 +34,7 @@ pub(crate) async fn list(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let authorizations =
         addon.client(printer)?.authorizations().list().await.map_err(|error| addon.explain(error))?;
     let authorizations: Vec<_> = authorizations.into_iter().map(without_credential).collect();
@@ -66,7 +69,7 @@ pub(crate) async fn info(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let name = &args.developer_name;
     let authorization = match addon.client(printer)?.authorizations().get(name).await {
         Err(error) if error.is_not_found() => return Err(unknown(name, &addon)),

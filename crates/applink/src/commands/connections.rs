@@ -1,4 +1,6 @@
-//! `applink:connections` and `applink:connections:info`.
+//! `applink:connections…`: the list, one of them, and what is done to one.
+
+pub(crate) mod again;
 
 use applink_api::connection::{Connection, ConnectionStatus};
 
@@ -31,7 +33,7 @@ pub(crate) async fn list(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let connections =
         addon.client(printer)?.connections().list().await.map_err(|error| addon.explain(error))?;
     if args.output.json {
@@ -69,7 +71,7 @@ pub(crate) async fn info(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let name = &args.connection_name;
     let connection = match addon.client(printer)?.connections().get(name).await {
         Err(error) if error.is_not_found() => return Err(unknown(name, &addon)),

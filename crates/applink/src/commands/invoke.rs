@@ -1,11 +1,14 @@
-//! `invoke`: has a local org call a published app, as one of the org's users.
+//! `invoke`: has a local org call a published app, as one of the org's users; or calls an app on this machine as a stored
+//! user of any org ([`local`]).
+
+mod local;
 
 use std::io::Read as _;
 use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::arguments::OutputArgs;
+use crate::arguments::{AddonArgs, OutputArgs};
 use crate::error::{CliError, ExitStatus};
 use crate::poll::{self, Waited};
 use crate::printer::Printer;
@@ -17,12 +20,21 @@ const LOOK: Duration = Duration::from_secs(5);
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
-    /// Client name of the published app and operation id, joined by a dot
-    #[arg(value_name = "SERVICE.OPERATION")]
+    /// Client name of the published app and operation id, joined by a dot; or a path of an app on this machine
+    #[arg(value_name = "SERVICE.OPERATION|/PATH")]
     target: String,
     /// Username of the calling user
-    #[arg(long = "as", value_name = "USERNAME")]
-    username: String,
+    #[arg(long = "as", value_name = "USERNAME", required_unless_present = "authorization")]
+    username: Option<String>,
+    /// With a path: the stored user to call as
+    #[arg(long, value_name = "NAME", conflicts_with = "username")]
+    authorization: Option<String>,
+    /// With a path: where the app listens
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:3000")]
+    app_url: String,
+    /// With a path: the HTTP method [default: GET, or POST with a body]
+    #[arg(long, short = 'X', value_name = "METHOD")]
+    method: Option<String>,
     /// JSON body, or `@file`; `@-` reads standard input
     #[arg(long, value_name = "JSON")]
     body: Option<String>,
@@ -45,14 +57,24 @@ pub(crate) struct Args {
     #[arg(long, value_name = "URL")]
     org_url: Option<String>,
     #[command(flatten)]
+    addon: AddonArgs,
+    #[command(flatten)]
     output: OutputArgs,
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
+    if args.authorization.is_some() {
+        if !args.target.starts_with('/') {
+            return Err(CliError::refused(format!("`{}` is no path of an app", args.target)).hint(
+                "with --authorization an app on this machine is called: give a path such as /accounts",
+            ));
+        }
+        return local::run(&args, settings, printer).await;
+    }
     let request = request(&args)?;
     let org = settings.org(args.org_url.as_deref())?;
 
-    let progress = printer.start(format!("Invoking {} as {}...", args.target, args.username));
+    let progress = printer.start(format!("Invoking {} as {}...", args.target, request.username));
     let invoked = match poll::interruptible(org.sim().invoke(&request)).await {
         Waited::Done(outcome) => outcome.map_err(|error| org.explain(error))?,
         Waited::Interrupted => {
@@ -76,7 +98,7 @@ fn request(args: &Args) -> Result<Invoke, CliError> {
     Ok(Invoke {
         service: service.to_owned(),
         operation: operation.to_owned(),
-        username: args.username.clone(),
+        username: args.username.clone().unwrap_or_default(),
         body: args.body.as_deref().map(body).transpose()?,
         parameters: parameters(&args.parameters)?,
         mode: args.mode,

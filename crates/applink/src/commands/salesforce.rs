@@ -14,7 +14,7 @@ use applink_api::names::Name;
 use crate::error::CliError;
 
 /// A new name, checked before anything is sent.
-fn new_name(kind: &'static str, text: &str) -> Result<Name, CliError> {
+pub(crate) fn new_name(kind: &'static str, text: &str) -> Result<Name, CliError> {
     Name::parse(kind, text).map_err(|error| CliError::refused(error.to_string()))
 }
 

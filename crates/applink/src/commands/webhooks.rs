@@ -14,6 +14,53 @@ use crate::printer::{Printer, Table, fields, printable};
 use crate::prompt;
 use crate::settings::{Addon, Settings};
 
+/// The commands.
+#[derive(Debug, clap::Subcommand)]
+pub(crate) enum Command {
+    /// List who is told what happens
+    #[command(name = "applink:webhooks", visible_alias = "webhooks", aliases = ["applink:webhooks:list", "webhooks:list"])]
+    List(ListArgs),
+    /// Have events sent to a URL, signed
+    #[command(name = "applink:webhooks:create", visible_alias = "webhooks:create")]
+    Create(CreateArgs),
+    /// Show one webhook
+    #[command(name = "applink:webhooks:show", visible_alias = "webhooks:show", aliases = ["applink:webhooks:info", "webhooks:info"])]
+    Show(OneArgs),
+    /// Change where events go, or which, or whether
+    #[command(name = "applink:webhooks:update", visible_alias = "webhooks:update")]
+    Update(UpdateArgs),
+    /// Remove a webhook
+    #[command(name = "applink:webhooks:remove", visible_alias = "webhooks:remove")]
+    Remove(RemoveArgs),
+    /// Give a webhook a new secret
+    #[command(name = "applink:webhooks:rotate-secret", visible_alias = "webhooks:rotate-secret")]
+    RotateSecret(RotateArgs),
+    /// Send a webhook a test
+    #[command(name = "applink:webhooks:test", visible_alias = "webhooks:test")]
+    Test(OneArgs),
+    /// List what was delivered to a webhook, and how often it was tried
+    #[command(name = "applink:webhooks:deliveries", visible_alias = "webhooks:deliveries")]
+    Deliveries(OneArgs),
+}
+
+/// Runs one of them.
+pub(crate) async fn dispatch(
+    command: Command,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
+    match command {
+        Command::List(args) => list(args, settings, printer).await,
+        Command::Create(args) => create(args, settings, printer).await,
+        Command::Show(args) => show(args, settings, printer).await,
+        Command::Update(args) => update(args, settings, printer).await,
+        Command::Remove(args) => remove(args, settings, printer).await,
+        Command::RotateSecret(args) => rotate(args, settings, printer).await,
+        Command::Test(args) => test(args, settings, printer).await,
+        Command::Deliveries(args) => deliveries(args, settings, printer).await,
+    }
+}
+
 #[derive(Debug, clap::Args)]
 pub(crate) struct ListArgs {
     #[command(flatten)]
@@ -99,7 +146,7 @@ pub(crate) async fn list(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let webhooks = addon.client(printer)?.webhooks().list().await.map_err(|error| addon.explain(error))?;
     if args.output.json {
         printer.json(&webhooks)?;
@@ -122,7 +169,7 @@ pub(crate) async fn create(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let request = CreateWebhook { url: args.url, event_types: args.events, description: args.description };
     let made =
         addon.client(printer)?.webhooks().create(&request).await.map_err(|error| addon.explain(error))?;
@@ -134,7 +181,7 @@ pub(crate) async fn show(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let found = addon.client(printer)?.webhooks().get(args.id).await;
     one(&found.map_err(|error| explain(error, args.id, &addon))?, &args.output, printer)
 }
@@ -144,7 +191,7 @@ pub(crate) async fn update(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let request = UpdateWebhook {
         url: args.url,
         event_types: args.events.map(|mut events| {
@@ -163,7 +210,7 @@ pub(crate) async fn remove(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.one.addon)?;
+    let addon = settings.addon(&args.one.addon).await?;
     let client = addon.client(printer)?;
     let id = args.one.id;
     let warning = format!("this removes the webhook {id} and what is still to be delivered to it");
@@ -182,7 +229,7 @@ pub(crate) async fn rotate(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.one.addon)?;
+    let addon = settings.addon(&args.one.addon).await?;
     let id = args.one.id;
     let request = RotateSecret { overlap_hours: args.overlap };
     let rotated = addon.client(printer)?.webhooks().rotate_secret(id, request).await;
@@ -194,7 +241,7 @@ pub(crate) async fn test(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let sent = addon.client(printer)?.webhooks().test(args.id).await;
     let delivery = sent.map_err(|error| explain(error, args.id, &addon))?;
     if args.output.json {
@@ -211,7 +258,7 @@ pub(crate) async fn deliveries(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let found = addon.client(printer)?.webhooks().deliveries(args.id).await;
     let deliveries = found.map_err(|error| explain(error, args.id, &addon))?;
     if args.output.json {

@@ -1,5 +1,7 @@
 //! Which add-on a command is about.
 
+use std::path::Path;
+
 use applink_api::client::{Client, ClientBuilder, ClientError};
 use applink_api::ids::AppUuid;
 use applink_api::names::look_up_key;
@@ -7,7 +9,8 @@ use secrecy::SecretString;
 use url::Url;
 use uuid::Uuid;
 
-use super::{Layer, Origin, Settings, Variables, git_remote};
+use super::heroku::{self, Found, Heroku};
+use super::{Layer, Origin, Settings, Variables, git_remote, netrc};
 use crate::arguments::AddonArgs;
 use crate::error::CliError;
 use crate::printer::Printer;
@@ -23,6 +26,8 @@ const APP_ID: &str = "HEROKU_APP_ID";
 const APP_NAME: &str = "HEROKU_APP_NAME";
 /// The add-on's name, for messages and for `--addon`.
 const ADDON_NAME: &str = "APPLINK_ADDON_NAME";
+/// The app of the official CLI, when no flag names one.
+const HEROKU_APP: &str = "HEROKU_APP";
 
 /// An add-on with the credentials to use it, all from one layer.
 #[derive(Debug)]
@@ -30,10 +35,16 @@ pub(crate) struct Addon {
     api_url: String,
     token: Option<SecretString>,
     api_key: Option<SecretString>,
+    /// Heroku's word for who is asking.
+    sso: Option<SecretString>,
     app_id: Option<AppUuid>,
     app_label: String,
     label: String,
     prefix: String,
+    /// Where a browser signs on, as far as Heroku knows.
+    dashboard: Option<String>,
+    /// Where orgs call the app, as far as Heroku knows.
+    app_url: Option<String>,
     origin: Origin,
 }
 
@@ -45,21 +56,102 @@ struct Attachment<'a> {
 }
 
 impl Settings {
-    /// The add-on the flags ask for.
+    /// The add-on the flags ask for: that of the environment or of the nearest `dev.env`, if it is of the app that is
+    /// wanted; else that of the app at Heroku.
     ///
     /// # Errors
     /// When nothing matches, or the match has no credentials.
-    pub(crate) fn addon(&self, args: &AddonArgs) -> Result<Addon, CliError> {
+    pub(crate) async fn addon(&self, args: &AddonArgs) -> Result<Addon, CliError> {
         let layers = self.layers()?;
-        for layer in &layers {
-            if let Some(attachment) = find(layer, args.addon.as_deref())? {
-                return self.addon_of(layer, &attachment, args);
+        let missing = match self.nearby(args, &layers)? {
+            Ok(addon) => return Ok(addon),
+            Err(missing) => missing,
+        };
+        let app = match self.wanted_app(args)? {
+            Some(app) => Some(app),
+            None => git_remote::only_app(self.directory())?,
+        };
+        match (app, self.heroku(&layers)?) {
+            (Some(app), Some(heroku)) => {
+                let found = heroku.find(&app, args.addon.as_deref()).await?;
+                Ok(Addon::at_heroku(found, heroku.host()))
             }
+            _ => Err(missing),
         }
-        Err(not_found(&layers, args.addon.as_deref()))
     }
 
-    fn addon_of(&self, layer: &Layer, found: &Attachment<'_>, args: &AddonArgs) -> Result<Addon, CliError> {
+    /// The same without asking anybody.
+    ///
+    /// # Errors
+    /// When nothing matches, or the match has no credentials.
+    pub(crate) fn addon_nearby(&self, args: &AddonArgs) -> Result<Addon, CliError> {
+        self.nearby(args, &self.layers()?)?
+    }
+
+    /// The add-on of a layer. The inner error says that there is none; the outer one that there is one, but it can't be
+    /// used.
+    fn nearby(&self, args: &AddonArgs, layers: &[Layer]) -> Result<Result<Addon, CliError>, CliError> {
+        let wanted = self.wanted_app(args)?;
+        let mut of_another_app = None;
+        for layer in layers {
+            let Some(attachment) = find(layer, args.addon.as_deref())? else { continue };
+            match ensure_same_app(wanted.as_deref(), &layer.variables, &layer.origin) {
+                Ok(()) => return self.addon_of(layer, &attachment, wanted.as_deref(), args).map(Ok),
+                Err(error) => of_another_app = of_another_app.or(Some(error)),
+            }
+        }
+        Ok(Err(of_another_app.unwrap_or_else(|| not_found(layers, args.addon.as_deref()))))
+    }
+
+    /// The add-on as Heroku (or the stand-in) has it, also where variables would do: only Heroku knows how a browser
+    /// signs on.
+    ///
+    /// # Errors
+    /// When the app is not known, or there is no token for Heroku.
+    pub(crate) async fn addon_at_heroku(&self, args: &AddonArgs) -> Result<Addon, CliError> {
+        let layers = self.layers()?;
+        let of_layer = || layers.iter().find_map(|layer| layer.variables.get(APP_NAME)).map(str::to_owned);
+        let app = match self.wanted_app(args)? {
+            Some(app) => Some(app),
+            None => of_layer().map_or_else(|| git_remote::only_app(self.directory()), |app| Ok(Some(app)))?,
+        };
+        let app = app.ok_or_else(|| {
+            CliError::broken("it is not known which app this is about").hint("name the app with --app")
+        })?;
+        let heroku = self.heroku(&layers)?.ok_or_else(|| {
+            CliError::broken("there is no token for the Heroku API")
+                .hint("log in with `heroku login`, or set HEROKU_API_KEY")
+        })?;
+        let found = heroku.find(&app, args.addon.as_deref()).await?;
+        Ok(Addon::at_heroku(found, heroku.host()))
+    }
+
+    /// The Platform API, with the token of the first layer that has one, or of `.netrc`. Address and token come from
+    /// the same layer.
+    fn heroku(&self, layers: &[Layer]) -> Result<Option<Heroku>, CliError> {
+        let service = self.environment().get(heroku::SERVICE);
+        for layer in layers {
+            let Some(key) = layer.variables.secret(heroku::API_KEY) else { continue };
+            let host = layer.variables.get(heroku::HOST);
+            let base = heroku::api(host)?;
+            layer.ensure_trusted(heroku::HOST, base.as_str())?;
+            let key_from = format!("{} of {}", heroku::API_KEY, layer.origin);
+            return Heroku::new(base, key, key_from, service).map(Some);
+        }
+        let base = heroku::api(self.environment().get(heroku::HOST))?;
+        let home = self.environment().get("HOME");
+        let text = home.and_then(|home| std::fs::read_to_string(Path::new(home).join(".netrc")).ok());
+        let key = text.and_then(|text| netrc::password(&text, &heroku::machine(&base)));
+        key.map(|key| Heroku::new(base, key, "the token in ~/.netrc".to_owned(), service)).transpose()
+    }
+
+    fn addon_of(
+        &self,
+        layer: &Layer,
+        found: &Attachment<'_>,
+        wanted: Option<&str>,
+        args: &AddonArgs,
+    ) -> Result<Addon, CliError> {
         layer.ensure_trusted(&found.url_variable, found.url)?;
         let variables = &layer.variables;
         let token_variable = format!("{}_TOKEN", found.prefix);
@@ -69,18 +161,19 @@ impl Settings {
                 "{} is set in {}, but {token_variable} is not",
                 found.url_variable, layer.origin
             ))
+            .code("credentials-incomplete")
             .hint(format!("set {token_variable}, or {API_KEY} for an API key")));
         }
-        let wanted = self.wanted_app(args)?;
-        let known = variables.get(APP_NAME);
-        ensure_same_app(wanted.as_deref(), known, variables.get(APP_ID), &layer.origin)?;
-        let app_id = app_id(wanted.as_deref(), variables, &layer.origin)?;
-        let app_label =
-            wanted.as_deref().or(known).map(str::to_owned).or_else(|| app_id.map(|id| id.to_string()));
+        let app_id = app_id(wanted, variables, &layer.origin)?;
+        let known = wanted.or_else(|| variables.get(APP_NAME));
+        let app_label = known.map(str::to_owned).or_else(|| app_id.map(|id| id.to_string()));
         Ok(Addon {
             api_url: found.url.to_owned(),
             token,
             api_key,
+            sso: None,
+            dashboard: None,
+            app_url: None,
             app_id,
             app_label: app_label.unwrap_or_else(|| "this app".to_owned()),
             label: label(variables, found, args.addon.as_deref()),
@@ -89,16 +182,46 @@ impl Settings {
         })
     }
 
-    /// The app of `--app`, or of the git remote of `--remote`.
+    /// The app of `--app`, of the git remote of `--remote`, or of `HEROKU_APP`.
     fn wanted_app(&self, args: &AddonArgs) -> Result<Option<String>, CliError> {
         match &args.remote {
             Some(remote) => git_remote::app_of(remote, self.directory()).map(Some),
-            None => Ok(args.app.clone()),
+            None => Ok(args.app.clone().or_else(|| self.environment().get(HEROKU_APP).map(str::to_owned))),
         }
     }
 }
 
 impl Addon {
+    fn at_heroku(found: Found, host: String) -> Self {
+        Self {
+            api_url: found.api_url,
+            token: Some(found.token),
+            api_key: None,
+            sso: Some(found.sso),
+            app_id: Some(found.app.id),
+            app_label: found.app.name,
+            label: found.addon_name,
+            prefix: found.prefix,
+            dashboard: found.dashboard,
+            app_url: found.app.web_url,
+            origin: Origin::Heroku(host),
+        }
+    }
+
+    /// Where a browser signs on to its dashboard, when Heroku knows.
+    pub(crate) fn dashboard(&self) -> Option<&str> {
+        self.dashboard.as_deref()
+    }
+
+    /// What an app finds in its environment: the address, the token, the app.
+    pub(crate) fn app_variables(&self) -> Vec<(String, SecretString)> {
+        let mut variables = vec![(format!("{}_API_URL", self.prefix), self.api_url.clone().into())];
+        variables.extend(self.token.clone().map(|token| (format!("{}_TOKEN", self.prefix), token)));
+        variables.extend(self.app_id.map(|id| (APP_ID.to_owned(), id.to_string().into())));
+        variables.push((APP_NAME.to_owned(), self.app_label.clone().into()));
+        variables
+    }
+
     /// A client of it.
     ///
     /// # Errors
@@ -111,9 +234,25 @@ impl Addon {
         if let Some(key) = &self.api_key {
             builder = builder.api_key(key.clone());
         }
+        if let Some(sso) = &self.sso {
+            builder = builder.addon_sso(sso.clone());
+        }
         if let Some(app) = self.app_id {
             builder = builder.app(app);
         }
+        builder.build().map_err(|error| self.explain(error))
+    }
+
+    /// A client that asks as the app does, with the add-on's token alone: only an app is handed tokens.
+    ///
+    /// # Errors
+    /// When there is no token, or the app's id isn't known.
+    pub(crate) fn app_client(&self, printer: Printer) -> Result<Client, CliError> {
+        let token = self.token.clone().ok_or_else(|| {
+            CliError::broken(format!("{}_TOKEN isn't set in {}", self.prefix, self.origin))
+                .hint("only the add-on's token, which apps have, opens what apps are given")
+        })?;
+        let builder = with_common(Client::builder(&self.api_url), printer).token(token).app(self.app_id()?);
         builder.build().map_err(|error| self.explain(error))
     }
 
@@ -142,6 +281,21 @@ impl Addon {
         Ok(Publisher { addon, app: self.app_id()?, app_name: self.app_label.clone() })
     }
 
+    /// The service's address.
+    pub(crate) fn api_url(&self) -> &str {
+        &self.api_url
+    }
+
+    /// The name of one of its config vars: `_TOKEN`, `_API_URL`.
+    pub(crate) fn variable(&self, suffix: &str) -> String {
+        format!("{}{suffix}", self.prefix)
+    }
+
+    /// Where orgs call the app, when Heroku knows.
+    pub(crate) fn app_url(&self) -> Option<&str> {
+        self.app_url.as_deref()
+    }
+
     /// The add-on, for people.
     pub(crate) fn label(&self) -> &str {
         &self.label
@@ -157,7 +311,7 @@ impl Addon {
         let origin = format!("the address comes from {}_API_URL in {}", self.prefix, self.origin);
         let stopped =
             matches!(&self.origin, Origin::File(_)) && matches!(error, ClientError::Unreachable { .. });
-        let no_key = error.status() == Some(401) && self.api_key.is_none();
+        let no_key = error.status() == Some(401) && self.api_key.is_none() && self.sso.is_none();
         let about_address = matches!(
             error,
             ClientError::Unreachable { .. } | ClientError::NotAppLink { .. } | ClientError::InvalidUrl { .. }
@@ -264,18 +418,13 @@ fn label(variables: &Variables, found: &Attachment<'_>, selector: Option<&str>) 
 }
 
 /// `--app` must not be a different app than the one the credentials are of.
-fn ensure_same_app(
-    wanted: Option<&str>,
-    name: Option<&str>,
-    id: Option<&str>,
-    origin: &Origin,
-) -> Result<(), CliError> {
-    let (Some(wanted), Some(name)) = (wanted, name) else { return Ok(()) };
-    if wanted == name || id.is_some_and(|id| wanted.eq_ignore_ascii_case(id)) {
+fn ensure_same_app(wanted: Option<&str>, variables: &Variables, origin: &Origin) -> Result<(), CliError> {
+    let (Some(wanted), Some(name)) = (wanted, variables.get(APP_NAME)) else { return Ok(()) };
+    if wanted == name || variables.get(APP_ID).is_some_and(|id| wanted.eq_ignore_ascii_case(id)) {
         return Ok(());
     }
     Err(CliError::refused(format!("the add-on in {origin} belongs to app {name}, not to {wanted}"))
-        .hint(format!("leave --app out, or set the variables of {wanted}")))
+        .hint(format!("leave --app out, set the variables of {wanted}, or log in with `heroku login`")))
 }
 
 fn app_id(wanted: Option<&str>, variables: &Variables, origin: &Origin) -> Result<Option<AppUuid>, CliError> {
@@ -285,6 +434,7 @@ fn app_id(wanted: Option<&str>, variables: &Variables, origin: &Origin) -> Resul
     let Some(text) = variables.get(APP_ID) else { return Ok(None) };
     let invalid = |_| {
         CliError::broken(format!("{APP_ID} in {origin} is not a uuid"))
+            .code("app-id-invalid")
             .hint("it looks like 89abcdef-0123-4567-89ab-cdef01234567")
     };
     text.parse().map(Some).map_err(invalid)
@@ -307,7 +457,7 @@ fn not_found(layers: &[Layer], selector: Option<&str>) -> CliError {
     }
 }
 
-const WHERE: &str = "set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`";
+const WHERE: &str = "name the app with --app (after `heroku login`), set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`";
 
 #[cfg(test)]
 mod tests {

@@ -206,6 +206,14 @@ fn remove() {
 }
 
 #[test]
+fn remove_as_json() {
+    let fake = Fake::start().on("DELETE /authorizations/auth_user", 200, json!({}));
+    let line = "salesforce:authorizations:remove auth_user --confirm auth_user --json";
+    let read: serde_json::Value = serde_json::from_str(&applink(line).with(&fake).run().stdout).unwrap();
+    assert_eq!(read, json!({"developer_name": "auth_user", "removed": true}));
+}
+
+#[test]
 fn remove_of_an_unknown_name() {
     let fake = Fake::start().on("DELETE /authorizations/no_such", 404, not_found());
     insta::assert_snapshot!(applink("salesforce:authorizations:remove no_such -c no_such").with(&fake).run(), @"

@@ -68,6 +68,13 @@ impl Fake {
         self.script(line, Answer::Json(status, body))
     }
 
+    /// Answers `line`, whose path is the whole one.
+    pub(crate) fn on_root(self, line: &str, status: u16, body: Value) -> Self {
+        let answer = Answer::Json(status, body);
+        self.shared.script.lock().unwrap().entry(line.to_owned()).or_default().push(answer);
+        self
+    }
+
     pub(crate) fn on_text(self, line: &str, status: u16, body: &str) -> Self {
         self.script(line, Answer::Text(status, body.to_owned()))
     }
@@ -79,7 +86,7 @@ impl Fake {
 
     fn script(self, line: &str, answer: Answer) -> Self {
         let (method, path) = line.split_once(' ').unwrap();
-        let below_addon = !path.starts_with("/_sim") && !path.starts_with("/operator");
+        let below_addon = !["/_sim", "/operator", "/apps"].iter().any(|other| path.starts_with(other));
         let line = if below_addon { format!("{method} /addons/{ADDON}{path}") } else { line.to_owned() };
         self.shared.script.lock().unwrap().entry(line).or_default().push(answer);
         self

@@ -374,3 +374,62 @@ fn publications_without_connections() {
     hint: connect an org with `applink salesforce:connect`
     ");
 }
+
+/// One operation `quote` whose answer has the member `amount` of a type.
+fn quotes(kind: &str) -> String {
+    format!(
+        "openapi: 3.0.3\ninfo: {{title: Quotes, version: '1'}}\npaths:\n  /quote:\n    get:\n      operationId: quote\n      \
+         responses:\n        '200':\n          description: ok\n          content:\n            application/json:\n              \
+         schema: {{type: object, properties: {{amount: {{type: {kind}}}}}}}\n"
+    )
+}
+
+fn published(document: &str) -> Fake {
+    let entry = json!({"number": 3, "kind": "publish", "status": "done", "hash": "h", "requested_at": "2025-05-30T18:55:42.863808Z", "requested_by": "me"});
+    let mut shown = entry.clone();
+    shown["file_name"] = json!("api-spec.yaml");
+    shown["document"] = json!(document);
+    let path = format!("/connections/salesforce/production_org/apps/{}/Quotes/history", crate::fake::APP);
+    Fake::start().on(&format!("GET {path}"), 200, json!([entry])).on(&format!("GET {path}/3"), 200, shown)
+}
+
+const DIFF: &str = "publish api-spec.yaml -c Quotes --connection-name production_org --diff";
+
+#[test]
+fn diff_says_what_callers_lose_and_sends_nothing() {
+    let fake = published(&quotes("string"));
+    insta::assert_snapshot!(applink(DIFF).with(&fake).file("api-spec.yaml", &quotes("integer")).run(), @"
+    exit: 1
+    --- stdout
+    breaks  Quotes_quote_OUT_200.amount: the type was String and is Integer now
+    --- stderr
+    ");
+    assert!(fake.seen().iter().all(|seen| seen.line.starts_with("GET ")));
+    let same = applink(DIFF).with(&fake).file("api-spec.yaml", &quotes("string")).run();
+    insta::assert_snapshot!(same, @"
+    exit: 0
+    --- stdout
+    --- stderr
+    callers see no difference
+    ");
+    let json = applink(&format!("{DIFF} --json")).with(&fake).file("api-spec.yaml", &quotes("integer")).run();
+    let read: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(
+        (json.code, &read["against"], &read["breaking"]),
+        (Some(1), &json!(3), &json!(true)),
+        "{json}"
+    );
+}
+
+#[test]
+fn diff_of_what_is_not_published_yet() {
+    let path = format!("GET /connections/salesforce/production_org/apps/{}/Quotes/history", crate::fake::APP);
+    let fake = Fake::start().on(&path, 404, crate::fake::not_found());
+    let ran = applink(DIFF).with(&fake).file("api-spec.yaml", &quotes("string")).run();
+    insta::assert_snapshot!(ran, @"
+    exit: 0
+    --- stdout
+    --- stderr
+    Quotes isn't published to production_org yet, so nobody can break
+    ");
+}

@@ -22,7 +22,7 @@ fn nothing_is_set() {
     --- stderr
     error: no AppLink add-on is known here
 
-    hint: set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
+    hint: name the app with --app (after `heroku login`), set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
     ");
 }
 
@@ -174,7 +174,7 @@ fn the_app_flag_must_be_the_app_of_the_addon() {
     --- stderr
     error: the add-on in the environment belongs to app my-app, not to other-app
 
-    hint: leave --app out, or set the variables of other-app
+    hint: leave --app out, set the variables of other-app, or log in with `heroku login`
     ");
 }
 

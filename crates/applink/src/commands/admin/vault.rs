@@ -16,6 +16,35 @@ pub(crate) struct VaultArgs {
     output: OutputArgs,
 }
 
+#[derive(Debug, clap::Args)]
+pub(crate) struct RotateKeysArgs {
+    /// Which keys: those that seal secrets, or the one that seals those
+    #[arg(value_enum)]
+    which: Which,
+    #[command(flatten)]
+    vault: VaultArgs,
+}
+
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+enum Which {
+    /// Every data key is replaced, and every secret sealed anew
+    Data,
+    /// The new master key takes over
+    Master,
+}
+
+pub(crate) async fn rotate_keys(
+    args: RotateKeysArgs,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
+    let kind = match args.which {
+        Which::Data => RotationKind::Data,
+        Which::Master => RotationKind::Master,
+    };
+    rotate(kind, args.vault, settings, printer).await
+}
+
 pub(crate) async fn status(
     args: VaultArgs,
     settings: &Settings,

@@ -34,7 +34,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let name = new_name("connection name", &args.connection_name)?.to_string();
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let request =
         ConnectRequest { connection_name: name.clone(), login_url: args.login.login_url, force: args.force };
@@ -59,7 +59,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
 }
 
 /// Prints the connection, and fails unless it is connected.
-pub(super) fn conclude(
+pub(crate) fn conclude(
     connection: &Connection,
     json: bool,
     printer: Printer,
@@ -82,7 +82,7 @@ fn interrupted(name: &str) -> CliError {
 }
 
 /// A change was sent, and its answer not waited for.
-pub(super) fn interrupted_change(addon: &Addon, what: &str, look: &str) -> CliError {
+pub(crate) fn interrupted_change(addon: &Addon, what: &str, look: &str) -> CliError {
     CliError::interrupted(format!("stopped waiting; {} may still {what}", addon.label()))
         .hint(format!("look with `{look}`"))
 }

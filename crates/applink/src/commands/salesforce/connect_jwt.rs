@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let name = new_name("connection name", &args.connection_name)?.to_string();
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let request = ConnectJwtRequest {
         alias: Some(Entropy::system().uuid().to_string()),

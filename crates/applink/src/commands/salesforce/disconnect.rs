@@ -28,7 +28,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let name = &args.connection_name;
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let warning =
         format!("this disconnects {name} from add-on {} on app {}", addon.label(), addon.app_label());

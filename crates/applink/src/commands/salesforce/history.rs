@@ -32,7 +32,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let app = addon.app_id()?;
     let client = addon.client(printer)?;
     let (name, connection) = (args.client_name.as_str(), args.connection_name.as_str());

@@ -34,7 +34,7 @@ pub(crate) struct Args {
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let connections = candidates(&args, &addon, &client).await?;
     let publications = publications(&connections, &addon, &client).await?;

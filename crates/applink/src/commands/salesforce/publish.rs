@@ -1,5 +1,7 @@
 //! `salesforce:publish`: an app's OpenAPI document becomes actions in an org.
 
+pub(crate) mod diff;
+
 use std::path::{Path, PathBuf};
 
 use applink_api::client::{ClientError, Package};
@@ -36,6 +38,9 @@ pub(crate) struct Args {
     /// Directory with connectedapp-meta.xml or permissionset-meta.xml
     #[arg(long, value_name = "DIR")]
     metadata_dir: Option<PathBuf>,
+    /// Show what changes for callers of what is published, and send nothing; status 1 when they break
+    #[arg(long, conflicts_with_all = ["dry_run", "preview", "output_dir"])]
+    diff: bool,
     /// Publish although Flows or Apex that use the app will break
     #[arg(long)]
     allow_breaking: bool,
@@ -79,10 +84,15 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     let document = Document::read(&args.api_spec_file)?;
     let mut package = package(&args, &client_name, printer)?;
     if args.rehearsal.is_asked() {
-        return rehearse(&args, &document, &package, &client_name, settings, printer);
+        return rehearse(&args, &document, &package, &client_name, settings, printer).await;
+    }
+    if args.diff {
+        let addon = settings.addon(&args.addon).await?;
+        let connection = args.connection_name.as_deref().unwrap_or_default();
+        return diff::show(&document, &addon, connection, &client_name, args.output.json, printer).await;
     }
     check(&document, args.output.json, printer)?;
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     addon.app_id()?;
     let client = addon.client(printer)?;
     let connection = args.connection_name.as_deref().unwrap_or_default();
@@ -129,7 +139,7 @@ fn check(document: &Document, json: bool, printer: Printer) -> Result<(), CliErr
     Ok(())
 }
 
-fn rehearse(
+async fn rehearse(
     args: &Args,
     document: &Document,
     package: &Package,
@@ -138,10 +148,12 @@ fn rehearse(
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
     // The ids of add-on and app stand in the package; without them placeholders do for everything but a deploy.
-    let publisher = match settings.addon(&args.addon).and_then(|addon| addon.publisher()) {
-        Ok(publisher) => publisher,
-        Err(error) if args.rehearsal.output_dir.is_some() => return Err(error),
-        Err(_) => Publisher::unknown("the app".to_owned()),
+    let publisher = match &args.rehearsal.output_dir {
+        Some(_) => settings.addon(&args.addon).await?.publisher()?,
+        None => settings
+            .addon_nearby(&args.addon)
+            .and_then(|addon| addon.publisher())
+            .unwrap_or_else(|_unknown| Publisher::unknown("the app".to_owned())),
     };
     match Rehearsal::of(&package.zip, &package.request, client, publisher, &args.rehearsal) {
         Ok(rehearsal) => rehearsal.answer(document, &args.rehearsal, args.output.json, printer),

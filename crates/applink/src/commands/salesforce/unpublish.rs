@@ -30,7 +30,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let (name, connection) = (&args.client_name, &args.connection_name);
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let app = addon.app_id()?;
     let client = addon.client(printer)?;
     let warning = format!("this removes {name} and everything made for it from the org of {connection}");

@@ -38,7 +38,7 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let name = new_name("developer name", &args.developer_name)?.to_string();
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let request =
         AuthorizeRequest { developer_name: name.clone(), login_url: args.login.login_url, force: args.force };
@@ -67,7 +67,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
 }
 
 /// Prints the authorization, and fails unless it is authorized.
-pub(super) fn conclude(
+pub(crate) fn conclude(
     authorization: Authorization,
     json: bool,
     printer: Printer,

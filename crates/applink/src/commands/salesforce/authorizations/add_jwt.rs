@@ -37,7 +37,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
         Some(alias) => alias.parse::<Alias>().map_err(|error| CliError::refused(error.to_string()))?,
         None => Alias::default_for(&name),
     };
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let request = AuthorizeJwtRequest {
         alias: Some(alias.as_str().to_owned()),

@@ -1,6 +1,6 @@
 //! `salesforce:authorizations:remove`.
 
-use crate::arguments::AddonArgs;
+use crate::arguments::{AddonArgs, OutputArgs};
 use crate::commands::authorizations::unknown;
 use crate::commands::salesforce::connect::interrupted_change;
 use crate::error::{CliError, ExitStatus};
@@ -18,11 +18,13 @@ pub(crate) struct Args {
     /// The developer name, to answer the confirmation beforehand
     #[arg(short, long, value_name = "NAME")]
     confirm: Option<String>,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let name = &args.developer_name;
-    let addon = settings.addon(&args.addon)?;
+    let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let warning = format!("this removes the {name} credentials from app {}", addon.app_label());
     prompt::confirm(name, args.confirm.as_deref(), &warning, printer)?;
@@ -31,6 +33,9 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     match poll::interruptible(client.authorizations().remove(name)).await {
         Waited::Done(Ok(())) => {
             progress.finish("done");
+            if args.output.json {
+                printer.json(&serde_json::json!({"developer_name": name, "removed": true}))?;
+            }
             Ok(ExitStatus::Success)
         }
         Waited::Done(Err(error)) if error.is_not_found() => Err(unknown(name, &addon)),

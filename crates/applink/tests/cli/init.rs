@@ -1,0 +1,96 @@
+//! New apps: their documents can be published, their tests pass, and nothing that exists is written over.
+
+use std::path::Path;
+use std::process::Command;
+
+use crate::applink::applink;
+
+/// Makes an app of `template`, checks its document, and runs `test` in it.
+fn made(template: &str, test: &[&str]) {
+    let started = applink(&format!("init my-app --template {template}"));
+    let (mut command, folder) = started.into_command();
+    assert!(command.status().unwrap().success());
+    let app = folder.path().join("my-app");
+    for file in ["api-spec.yaml", "Procfile", "README.md", ".gitignore"] {
+        let text = std::fs::read_to_string(app.join(file)).unwrap();
+        assert!(!text.contains('@') || text.contains("@heroku"), "{template}/{file}: {text}");
+    }
+    let checked = Command::new(env!("CARGO_BIN_EXE_applink"))
+        .args(["spec:check", "api-spec.yaml", "--json"])
+        .current_dir(&app)
+        .output()
+        .unwrap();
+    let report = String::from_utf8(checked.stdout).unwrap();
+    assert!(checked.status.success(), "{report}");
+    let procfile = std::fs::read_to_string(app.join("Procfile")).unwrap();
+    assert!(procfile.starts_with("web: applink-mesh -- "), "{procfile}");
+    if let Some((program, arguments)) = test.split_first() {
+        ran(program, arguments, &app);
+    }
+}
+
+fn ran(program: &str, arguments: &[&str], app: &Path) {
+    let output = Command::new(program).args(arguments).current_dir(app).output();
+    let output = output.map_err(|error| format!("{program}: {error}; the tests need it")).unwrap();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn a_node_app() {
+    made("node", &["node", "--test"]);
+}
+
+#[test]
+fn a_python_app() {
+    made("python", &["python3", "-m", "unittest"]);
+}
+
+/// Building it takes longer than a test may; see the rest of it here.
+#[test]
+fn a_rust_app() {
+    made("rust", &[]);
+}
+
+#[test]
+fn what_it_says() {
+    insta::assert_snapshot!(applink("init my-app").run(), @"
+    exit: 0
+    --- stdout
+    my-app/api-spec.yaml
+    my-app/Procfile
+    my-app/README.md
+    my-app/app.js
+    my-app/server.js
+    my-app/package.json
+    my-app/test/app.test.js
+    my-app/.gitignore
+    --- stderr
+
+    Next: cd my-app, then `applink dev -- node server.js`; README.md has the rest.
+    ");
+}
+
+#[test]
+fn nothing_that_exists_is_written_over() {
+    insta::assert_snapshot!(applink("init my-app").file("my-app/mine", "").run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: my-app is there already; nothing was written
+
+    hint: name a directory that doesn't exist yet
+    ");
+    insta::assert_snapshot!(applink("init My_App").run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: `My_App` can't be the name of an app
+
+    hint: 3 to 30 lower-case letters, digits and `-`, a letter first: my-app
+    ");
+}

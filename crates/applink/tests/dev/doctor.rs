@@ -1,0 +1,408 @@
+//! `applink doctor` against a running stack: nothing is wrong, then one thing at a time is, and it is named.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::Path;
+
+use applink_testkit::dev_stack::{DevStack, STEPS};
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::visitor::{Decision, Person, Visitor};
+use super::{APPLINK, http};
+
+/// The control plane's client in the org, and the sample's service.
+const CLIENT: &str = "AppLink_Control_Plane";
+const SERVICE: &str = "ProvisioningService";
+const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// A folder of an app as it should be, and what its shell has.
+struct Patient {
+    folder: TempDir,
+    variables: BTreeMap<&'static str, String>,
+    arguments: Vec<String>,
+}
+
+impl Patient {
+    fn of(stack: &DevStack, spec: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let text = |field: &str| stack.text(field).to_owned();
+        let variables = [
+            ("HEROKU_APPLINK_API_URL", text("applink_api_url")),
+            ("HEROKU_APPLINK_TOKEN", text("applink_token")),
+            ("APPLINK_API_KEY", text("applink_api_key")),
+            ("HEROKU_APP_ID", text("app_id")),
+            ("HEROKU_APP_NAME", text("app_name")),
+        ];
+        let patient = Self {
+            folder,
+            variables: variables.into(),
+            arguments: vec!["--app-url".to_owned(), text("mesh_url")],
+        };
+        patient.file("Procfile", "web: applink-mesh -- node server.js\n").file("api-spec.yaml", spec)
+    }
+
+    fn file(self, name: &str, text: &str) -> Self {
+        std::fs::write(self.folder.path().join(name), text).unwrap();
+        self
+    }
+
+    fn set(mut self, name: &'static str, value: &str) -> Self {
+        self.variables.insert(name, value.to_owned());
+        self
+    }
+
+    fn unset(mut self, name: &str) -> Self {
+        self.variables.remove(name);
+        self
+    }
+
+    fn app_at(mut self, url: &str) -> Self {
+        self.arguments = vec!["--app-url".to_owned(), url.to_owned()];
+        self
+    }
+
+    fn with(mut self, arguments: &[&str]) -> Self {
+        self.arguments.extend(arguments.iter().map(|argument| (*argument).to_owned()));
+        self
+    }
+
+    /// The report. Its exit status says whether there are faults, and no secret is in it.
+    async fn examined(&self) -> Value {
+        let output = tokio::process::Command::new(APPLINK)
+            .args(["doctor", "--json"])
+            .args(&self.arguments)
+            .env_clear()
+            .env("HOME", self.folder.path())
+            .envs(&self.variables)
+            .current_dir(self.folder.path())
+            .output()
+            .await
+            .unwrap();
+        let stdout = String::from_utf8(output.stdout).unwrap();
+        let report: Value = serde_json::from_str(&stdout)
+            .unwrap_or_else(|error| panic!("{error}: {stdout}{}", String::from_utf8_lossy(&output.stderr)));
+        let token = self.variables.get("HEROKU_APPLINK_TOKEN");
+        assert!(token.is_none_or(|token| !stdout.contains(token.as_str())), "{stdout}");
+        let faults = report["faults"].as_array().unwrap();
+        assert_eq!(output.status.code(), Some(i32::from(!faults.is_empty())), "{report:#}");
+        assert_eq!(report["ok"], faults.is_empty());
+        report
+    }
+}
+
+/// Faults that were seeded and named.
+#[derive(Default)]
+struct Chart(Vec<&'static str>);
+
+impl Chart {
+    /// `id` is among the faults, with a cause and a fix, and about what it should be.
+    async fn named(&mut self, id: &'static str, about: &str, patient: Patient) {
+        let report = patient.examined().await;
+        let faults = report["faults"].as_array().unwrap();
+        let fault = faults.iter().find(|fault| fault["id"] == id);
+        let fault = fault.unwrap_or_else(|| panic!("{id} was not named: {report:#}"));
+        let text = |key: &str| fault[key].as_str().unwrap();
+        assert!(text("about").contains(about), "{fault:#}");
+        assert!(text("cause").len() > 20 && text("fix").len() > 20, "{fault:#}");
+        assert_eq!(faults.len(), 1, "nothing else is wrong: {report:#}");
+        self.0.push(id);
+    }
+}
+
+/// The org's control interface.
+struct Sim<'a>(&'a DevStack);
+
+impl Sim<'_> {
+    async fn post(&self, path: &str, body: Value) -> Value {
+        let url = format!("{}/_sim/{path}", self.0.text("org_url"));
+        let request = http().post(url).header("x-sim-key", self.0.text("sim_key")).json(&body);
+        let answer = request.send().await.unwrap();
+        let status = answer.status();
+        let body: Value = answer.json().await.unwrap();
+        assert!(status.is_success(), "{path}: {body}");
+        body
+    }
+
+    /// Changes the control plane's client.
+    async fn client(&self, change: Value) {
+        let mut form = change;
+        form["name"] = json!(CLIENT);
+        self.post("oauth-clients", form).await;
+    }
+}
+
+/// Starts to connect an org under `name`: where to log in.
+async fn begun(stack: &DevStack, name: &str) -> String {
+    let url = format!("{}/connections/salesforce", stack.text("applink_api_url"));
+    let request = http().post(url).bearer_auth(stack.text("applink_api_key"));
+    let answer: Value =
+        request.json(&json!({"connection_name": name})).send().await.unwrap().json().await.unwrap();
+    answer["redirect_uri"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+/// Has a person connect the org under `name`, in whatever way that ends.
+async fn connect(stack: &DevStack, name: &str, role: &str) {
+    let (username, password) = stack.user(role);
+    let person = Person { username, password: password.into(), decision: Decision::Allow };
+    let start = begun(stack, name).await.parse().unwrap();
+    Visitor::new().unwrap().visit(start, &person).await.unwrap();
+}
+
+async fn disconnect(stack: &DevStack, name: &str) {
+    let url = format!("{}/connections/{name}", stack.text("applink_api_url"));
+    let answer = http().delete(url).bearer_auth(stack.text("applink_api_key")).send().await.unwrap();
+    assert!(answer.status().is_success(), "{}", answer.status());
+}
+
+async fn published_document(stack: &DevStack) -> String {
+    let url = format!(
+        "{}/connections/salesforce/acme/apps/{}/{SERVICE}/history/1",
+        stack.text("applink_api_url"),
+        stack.text("app_id")
+    );
+    let answer: Value = http()
+        .get(url)
+        .bearer_auth(stack.text("applink_api_key"))
+        .send()
+        .await
+        .unwrap()
+        .json()
+        .await
+        .unwrap();
+    answer["document"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
+}
+
+/// The control plane with another clock: passes everything on, and says it is 2001.
+async fn in_another_time(stack: &DevStack) -> SocketAddr {
+    async fn pass_on(State(origin): State<String>, request: Request) -> Response {
+        let path = request.uri().path_and_query().unwrap().as_str();
+        let answer = http()
+            .request(request.method().clone(), format!("{origin}{path}"))
+            .headers(request.headers().clone())
+            .send()
+            .await
+            .unwrap();
+        let mut response = Response::builder().status(answer.status());
+        let kept = answer.headers().iter().filter(|(name, _)| *name == "content-type");
+        for (name, value) in kept {
+            response = response.header(name, value);
+        }
+        let response = response.header("date", "Tue, 11 Sep 2001 12:00:00 GMT");
+        response.body(Body::from(answer.bytes().await.unwrap())).unwrap()
+    }
+    let origin = stack.text("platform_api_url").to_owned();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = axum::Router::new().fallback(pass_on).with_state(origin);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    address
+}
+
+/// A fresh RSA key: private and public half.
+fn key() -> (String, String) {
+    let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
+    (pair.serialize_pem(), pair.public_key_pem())
+}
+
+fn key_file(folder: &Path, pem: &str, mode: u32) -> String {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = folder.join(format!("server-{mode:o}.key"));
+    std::fs::write(&path, pem).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
+    path.display().to_string()
+}
+
+#[tokio::test]
+async fn every_seeded_fault_is_named_with_cause_and_fix() {
+    let mut stack = DevStack::start(APPLINK, &[]).await;
+    stack.tour_ended(STEPS).await;
+    let spec = published_document(&stack).await;
+    let patient = || Patient::of(&stack, &spec);
+    let healthy = patient().examined().await;
+    assert_eq!(healthy["faults"], json!([]), "{healthy:#}");
+
+    let mut chart = Chart::default();
+    of_the_folder(&patient, &spec, &mut chart).await;
+    of_the_variables(&patient, &stack, &mut chart).await;
+    of_the_app(&patient, &stack, &mut chart).await;
+    of_log_ins(&patient, &stack, &mut chart).await;
+    of_keys(&patient, &stack, &mut chart).await;
+    of_the_org(&patient, &stack, &mut chart).await;
+
+    chart.0.sort_unstable();
+    chart.0.dedup();
+    assert!(chart.0.len() >= 20, "{} faults: {:?}", chart.0.len(), chart.0);
+    stack.stop().await;
+}
+
+async fn of_the_folder(patient: &impl Fn() -> Patient, spec: &str, chart: &mut Chart) {
+    let procfile = |text: &str| patient().file("Procfile", text);
+    chart.named("mesh-not-in-procfile", "Procfile", procfile("web: node server.js\n")).await;
+    chart
+        .named("app-on-wrong-port", "Procfile", procfile("web: applink-mesh -- gunicorn -b :$PORT app\n"))
+        .await;
+    chart
+        .named(
+            "spec-outdated",
+            "api-spec.yaml",
+            patient().file("api-spec.yaml", &format!("{spec}\n# newer\n")),
+        )
+        .await;
+    let invalid = "openapi: 3.0.3\ninfo: {title: T, version: '1'}\npaths: {}\n";
+    let report = patient().file("api-spec.yaml", invalid).examined().await;
+    let ids: Vec<&str> =
+        report["faults"].as_array().unwrap().iter().filter_map(|fault| fault["id"].as_str()).collect();
+    assert_eq!(ids, ["spec-invalid", "spec-outdated"], "it can't be what is published: {report:#}");
+    chart.0.push("spec-invalid");
+}
+
+async fn of_the_variables(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut Chart) {
+    let other = "01234567-89ab-cdef-0123-456789abcdef";
+    let origin = stack.text("platform_api_url");
+    // Without the app's id publications can't be looked at either, which is no second fault.
+    chart.named("app-id-missing", "HEROKU_APP_ID", patient().unset("HEROKU_APP_ID")).await;
+    chart.named("app-id-invalid", "variables", patient().set("HEROKU_APP_ID", "my-app")).await;
+    chart.named("wrong-attachment", "HEROKU_APP_ID", patient().set("HEROKU_APP_ID", other)).await;
+    let without_token = patient().unset("HEROKU_APPLINK_TOKEN").unset("APPLINK_API_KEY");
+    chart.named("credentials-incomplete", "variables", without_token).await;
+    chart
+        .named(
+            "token-refused",
+            "HEROKU_APPLINK_TOKEN",
+            patient().set("HEROKU_APPLINK_TOKEN", "a-former-token"),
+        )
+        .await;
+    let url = format!("{origin}/addons/{other}");
+    chart
+        .named("addon-unknown", "HEROKU_APPLINK_API_URL", patient().set("HEROKU_APPLINK_API_URL", &url))
+        .await;
+    let url = format!("{NOWHERE}/addons/{other}");
+    chart
+        .named("service-unreachable", "HEROKU_APPLINK_API_URL", patient().set("HEROKU_APPLINK_API_URL", &url))
+        .await;
+    let elsewhen = in_another_time(stack).await;
+    let url = stack.text("applink_api_url").replace(origin, &format!("http://{elsewhen}"));
+    chart.named("clock-skew", "clock", patient().set("HEROKU_APPLINK_API_URL", &url)).await;
+}
+
+async fn of_the_app(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut Chart) {
+    chart.named("app-unreachable", NOWHERE, patient().app_at(NOWHERE)).await;
+    let app = stack.text("app_url");
+    chart.named("mesh-bypassed", app, patient().app_at(app)).await;
+}
+
+/// What goes wrong when a person logs in at the org.
+async fn of_log_ins(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut Chart) {
+    let sim = Sim(stack);
+    begun(stack, "unfinished").await;
+    chart.named("log-in-unfinished", "unfinished", patient()).await;
+    disconnect(stack, "unfinished").await;
+
+    connect(stack, "intern_org", "intern").await;
+    chart.named("permission-missing", "intern_org", patient()).await;
+    disconnect(stack, "intern_org").await;
+
+    for (id, broken, mended) in [
+        ("scope-missing", json!({"withheld_scopes": ["api"]}), json!({"withheld_scopes": []})),
+        ("refresh-policy", json!({"withheld_scopes": ["refresh_token"]}), json!({"withheld_scopes": []})),
+        ("ip-refused", json!({"ip_restricted": true}), json!({"ip_restricted": false})),
+        ("client-app-blocked", json!({"enabled": false}), json!({"enabled": true})),
+    ] {
+        sim.client(broken).await;
+        connect(stack, "second_org", "admin").await;
+        sim.client(mended).await;
+        chart.named(id, "second_org", patient()).await;
+        disconnect(stack, "second_org").await;
+    }
+}
+
+/// What goes wrong with a key: the org itself is asked.
+async fn of_keys(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut Chart) {
+    let (private, public) = key();
+    let (_, other_public) = key();
+    let sim = Sim(stack);
+    let made = sim
+        .post("oauth-clients", json!({"name": "Pipeline", "public_key_pem": public, "admin_approved_profiles": ["System Administrator"]}))
+        .await;
+    let client_id = made["consumer_key"].as_str().unwrap();
+    let org = stack.text("org_url");
+    let (admin, _) = stack.user("admin");
+    let asked = |mode: u32, client_id: &str, login: &str| {
+        let patient = patient();
+        let file = key_file(patient.folder.path(), &private, mode);
+        patient.with(&[
+            "--jwt-key-file",
+            &file,
+            "--client-id",
+            client_id,
+            "--username",
+            &admin,
+            "--login-url",
+            login,
+        ])
+    };
+    let healthy = asked(0o600, client_id, org).examined().await;
+    assert_eq!(healthy["faults"], json!([]), "{healthy:#}");
+
+    chart.named("key-file-open", "server-644.key", asked(0o644, client_id, org)).await;
+    chart.named("client-app-not-installed", &admin, asked(0o600, "3MVG9unknown", org)).await;
+    let localhost = org.replace("127.0.0.1", "localhost");
+    chart.named("wrong-audience", &admin, asked(0o600, client_id, &localhost)).await;
+    let change = async |change: Value| {
+        let mut form = change;
+        form["name"] = json!("Pipeline");
+        sim.post("oauth-clients", form).await;
+    };
+    change(json!({"self_authorized": true})).await;
+    chart.named("user-not-approved", &admin, asked(0o600, client_id, org)).await;
+    change(json!({"admin_approved_profiles": ["System Administrator"], "public_key_pem": other_public}))
+        .await;
+    chart.named("key-mismatch", &admin, asked(0o600, client_id, org)).await;
+}
+
+/// What changes in the org behind everybody's back. Last, since it is not undone.
+async fn of_the_org(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut Chart) {
+    let sim = Sim(stack);
+    // A stored user who may see who has which permission set.
+    let (private, public) = key();
+    let made = sim
+        .post("oauth-clients", json!({"name": "Checks", "public_key_pem": public, "admin_approved_profiles": ["System Administrator"]}))
+        .await;
+    let url = format!("{}/authorizations/salesforce/jwt", stack.text("applink_api_url"));
+    let body = json!({"developer_name": "checks", "client_id": made["consumer_key"], "jwt_private_key": private,
+        "username": stack.user("admin").0, "login_url": stack.text("org_url")});
+    let stored =
+        http().post(url).bearer_auth(stack.text("applink_api_key")).json(&body).send().await.unwrap();
+    assert!(stored.status().is_success(), "{}", stored.text().await.unwrap());
+    let healthy = patient().examined().await;
+    assert_eq!((&healthy["faults"], &healthy["skipped"]), (&json!([]), &json!([])), "{healthy:#}");
+
+    let sets = http()
+        .get(format!("{}/_sim/permission-sets", stack.text("org_url")))
+        .header("x-sim-key", stack.text("sim_key"))
+        .send()
+        .await
+        .unwrap();
+    let sets: Vec<Value> = sets.json().await.unwrap();
+    let set = sets.iter().find(|set| set["name"] == SERVICE).unwrap();
+    for username in set["assigned_to"].as_array().unwrap() {
+        sim.post("permission-sets/unassign", json!({"permission_set": SERVICE, "username": username})).await;
+    }
+    chart.named("permission-set-unassigned", SERVICE, patient()).await;
+    let (sales, _) = stack.user("sales");
+    sim.post("permission-sets/assign", json!({"permission_set": SERVICE, "username": sales})).await;
+    let (intern, _) = stack.user("intern");
+    chart.named("permission-set-unassigned", SERVICE, patient().with(&["--user", &intern])).await;
+
+    // The grant of the stored user ends, and the app reports that its token is refused.
+    sim.client(json!({"refresh_tokens_last_seconds": 0})).await;
+    let url = format!("{}/authorizations/influencerPortal/refresh", stack.text("applink_api_url"));
+    let report =
+        http().post(url).bearer_auth(stack.text("applink_token")).json(&json!({})).send().await.unwrap();
+    assert!(!report.status().is_success(), "{}", report.status());
+    chart.named("grant-dead", "influencerPortal", patient()).await;
+}
