@@ -7,8 +7,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
-    admin, apex_stubs, audit, authorizations, completions, connections, dev, doctor, init, invoke, man, mesh,
-    open, org, run, salesforce, sample, serve, spec, webhooks,
+    admin, apex_stubs, audit, authorizations, completions, connections, dev, doctor, init, invoke, login,
+    logs, man, mesh, open, org, run, salesforce, sample, serve, spec, webhooks,
 };
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
@@ -111,6 +111,10 @@ pub(crate) enum Command {
     Init(init::Args),
     /// Look for what is wrong between app, add-on and orgs, and how to mend it
     Doctor(doctor::Args),
+    /// Remember an add-on of a control plane without Heroku, its key in the keyring
+    Login(login::LoginArgs),
+    /// Forget what `login` remembered
+    Logout(login::LogoutArgs),
     /// Open the add-on's dashboard in a browser
     Open(open::Args),
     /// Run a command with the add-on's environment, as the app would find it

@@ -10,6 +10,7 @@ pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod invoke;
+pub(crate) mod login;
 pub(crate) mod man;
 pub(crate) mod mesh;
 pub(crate) mod open;
@@ -91,6 +92,8 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
         Command::Webhooks(command) => webhooks::dispatch(command, settings, printer).await,
         Command::Admin(command) => admin::dispatch(command, settings, printer).await,
         Command::Org(command) => org::dispatch(command, settings, printer).await,
+        Command::Login(args) => login::login(args, settings, printer).await,
+        Command::Logout(args) => login::logout(&args, settings, printer),
         Command::Init(args) => init::run(&args, settings, printer),
         Command::Doctor(args) => doctor::run(args, settings, printer).await,
         Command::Open(args) => open::run(args, settings, printer).await,

@@ -19,7 +19,9 @@ and its columns.
 1. **The environment**: `HEROKU_APPLINK_API_URL` with `HEROKU_APPLINK_TOKEN` (reads) and `APPLINK_API_KEY` (changes),
    unless `--app`, `--remote` or `HEROKU_APP` names another app than `HEROKU_APP_NAME`.
 2. **The nearest `.applink/dev.env`**, which `applink dev` writes.
-3. **Heroku**, for the app of `--app`, `--remote`, `HEROKU_APP` or the only git remote that leads to Heroku, with
+3. **What `applink login` remembers**: one add-on; its key is in the keyring of the operating system, or where there is none
+   in a file that only you can read (`~/.config/applink/login.env`).
+4. **Heroku**, for the app of `--app`, `--remote`, `HEROKU_APP` or the only git remote that leads to Heroku, with
    `HEROKU_API_KEY` or the token that `heroku login` left in `~/.netrc`. `HEROKU_HOST` chooses another Platform API.
 
 `--addon` chooses among several. Address and credentials always come from the same one of these.
@@ -38,6 +40,17 @@ asked without a terminal.
 | 130 | stopped with Ctrl-C; the message says what state things are in |
 
 `applink run -- COMMAND` and `applink mesh -- COMMAND` end with the status of the command.
+
+## What differs from the official plugin
+
+Titles, columns, fields and final status words are equal; a test holds them against what plugin 2.0.3 prints. On purpose different are:
+
+* A connection or authorization that ends `Failed` or `Disconnected` is status 1, there 0.
+* Errors start with `error:`, end with a `hint:` and go to standard error, as does the sentence about failed connections, which the
+  plugin prints among the data.
+* Without a terminal nothing waits for a key: a destructive command needs `--confirm`, and a log-in's address is printed.
+* A key file that others can read is refused unless `--allow-open-key-file` is given, and `-` reads standard input.
+* `HEROKU_HOST` that is neither Heroku's nor this machine is refused; the official CLI goes to api.heroku.com instead.
 ";
 
 /// The reference of all commands.

@@ -1,18 +1,21 @@
 //! Where a command finds its add-on, its org and its control plane, and where each value came from.
 //!
 //! Flags come first, then the environment, then the nearest `.applink/dev.env` (written by `applink dev`), so that
-//! a second shell in the same directory just works; last comes Heroku, for the app that is named. One *layer* (the environment, or the file) has to give all of
+//! a second shell in the same directory just works, then what `applink login` remembers; last comes Heroku, for the app
+//! that is named. One *layer* (the environment, or the file) has to give all of
 //! an address and its credentials: a token is never sent to an address that somebody else wrote down.
 
 mod addon;
 mod env_file;
 mod git_remote;
 mod heroku;
+pub(crate) mod login;
 mod netrc;
 mod org;
 mod variables;
 
 pub(crate) use addon::Addon;
+pub(crate) use login::Kept;
 pub(crate) use org::LocalOrg;
 pub(crate) use variables::Variables;
 
@@ -47,6 +50,8 @@ pub(crate) struct Layer {
 pub(crate) enum Origin {
     Environment,
     File(PathBuf),
+    /// What `applink login` remembers.
+    Login(PathBuf),
     /// The app's config vars, as this Platform API answered them.
     Heroku(String),
 }
@@ -79,6 +84,7 @@ impl Settings {
     fn layers(&self) -> Result<Vec<Layer>, CliError> {
         let mut layers = vec![Layer { origin: Origin::Environment, variables: self.environment.clone() }];
         layers.extend(self.dev_env()?);
+        layers.extend(login::read(&self.environment)?);
         Ok(layers)
     }
 
@@ -138,6 +144,7 @@ impl fmt::Display for Origin {
         match self {
             Self::Environment => f.write_str("the environment"),
             Self::File(path) => path.display().fmt(f),
+            Self::Login(_) => f.write_str("the last `applink login`"),
             Self::Heroku(host) => write!(f, "the app's config vars at {host}"),
         }
     }

@@ -23,6 +23,8 @@ mod help;
 mod heroku;
 #[path = "cli/init.rs"]
 mod init;
+#[path = "cli/login.rs"]
+mod login;
 #[path = "cli/look.rs"]
 mod look;
 #[path = "cli/manual.rs"]
@@ -41,5 +43,7 @@ mod settings;
 mod spec;
 #[path = "cli/terminal.rs"]
 mod terminal;
+#[path = "cli/tmux.rs"]
+mod tmux;
 #[path = "cli/webhooks.rs"]
 mod webhooks;

@@ -457,7 +457,7 @@ fn not_found(layers: &[Layer], selector: Option<&str>) -> CliError {
     }
 }
 
-const WHERE: &str = "name the app with --app (after `heroku login`), set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`";
+const WHERE: &str = "name the app with --app (after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`";
 
 #[cfg(test)]
 mod tests {

@@ -17,7 +17,11 @@ fn workplace() -> tempfile::TempDir {
     std::fs::create_dir(&bin).unwrap();
     std::os::unix::fs::symlink(APPLINK, bin.join("applink")).unwrap();
     let browser = bin.join("browser");
-    std::fs::write(&browser, format!("#!/bin/sh\nprintf '%s\\n' \"$1\" > {}\n", folder.path().join("opened").display())).unwrap();
+    std::fs::write(
+        &browser,
+        format!("#!/bin/sh\nprintf '%s\\n' \"$1\" > {}\n", folder.path().join("opened").display()),
+    )
+    .unwrap();
     std::fs::set_permissions(&browser, std::fs::Permissions::from_mode(0o700)).unwrap();
     nix::unistd::mkfifo(&folder.path().join("opened"), nix::sys::stat::Mode::S_IRWXU).unwrap();
     folder
@@ -28,14 +32,18 @@ async fn log_in(folder: PathBuf, summary: Value) {
     loop {
         let opened = folder.join("opened");
         // Opening a pipe waits until somebody writes.
-        let page = tokio::task::spawn_blocking(move || std::fs::read_to_string(opened)).await.unwrap().unwrap();
+        let page =
+            tokio::task::spawn_blocking(move || std::fs::read_to_string(opened)).await.unwrap().unwrap();
         let who = std::fs::read_to_string(folder.join("who")).unwrap();
         let (org, role) = who.split_once(' ').unwrap();
         let users = if org == "sandbox" { &summary["sandbox_users"] } else { &summary["users"] };
         let user = users.as_array().unwrap().iter().find(|user| user["role"] == role).unwrap();
         let text = |key: &str| user[key].as_str().unwrap().to_owned();
-        let person =
-            Person { username: text("username"), password: text("password").into(), decision: Decision::Allow };
+        let person = Person {
+            username: text("username"),
+            password: text("password").into(),
+            decision: Decision::Allow,
+        };
         Visitor::new().unwrap().visit(page.trim().parse().unwrap(), &person).await.unwrap();
     }
 }
