@@ -8,7 +8,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use crate::commands::{
     admin, apex_stubs, audit, authorizations, completions, connections, dev, doctor, init, invoke, login,
-    logs, man, mesh, open, org, run, salesforce, sample, serve, spec, webhooks,
+    man, mesh, open, org, run, salesforce, sample, serve, spec, webhooks,
 };
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;

@@ -46,6 +46,7 @@ asked without a terminal.
 Titles, columns, fields and final status words are equal; a test holds them against what plugin 2.0.3 prints. On purpose different are:
 
 * A connection or authorization that ends `Failed` or `Disconnected` is status 1, there 0.
+* `salesforce:publications` has one more column, the last: the name in the org.
 * Errors start with `error:`, end with a `hint:` and go to standard error, as does the sentence about failed connections, which the
   plugin prints among the data.
 * Without a terminal nothing waits for a key: a destructive command needs `--confirm`, and a log-in's address is printed.

@@ -86,7 +86,13 @@ fn refused(error: ClientError, addon: &Addon, report: &mut Report) {
     };
     let told = addon.explain(error);
     let details = told.details();
-    let cause = details.first().map_or_else(|| told.to_string(), |detail| format!("{told} ({detail})"));
+    let cause = match details.first() {
+        _ if id == "addon-unknown" => {
+            format!("the token is of another add-on than the address, or there is none there ({told})")
+        }
+        Some(detail) => format!("{told} ({detail})"),
+        None => told.to_string(),
+    };
     report.fault(id, about, cause, fix);
 }
 

@@ -123,7 +123,7 @@ fn the_token_of_heroku_login_is_found() {
     --- stderr
     error: no AppLink add-on is known here
 
-    hint: name the app with --app (after `heroku login`), set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
+    hint: name the app with --app (after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
     ");
 }
 

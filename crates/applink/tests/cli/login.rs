@@ -86,7 +86,15 @@ fn a_key_that_does_not_work_is_not_remembered() {
         401,
         error("unauthorized", "Send `Authorization: Bearer` with a key."),
     );
-    insta::assert_snapshot!(login(&fake, home.path()).run(), @"");
+    insta::assert_snapshot!(login(&fake, home.path()).run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: Send `Authorization: Bearer` with a key.
+      nothing was remembered
+
+    hint: check the add-on token or the API key: it may be of another add-on, or have been replaced
+    ");
     assert!(!home.path().join(".config").exists());
     let ran = login(&fake, home.path()).stdin("").run();
     assert_eq!((ran.code, fake.seen().len()), (Some(1), 1), "{ran}");

@@ -2,7 +2,7 @@
 //! status words. Spaces and the length of rules are free; everything else is equal byte by byte.
 //!
 //! What differs on purpose, and so is not held against it here: its refusals and warnings have another form, and a
-//! connection that failed is exit status 1 of ours and 0 of its.
+//! connection that failed is exit status 1 of ours and 0 of its. The list of publications has one more column, the last.
 
 use serde_json::{Value, json};
 
@@ -168,9 +168,9 @@ fn publications() {
         same_data(
             &applink(line).with(&fake).run(),
             "=== Salesforce publications for app my-app
-             Connection Name Created By Created Date Last Modified Last Modified By Org ID
+             Connection Name Created By Created Date Last Modified Last Modified By Org ID Client Name
              ─
-             production_org user@example.com 2025-05-30T18:55:42.863808Z 2025-05-30T18:56:02.282284Z user@example.com 00DSB00000VAyPF2A1",
+             production_org user@example.com 2025-05-30T18:55:42.863808Z 2025-05-30T18:56:02.282284Z user@example.com 00DSB00000VAyPF2A1 HerokuAPI",
         );
     }
 }

@@ -22,7 +22,7 @@ fn nothing_is_set() {
     --- stderr
     error: no AppLink add-on is known here
 
-    hint: name the app with --app (after `heroku login`), set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
+    hint: name the app with --app (after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
     ");
 }
 

@@ -308,7 +308,11 @@ async fn of_log_ins(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mu
 
     for (id, broken, mended) in [
         ("scope-missing", json!({"withheld_scopes": ["api"]}), json!({"withheld_scopes": []})),
-        ("refresh-policy", json!({"withheld_scopes": ["refresh_token"]}), json!({"withheld_scopes": []})),
+        (
+            "refresh-policy",
+            json!({"refresh_tokens_last_seconds": 0}),
+            json!({"refresh_tokens_last_seconds": 315_360_000}),
+        ),
         ("ip-refused", json!({"ip_restricted": true}), json!({"ip_restricted": false})),
         ("client-app-blocked", json!({"enabled": false}), json!({"enabled": true})),
     ] {

@@ -86,6 +86,11 @@ async fn played(script: &str) -> String {
         .await
         .unwrap();
     person.abort();
+    // Whoever still waits for a page is let go: a pipe with a writer can be opened.
+    let mut pipe =
+        std::fs::OpenOptions::new().read(true).write(true).open(folder.path().join("opened")).unwrap();
+    std::io::Write::write_all(&mut pipe, b"\n").unwrap();
+    drop(pipe);
     let told = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{told}");
     for secret in ["applink_token", "applink_api_key", "sim_key"] {
