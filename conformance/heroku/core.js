@@ -104,6 +104,21 @@ async function commands(steps, dev, way, suffix, heroku) {
     assert.match(stderr, /Attaching \S+ as ATTACHED_APPLINK to \S+... done/);
     assert.match(stderr, /Setting ATTACHED_APPLINK config vars and restarting \S+... done, v2/);
   });
+  await configVars(step, dev, heroku, app);
+  await step('addons:detach', async () => {
+    const { stderr } = await succeeds(heroku.run('addons:detach', 'ATTACHED_APPLINK', '-a', `${app}-2`));
+    assert.match(stderr, /Detaching ATTACHED_APPLINK to \S+ from \S+... done/);
+  });
+  await step('addons:destroy', async () => {
+    const { stderr } = await succeeds(heroku.run('addons:destroy', second, '-a', app, '--confirm', app));
+    assert.match(stderr, new RegExp(`Destroying ${second} on ${app}... done`));
+    assert.equal((await json('addons', '-a', app, '--json')).length, 1);
+  });
+}
+
+async function configVars(step, dev, heroku, app) {
+  const json = async (...words) => JSON.parse((await succeeds(heroku.run(...words))).stdout);
+
   await step('config', async () => {
     const shared = await json('config', '-a', `${app}-2`, '--json');
     const own = await json('config', '-a', app, '--json');
@@ -131,15 +146,6 @@ async function commands(steps, dev, way, suffix, heroku) {
     const { stdout } = await succeeds(heroku.run('releases', '-a', app));
     line(stdout, 'v1', 'Initial release');
     line(stdout, 'Set HEROKU_APP_ID, PORTAL config vars');
-  });
-  await step('addons:detach', async () => {
-    const { stderr } = await succeeds(heroku.run('addons:detach', 'ATTACHED_APPLINK', '-a', `${app}-2`));
-    assert.match(stderr, /Detaching ATTACHED_APPLINK to \S+ from \S+... done/);
-  });
-  await step('addons:destroy', async () => {
-    const { stderr } = await succeeds(heroku.run('addons:destroy', second, '-a', app, '--confirm', app));
-    assert.match(stderr, new RegExp(`Destroying ${second} on ${app}... done`));
-    assert.equal((await json('addons', '-a', app, '--json')).length, 1);
   });
 }
 

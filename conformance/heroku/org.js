@@ -171,7 +171,7 @@ function dataCloudCommands(steps) {
     'datacloud:authorizations:remove',
     'datacloud:data-action-target:create',
   ]) {
-    steps.notYet(command, 'the local org has no Data Cloud');
+    steps.notYet(command, 'not tried yet');
   }
 }
 

@@ -89,6 +89,21 @@ pub(crate) fn all() -> Vec<Suite> {
             ]),
         },
         Suite {
+            name: "mesh-traces",
+            about: "the service mesh's OpenTelemetry traces (feature `otel`)",
+            tools: &[],
+            runs: Runs::Cargo(&[
+                "test",
+                "--package",
+                "applink-mesh",
+                "--features",
+                "otel",
+                "--test",
+                "integration",
+                "traces",
+            ]),
+        },
+        Suite {
             name: "node-sdk",
             about: "the official Node SDK against a stack of our own",
             tools: &[Tool::NodeJs, Tool::Npm, Tool::OpenSsl, Tool::Curl],

@@ -1,6 +1,6 @@
 //! Promises 34 and 35: what connections cost; memory stays where it is under steady traffic, and comes back after a burst.
 //!
-//! The tests run it for two minutes, which shows a leak of some ten bytes a request; `cargo xtask figures mesh` runs it
+//! The tests run it for two minutes, which shows a leak of some sixty bytes a request; `cargo xtask figures mesh` runs it
 //! optimised for longer (`APPLINK_SOAK_SECONDS`, `APPLINK_SOAK_RATE`) and holds it to the promise.
 
 use std::net::SocketAddr;
@@ -33,7 +33,7 @@ const PROMISED: f64 = 1.0;
 const TELLING: f64 = 40.0;
 
 #[expect(clippy::disallowed_methods, reason = "how long it runs is told from outside")]
-fn setting(name: &str, otherwise: u32) -> u32 {
+pub(super) fn setting(name: &str, otherwise: u32) -> u32 {
     std::env::var(name).ok().map_or(otherwise, |value| value.parse().unwrap())
 }
 

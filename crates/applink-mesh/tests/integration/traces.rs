@@ -82,10 +82,11 @@ async fn a_refusal_is_a_span_too_and_what_is_not_sampled_is_none() {
 }
 
 #[tokio::test]
-async fn a_collector_that_is_away_holds_nothing_up() {
-    let stack = Stack::with(|config| {
-        config.traces = Some(TraceSettings::new("http://127.0.0.1:9/v1/traces").unwrap());
-    })
-    .await;
+async fn a_collector_that_fails_holds_nothing_up() {
+    let collector = ControlPlane::start(Says::Status(503, "{}")).await;
+    let stack = tracing(&collector).await;
     assert_eq!(stack.call(&Call::new("r-1")).await.status, 200);
+    eventually(|| !collector.asked().is_empty()).await;
+    assert_eq!(stack.call(&Call::new("r-2")).await.status, 200);
+    eventually(|| collector.asked().len() > 1).await;
 }

@@ -40,6 +40,7 @@ pub(super) async fn hand_out(app: &App, addon: AddonId, named: &str) -> Result<A
     {
         return Ok(answer);
     }
+    let generation = app.handed_out.generation();
     match read(app, addon, named).await {
         Err(TokenOrStore::Token(error)) if error.is_unavailable() => {
             from_memory(app, addon, named).ok_or_else(|| error.into())
@@ -62,7 +63,9 @@ pub(super) async fn hand_out(app: &App, addon: AddonId, named: &str) -> Result<A
         }
         Ok(answer) => {
             match &answer {
-                Answer::Token(credential, token) => app.handed_out.remember(named, credential, token),
+                Answer::Token(credential, token) => {
+                    app.handed_out.remember(named, credential, token, generation)
+                }
                 Answer::Record(credential) => app.handed_out.forget(credential.id),
             }
             Ok(answer)

@@ -3,7 +3,7 @@
 //! reads that there is none any more.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -34,18 +34,29 @@ type ByName = HashMap<(AddonId, String), Arc<HandOut>>;
 #[derive(Debug, Default)]
 pub struct HandedOut {
     by_name: RwLock<ByName>,
+    /// Raised with everything that is forgotten: what was read before is not remembered any more.
+    forgotten: AtomicU64,
     read_failed: AtomicBool,
 }
 
 impl HandedOut {
-    /// Remembers a hand-out under the name it was asked for by.
-    pub(super) fn remember(&self, named: &str, credential: &Credential, token: &FreshToken) {
+    /// How much was forgotten until now, to be asked before a hand-out is read.
+    pub(super) fn generation(&self) -> u64 {
+        self.forgotten.load(Ordering::SeqCst)
+    }
+
+    /// Remembers a hand-out under the name it was asked for by, unless something was forgotten since it was read: that may
+    /// have been its grant.
+    pub(super) fn remember(&self, named: &str, credential: &Credential, token: &FreshToken, since: u64) {
         let key = (credential.addon, look_up_key(named));
         if self.with(|known| known.get(&key).is_some_and(|known| known.is(credential, token))) {
             return;
         }
         let hand_out = Arc::new(HandOut { credential: credential.clone(), token: token.clone() });
         let mut known = self.known();
+        if self.generation() != since {
+            return;
+        }
         if known.len() >= REMEMBERED {
             known.clear();
         }
@@ -68,6 +79,7 @@ impl HandedOut {
 
     /// There is nothing live under this name.
     pub(super) fn forget_name(&self, addon: AddonId, named: &str) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         let key = (addon, look_up_key(named));
         if self.with(|known| known.contains_key(&key)) {
             self.known().remove(&key);
@@ -76,6 +88,7 @@ impl HandedOut {
 
     /// A credential's grant was removed or replaced, or its name was.
     pub(crate) fn forget(&self, credential: Uuid) {
+        self.forgotten.fetch_add(1, Ordering::SeqCst);
         if self.with(|known| known.values().any(|known| known.credential.id == credential)) {
             self.known().retain(|_, known| known.credential.id != credential);
         }
@@ -171,9 +184,9 @@ mod tests {
         let handed_out = HandedOut::default();
         let (one, two) = (credential(7), credential(8));
         for named in ["user7", "alias", "USER-7"] {
-            handed_out.remember(named, &one, &token(900));
+            handed_out.remember(named, &one, &token(900), handed_out.generation());
         }
-        handed_out.remember("user8", &two, &token(900));
+        handed_out.remember("user8", &two, &token(900), handed_out.generation());
         let knows = |named: &str| handed_out.find(one.addon, named, NOW).is_some();
         assert!(knows("user7") && knows("alias") && knows("user8"));
         handed_out.forget_name(one.addon, "alias");
@@ -183,10 +196,21 @@ mod tests {
     }
 
     #[test]
+    fn what_was_read_before_something_was_forgotten_is_not_remembered() {
+        let handed_out = HandedOut::default();
+        let (one, read) = (credential(7), handed_out.generation());
+        handed_out.forget(one.id);
+        handed_out.remember("user7", &one, &token(900), read);
+        assert!(handed_out.find(one.addon, "user7", NOW).is_none());
+        handed_out.remember("user7", &one, &token(900), handed_out.generation());
+        assert!(handed_out.find(one.addon, "user7", NOW).is_some());
+    }
+
+    #[test]
     fn dead_tokens_are_forgotten_after_a_while() {
         let handed_out = HandedOut::default();
-        handed_out.remember("user7", &credential(7), &token(10));
-        handed_out.remember("user8", &credential(8), &token(1000));
+        handed_out.remember("user7", &credential(7), &token(10), handed_out.generation());
+        handed_out.remember("user8", &credential(8), &token(1000), handed_out.generation());
         let count = |seconds| {
             handed_out.forget_dead(NOW.plus(Duration::from_secs(seconds)));
             handed_out.with(|known| known.len())

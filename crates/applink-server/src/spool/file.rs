@@ -91,11 +91,14 @@ impl SpoolFile {
             .open(path)
             .map_err(failed)?;
         let Some(file) = lock(file, path)? else { return Ok(None) };
-        if file.metadata().map_err(failed)?.len() < HEADER as u64 {
+        let mut header = [0; HEADER];
+        if file.metadata().map_err(failed)?.len() >= HEADER as u64 {
+            file.read_exact_at(&mut header, 0).map_err(failed)?;
+        }
+        // A process that was killed while it began the file left room without a header.
+        if header == [0; HEADER] {
             return Self::fresh(file, path, keys, entropy).map(Some);
         }
-        let mut header = [0; HEADER];
-        file.read_exact_at(&mut header, 0).map_err(failed)?;
         let mut opened = Self::read(file, path, keys, &header)?;
         opened.find_end()?;
         // A file without records is begun anew, under the key of today.
@@ -362,6 +365,18 @@ mod tests {
         file.clear(&Entropy::system()).unwrap();
         assert_eq!((file.records(), all(&file).len()), (0, 0));
         assert_ne!(file.id(), id);
+    }
+
+    #[test]
+    fn a_file_that_was_only_begun_is_begun_anew() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("0.spool");
+        for bytes in [0, 10, 4096] {
+            std::fs::write(&path, vec![0; bytes]).unwrap();
+            let mut file = open(&path, 1).unwrap().unwrap();
+            append(&mut file, "one").unwrap();
+            assert_eq!(all(&file), ["one"], "{bytes} bytes");
+        }
     }
 
     #[test]
