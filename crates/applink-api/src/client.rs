@@ -29,6 +29,7 @@
 mod authorizations;
 mod builder;
 mod connections;
+mod data_action_targets;
 mod error;
 mod invocations;
 mod operator;
@@ -39,6 +40,7 @@ mod webhooks;
 pub use authorizations::Authorizations;
 pub use builder::ClientBuilder;
 pub use connections::Connections;
+pub use data_action_targets::DataActionTargets;
 pub use error::ClientError;
 pub use invocations::Invocations;
 pub use operator::Operator;
@@ -72,6 +74,11 @@ impl Client {
     /// Stored users.
     pub fn authorizations(&self) -> Authorizations<'_> {
         Authorizations { transport: &self.transport }
+    }
+
+    /// Webhooks of the Data Cloud org with this connection name (or uuid).
+    pub fn data_action_targets<'a>(&'a self, connection: &'a str) -> DataActionTargets<'a> {
+        DataActionTargets { transport: &self.transport, connection }
     }
 
     /// Apps published into orgs.

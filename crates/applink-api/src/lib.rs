@@ -2,6 +2,7 @@
 //!
 //! * [`ids`] and [`names`]: how add-ons, apps, orgs, connections and authorizations are named.
 //! * [`connection`], [`authorization`], [`publication`], [`invocation`]: the resources and their states.
+//! * [`data_action_target`]: webhooks of Data Cloud that point at an app.
 //! * [`trust`], [`mesh_report`]: what a mesh polls and what it reports.
 //! * [`context`]: the two headers in which an org tells the mesh and the app who is calling.
 //! * [`webhook`]: what endpoints are told when any of them changes.
@@ -16,6 +17,7 @@ pub mod authorization;
 pub mod clock;
 pub mod connection;
 pub mod context;
+pub mod data_action_target;
 pub mod entropy;
 pub mod error;
 pub mod headers;

@@ -24,6 +24,14 @@ impl OrgType {
         }
     }
 
+    /// Its commands' topic, which is also its part of paths.
+    pub fn topic(self) -> &'static str {
+        match self {
+            Self::SalesforceOrg => "salesforce",
+            Self::DataCloudOrg => "datacloud",
+        }
+    }
+
     /// As the official clients show it.
     pub fn title(self) -> &'static str {
         match self {

@@ -179,6 +179,9 @@ impl std::fmt::Display for Listing<'_> {
 pub(crate) struct WireError {
     #[serde(rename = "errorCode", alias = "statusCode", default)]
     code: String,
+    /// What a Data Cloud tenant writes instead.
+    #[serde(default)]
+    error: Option<String>,
     #[serde(default)]
     message: String,
     #[serde(default)]
@@ -187,8 +190,9 @@ pub(crate) struct WireError {
 
 impl From<WireError> for ApiError {
     fn from(wire: WireError) -> Self {
+        let code = if wire.code.is_empty() { wire.error.unwrap_or_default() } else { wire.code };
         Self {
-            code: clipped(&wire.code),
+            code: clipped(&code),
             message: clipped(&wire.message),
             fields: wire.fields.unwrap_or_default(),
         }
@@ -203,7 +207,7 @@ pub(crate) fn errors_in(body: &[u8]) -> Vec<ApiError> {
         object => vec![object],
     };
     let read = items.into_iter().filter_map(|item| serde_json::from_value::<WireError>(item).ok());
-    read.filter(|wire| !wire.code.is_empty()).map(ApiError::from).collect()
+    read.filter(|wire| !wire.code.is_empty() || wire.error.is_some()).map(ApiError::from).collect()
 }
 
 /// An answer that is not a success, as an error.

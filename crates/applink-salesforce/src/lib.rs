@@ -8,6 +8,7 @@
 //! | [`identity`] | who a token belongs to, which org that is, and whether it may manage AppLink |
 //! | [`rest`] | queries, records and any other REST call, as one user |
 //! | [`keys`] | the public keys an org signs with |
+//! | [`data_cloud`] | data action targets |
 //! | [`metadata`] | deploying a package and reading what became of each component |
 //! | [`ids`] | 15- and 18-character record ids |
 //! | [`error`] | what an org answers when it refuses |
@@ -18,6 +19,7 @@
 
 #![warn(missing_docs)]
 
+pub mod data_cloud;
 pub mod egress;
 pub mod error;
 pub mod hosts;

@@ -16,6 +16,8 @@
 //! 3. [`OAuth::jwt_bearer`]: sends it to the host its audience names, and nowhere else. There is no refresh
 //!    token; when the access token ends, start again at 2.
 //!
+//! **Data Cloud**: [`OAuth::exchange_for_tenant`].
+//!
 //! **Afterwards**: [`OAuth::refresh`], [`OAuth::introspect`] (how long does it live?), [`OAuth::revoke`].
 //!
 //! An org may rotate refresh tokens, and then a refresh whose answer got lost must not simply be sent again.
@@ -27,6 +29,7 @@ mod client;
 mod failure;
 mod key;
 mod refusal;
+mod tenant;
 mod tokens;
 
 pub use assertion::{ASSERTION_LIFETIME, Assertion};
@@ -35,4 +38,5 @@ pub use client::{Introspection, OAuth, OAuthClient};
 pub use failure::{Outcome, TokenFailure};
 pub use key::{KeyError, SigningKey};
 pub use refusal::{Refusal, RefusalClass};
+pub use tenant::TenantToken;
 pub use tokens::Tokens;

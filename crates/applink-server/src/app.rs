@@ -15,6 +15,7 @@ use uuid::Uuid;
 use crate::audit::Recorder;
 use crate::authorizations::HandedOut;
 use crate::config::Config;
+use crate::data_cloud::Exchanges;
 use crate::db::Store;
 use crate::egress::TenantEgress;
 use crate::invocations::keys::KeyRing;
@@ -62,6 +63,8 @@ pub struct Parts {
     pub urls: Urls,
     /// Renewals under way.
     pub flights: Flights,
+    /// Trades for Data Cloud tokens under way.
+    pub exchanges: Exchanges,
     /// Keys and tokens that were looked up before.
     pub callers: Callers,
     /// Tokens that were handed out, for while the database is away.

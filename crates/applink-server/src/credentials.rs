@@ -159,10 +159,7 @@ pub struct Credential {
 impl Credential {
     /// The command that makes it again, spelled as in the official CLI, with its name.
     pub fn command(&self) -> String {
-        let topic = match self.org_type {
-            OrgType::SalesforceOrg => "salesforce",
-            OrgType::DataCloudOrg => "datacloud",
-        };
+        let topic = self.org_type.topic();
         let verb = match self.kind {
             Kind::Connection => "connect",
             Kind::Authorization => "authorizations:add",

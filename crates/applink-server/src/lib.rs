@@ -17,7 +17,8 @@
 //! | [`tokens`] | grants: handing out and refreshing, exactly once |
 //! | [`publications`] | apps in orgs |
 //! | [`invocations`] | is this call real? |
-//! | [`data_action_targets`] | is this data action signed? |
+//! | [`data_cloud`] | tokens of Data Cloud tenants, traded for those of their orgs |
+//! | [`data_action_targets`] | webhooks of Data Cloud: making them, and whether what comes is signed |
 //! | [`trust`] | what meshes verify calls with |
 //! | [`dashboard`] | what a signed-on person sees in a browser |
 //! | [`platform`] | a stand-in for the Heroku Platform API, for the stock CLI without Heroku |
@@ -44,6 +45,7 @@ pub mod connections;
 pub mod credentials;
 pub mod dashboard;
 pub mod data_action_targets;
+pub mod data_cloud;
 pub mod db;
 pub mod egress;
 pub mod env_vars;

@@ -39,3 +39,5 @@ pub(crate) fn trouble(error: crate::error::ApiError) -> impl axum::response::Int
 
 /// What we ask the org for: REST calls, who the user is, and living on without the person.
 pub const SCOPES: [&str; 3] = ["api", "id", "refresh_token"];
+/// What we ask a Data Cloud org for besides.
+pub const DATA_CLOUD_SCOPES: [&str; 3] = ["cdp_query_api", "cdp_ingest_api", "cdp_profile_api"];

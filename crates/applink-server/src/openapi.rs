@@ -129,6 +129,7 @@ fn parameter(name: &str) -> &'static str {
         "attachment" => "The attachment's uuid.",
         "ticket" => "Signed, and good for a minute.",
         "number" => "The deploy's number among those of the connection.",
+        "target" => "API name or uuid of the data action target.",
         "webhook" => "The endpoint's uuid.",
         "key" => "The key's uuid.",
         "link" => "Random, and good for one use.",

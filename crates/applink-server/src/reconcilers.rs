@@ -13,8 +13,8 @@ use crate::db::StoreError;
 use crate::spool::SpoolError;
 use crate::vault::VaultError;
 use crate::{
-    audit, credentials, dashboard, health_checks, invocations, oauth, platform, provider, publications,
-    removals, spool, tokens, trust, vault, webhooks,
+    audit, credentials, dashboard, data_action_targets, health_checks, invocations, oauth, platform,
+    provider, publications, removals, spool, tokens, trust, vault, webhooks,
 };
 
 /// What one run did.
@@ -50,6 +50,8 @@ impl From<StoreError> for StepError {
 pub struct Nudges {
     /// Rows of credentials are due.
     pub credentials: Notify,
+    /// Data action targets are due.
+    pub data_action_targets: Notify,
     /// Grants are to be revoked.
     pub grants: Notify,
     /// Add-ons of the Platform API stand-in are due.
@@ -122,6 +124,12 @@ pub const ALL: &[Reconciler] = &[
         period: Duration::from_secs(5),
         nudge: |nudges| &nudges.credentials,
         step: |app| Box::pin(credentials::reconcile::settle_due(app)),
+    },
+    Reconciler {
+        name: "data action targets",
+        period: Duration::from_secs(2),
+        nudge: |nudges| &nudges.data_action_targets,
+        step: |app| Box::pin(data_action_targets::reconcile::work_due(app)),
     },
     Reconciler {
         name: "expired log-ins",

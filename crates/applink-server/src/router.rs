@@ -58,6 +58,7 @@ fn described(browser: OpenApiRouter<App>) -> OpenApiRouter<App> {
 fn cli() -> OpenApiRouter<App> {
     use authorizations::api as authorization;
     use connections::api as connection;
+    use data_action_targets::api as target;
     use publications::api as publication;
     let small = OpenApiRouter::default()
         .routes(routes!(connection::list_connections))
@@ -76,6 +77,10 @@ fn cli() -> OpenApiRouter<App> {
             authorization::disconnect_authorization
         ))
         .routes(routes!(authorization::authorize_jwt))
+        .routes(routes!(authorization::authorize_data_cloud_jwt))
+        .routes(routes!(target::list_data_action_targets, target::create_data_action_target))
+        .routes(routes!(target::show_data_action_target, target::remove_data_action_target))
+        .routes(routes!(target::rotate_data_action_key))
         .routes(routes!(publication::list))
         .routes(routes!(publication::remove))
         .routes(routes!(publications::history::list))

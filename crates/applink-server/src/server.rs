@@ -21,6 +21,7 @@ use crate::app::{App, Parts};
 use crate::audit::{self, CHAIN_PURPOSE, ChainKeys, Journal, Recorder};
 use crate::authorizations::HandedOut;
 use crate::config::{Config, Reconciling};
+use crate::data_cloud::Exchanges;
 use crate::db::{Database, OpenError, Store};
 use crate::egress::{OperatorEgressError, TenantEgress};
 use crate::error::chain;
@@ -178,6 +179,7 @@ async fn assemble(
         heroku,
         urls: Urls::new(public_url),
         flights: Flights::default(),
+        exchanges: Exchanges::default(),
         callers: Callers::default(),
         handed_out: HandedOut::default(),
         keys: KeyRing::default(),

@@ -39,7 +39,7 @@ use self::lease::{Effect, Event, LeaseState, Rotation, step};
 use crate::app::App;
 use crate::config::RotationSetting;
 use crate::credentials::{self, Credential};
-use crate::db::StoreError;
+use crate::db::{RowId, StoreError};
 use crate::error::ApiError;
 use crate::vault::VaultError;
 
@@ -57,6 +57,8 @@ pub struct FreshToken {
     pub instance: OrgOrigin,
     /// The org, 18 characters.
     pub org_id: String,
+    /// The grant it belongs to.
+    pub grant: RowId,
     /// Its version: report it when the org refuses it.
     pub version: i64,
     /// When it ends, as far as known.
@@ -322,6 +324,7 @@ async fn open(app: &App, grant: &store::Model) -> Result<FreshToken, TokenError>
         access_token,
         instance: app.hosts.instance(&grant.instance_url).map_err(TokenError::Host)?,
         org_id: grant.org_id.clone(),
+        grant: grant.id,
         version: grant.token_version,
         expires_at: Timestamp::from_micros(grant.expires_at),
     })

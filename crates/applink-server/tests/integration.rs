@@ -23,6 +23,9 @@ mod connect;
 mod dashboard;
 #[path = "integration/data_actions.rs"]
 mod data_actions;
+#[cfg(test)]
+#[path = "integration/data_cloud.rs"]
+mod data_cloud;
 #[path = "integration/described.rs"]
 mod described;
 #[path = "integration/disconnect.rs"]

@@ -6,6 +6,7 @@ use super::transport::{Call, Transport, one_segment};
 use crate::authorization::{
     Authorization, AuthorizeJwtRequest, AuthorizeRequest, RefreshRequest, UpdateAuthorization,
 };
+use crate::org::OrgType;
 
 /// Stored users. From [`super::Client::authorizations`].
 #[derive(Clone, Copy)]
@@ -54,7 +55,19 @@ impl Authorizations<'_> {
     /// # Errors
     /// Any [`ClientError`]; 409 when the name is in use.
     pub async fn add(&self, request: &AuthorizeRequest) -> Result<Authorization, ClientError> {
-        let url = self.transport.url(&["authorizations", "salesforce"]);
+        self.add_to(OrgType::SalesforceOrg, request).await
+    }
+
+    /// The same with a user of an org of any type.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; 409 when the name is in use.
+    pub async fn add_to(
+        &self,
+        org_type: OrgType,
+        request: &AuthorizeRequest,
+    ) -> Result<Authorization, ClientError> {
+        let url = self.transport.url(&["authorizations", org_type.topic()]);
         self.transport.fetch(Call::post(url, request)?.repeatable()).await
     }
 
@@ -63,7 +76,19 @@ impl Authorizations<'_> {
     /// # Errors
     /// Any [`ClientError`]; 422 when the org refuses the assertion.
     pub async fn add_jwt(&self, request: &AuthorizeJwtRequest) -> Result<Authorization, ClientError> {
-        let url = self.transport.url(&["authorizations", "salesforce", "jwt"]);
+        self.add_jwt_to(OrgType::SalesforceOrg, request).await
+    }
+
+    /// The same with a user of an org of any type.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; 422 when the org refuses the assertion.
+    pub async fn add_jwt_to(
+        &self,
+        org_type: OrgType,
+        request: &AuthorizeJwtRequest,
+    ) -> Result<Authorization, ClientError> {
+        let url = self.transport.url(&["authorizations", org_type.topic(), "jwt"]);
         self.transport.fetch(Call::post(url, request)?.within(WITH_ORG)).await
     }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::ClientError;
 use super::transport::{Call, Transport, one_segment};
 use crate::connection::{ConnectJwtRequest, ConnectRequest, Connection, UpdateConnection};
+use crate::org::OrgType;
 
 /// The service itself waits for an org here.
 pub(super) const WITH_ORG: Duration = Duration::from_secs(60);
@@ -40,7 +41,19 @@ impl Connections<'_> {
     /// # Errors
     /// Any [`ClientError`]; 409 when the name is in use.
     pub async fn connect(&self, request: &ConnectRequest) -> Result<Connection, ClientError> {
-        let url = self.transport.url(&["connections", "salesforce"]);
+        self.connect_to(OrgType::SalesforceOrg, request).await
+    }
+
+    /// The same with an org of any type.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; 409 when the name is in use.
+    pub async fn connect_to(
+        &self,
+        org_type: OrgType,
+        request: &ConnectRequest,
+    ) -> Result<Connection, ClientError> {
+        let url = self.transport.url(&["connections", org_type.topic()]);
         self.transport.fetch(Call::post(url, request)?.repeatable()).await
     }
 

@@ -2,7 +2,7 @@
 
 use super::ClientError;
 use super::transport::{Call, Transport};
-use crate::invocation::{InvocationAuthRequest, InvocationVerdict};
+use crate::invocation::{DataActionAuthRequest, InvocationAuthRequest, InvocationVerdict};
 
 /// Whether calls really come from a connected org. From [`super::Client::invocations`].
 #[derive(Clone, Copy)]
@@ -21,6 +21,17 @@ impl Invocations<'_> {
     ) -> Result<InvocationVerdict, ClientError> {
         let url = self.transport.url(&["invocations", "authentication"]);
         self.transport.fetch(Call::post(url, request)?.reading()).await
+    }
+
+    /// Asks whether a data action is signed with a key of its target.
+    ///
+    /// # Errors
+    /// Any [`ClientError`]; 403 when the answer is no, 409 when an app took that very event minutes ago.
+    pub async fn authenticate_data_action(&self, request: &DataActionAuthRequest) -> Result<(), ClientError> {
+        let url = self.transport.url(&["data_action_targets", "authenticate"]);
+        let _: Option<serde_json::Value> =
+            self.transport.fetch_if_any(Call::post(url, request)?.reading()).await?;
+        Ok(())
     }
 }
 

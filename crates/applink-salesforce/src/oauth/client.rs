@@ -163,7 +163,12 @@ impl OAuth {
         success::<WireTokens>(at, &answer).map(Tokens::from)
     }
 
-    async fn post(&self, at: &OrgOrigin, path: &str, form: &Form<'_>) -> Result<RawAnswer, TokenFailure> {
+    pub(super) async fn post(
+        &self,
+        at: &OrgOrigin,
+        path: &str,
+        form: &Form<'_>,
+    ) -> Result<RawAnswer, TokenFailure> {
         let client = self.egress.client(at, Traffic::Token);
         let request = client.post(at.at(path)).header(ACCEPT, "application/json").form(form);
         self.egress.send(at.authority(), Traffic::Token, request).await.map_err(TokenFailure::of_send)
@@ -177,7 +182,7 @@ fn identify<'a>(form: &mut Form<'a>, client: &'a OAuthClient) {
     }
 }
 
-fn success<T: DeserializeOwned>(at: &OrgOrigin, answer: &RawAnswer) -> Result<T, TokenFailure> {
+pub(super) fn success<T: DeserializeOwned>(at: &OrgOrigin, answer: &RawAnswer) -> Result<T, TokenFailure> {
     if !answer.status.is_success() {
         return Err(TokenFailure::of_answer(at.authority(), answer));
     }

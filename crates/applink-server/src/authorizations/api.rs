@@ -4,13 +4,14 @@ use applink_api::authorization::{
     Authorization, AuthorizeJwtRequest, AuthorizeRequest, RefreshRequest, UpdateAuthorization,
 };
 use applink_api::error::ErrorBody;
+use applink_api::org::OrgType;
 use axum::extract::State;
 use http::StatusCode;
 
 use super::hand_out::{Answer, hand_out, not_live, with_token};
 use super::to_wire;
 use crate::app::App;
-use crate::connections::api::ensure_salesforce;
+use crate::connections::api::org_type_of;
 use crate::credentials::begin::Asked;
 use crate::credentials::change::{Change, JwtWishes, Wishes};
 use crate::credentials::disconnect::disconnect;
@@ -19,7 +20,7 @@ use crate::error::ApiError;
 use crate::oauth::jwt::JwtCredentials;
 use crate::web::auth::{RequireApp, RequireManager, RequireReader};
 use crate::web::{ApiJson, ApiPath, Json, OptionalJson};
-use crate::{oauth, tokens};
+use crate::{data_cloud, oauth, tokens};
 
 /// Every authorization of the add-on.
 #[utoipa::path(
@@ -84,11 +85,17 @@ pub async fn refresh_authorization(
     if authorization.live().is_none() {
         return Err(not_live(&authorization));
     }
-    let token = tokens::replace_reported(&app, &authorization, report.stale_token.as_deref()).await?;
+    let reported = report.stale_token.as_deref();
+    let token = match authorization.org_type {
+        OrgType::SalesforceOrg => tokens::replace_reported(&app, &authorization, reported).await?,
+        OrgType::DataCloudOrg => data_cloud::replace_reported(&app, &authorization, reported).await?,
+    };
     with_token(&app, &caller.actor, &authorization, token).await.map(Json)
 }
 
-/// Begins to store a Salesforce user in a browser.
+/// Begins to store a user of a Salesforce or Data Cloud org in a browser.
+///
+/// The last part of the path says which: `salesforce` or `datacloud`.
 ///
 /// A row with this name that is `authorizing`, `failed` or `disconnected` is taken up under its id.
 #[utoipa::path(
@@ -105,9 +112,9 @@ pub async fn authorize(
     ApiPath((_addon, org_kind)): ApiPath<(String, String)>,
     ApiJson(request): ApiJson<AuthorizeRequest>,
 ) -> Result<(StatusCode, Json<Authorization>), ApiError> {
-    ensure_salesforce(&org_kind)?;
+    let of = (Kind::Authorization, org_type_of(&org_kind)?);
     let login_url = request.login_url.as_deref();
-    let asked = Asked::check(&app, Kind::Authorization, &request.developer_name, None, login_url)?;
+    let asked = Asked::check(&app, of, &request.developer_name, None, login_url)?;
     let asked = asked.forced(request.force);
     let (authorization, link) = oauth::begin::begin(&app, &manager, &asked).await?;
     Ok((StatusCode::ACCEPTED, Json(to_wire(&authorization, Some(link)))))
@@ -127,14 +134,41 @@ pub async fn authorize_jwt(
     manager: RequireManager,
     ApiJson(request): ApiJson<AuthorizeJwtRequest>,
 ) -> Result<(StatusCode, Json<Authorization>), ApiError> {
+    by_jwt(&app, manager, OrgType::SalesforceOrg, request).await
+}
+
+/// Stores a user of a Data Cloud org by a signed assertion, without a browser.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/authorizations/datacloud/jwt",
+    tag = "authorizations",
+    request_body = AuthorizeJwtRequest,
+    responses((status = 202, description = "Authorized already", body = Authorization), (status = 409, description = "The name or alias is taken", body = ErrorBody), (status = 422, description = "The org refuses; nothing is kept", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
+pub async fn authorize_data_cloud_jwt(
+    State(app): State<App>,
+    manager: RequireManager,
+    ApiJson(request): ApiJson<AuthorizeJwtRequest>,
+) -> Result<(StatusCode, Json<Authorization>), ApiError> {
+    by_jwt(&app, manager, OrgType::DataCloudOrg, request).await
+}
+
+async fn by_jwt(
+    app: &App,
+    manager: RequireManager,
+    org_type: OrgType,
+    request: AuthorizeJwtRequest,
+) -> Result<(StatusCode, Json<Authorization>), ApiError> {
     let (alias, login_url) = (request.alias.as_deref(), request.login_url.as_deref());
-    let asked = Asked::check(&app, Kind::Authorization, &request.developer_name, alias, login_url)?;
+    let of = (Kind::Authorization, org_type);
+    let asked = Asked::check(app, of, &request.developer_name, alias, login_url)?;
     let given = JwtCredentials {
         client_id: request.client_id,
         username: request.username,
         private_key: request.jwt_private_key,
     };
-    let authorization = oauth::jwt::connect(&app, manager, asked, given).await?;
+    let authorization = oauth::jwt::connect(app, manager, asked, given).await?;
     Ok((StatusCode::ACCEPTED, Json(to_wire(&authorization, None))))
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use applink_api::authorization::Authorization;
 use applink_api::error::error_id;
 use applink_api::ids::AddonId;
-use applink_api::org::UserAuth;
+use applink_api::org::{OrgType, UserAuth};
 use http::StatusCode;
 use tokio::time::timeout;
 use uuid::Uuid;
@@ -18,6 +18,7 @@ use super::{store, to_wire};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
 use crate::credentials::{Credential, State};
+use crate::data_cloud;
 use crate::db::StoreError;
 use crate::error::ApiError;
 use crate::tokens::{self, FreshToken, TokenError};
@@ -97,6 +98,12 @@ async fn read(app: &App, addon: AddonId, named: &str) -> Result<Answer, TokenOrS
         };
     }
     let token = tokens::fresh_access_token_of(app, &credential, grant).await.map_err(TokenOrStore::Token)?;
+    let token = match credential.org_type {
+        OrgType::SalesforceOrg => token,
+        OrgType::DataCloudOrg => {
+            data_cloud::token_of(app, &credential, token).await.map_err(TokenOrStore::Token)?
+        }
+    };
     Ok(Answer::Token(credential, token))
 }
 

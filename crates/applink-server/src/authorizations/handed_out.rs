@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use applink_api::ids::AddonId;
 use applink_api::names::look_up_key;
+use applink_api::org::OrgType;
 use applink_api::time::Timestamp;
 use uuid::Uuid;
 
@@ -69,10 +70,14 @@ impl HandedOut {
         (now < found.token.expires_at).then_some(found)
     }
 
-    /// A grant was renewed and its tokens are in the spool: they take the place of the dead ones.
+    /// A grant was renewed and its tokens are in the spool: they take the place of the dead ones. (What is handed out for
+    /// Data Cloud is its tenant's token, which lives by itself.)
     pub(crate) fn renewed(&self, credential: Uuid, token: &FreshToken) {
+        let is_its = |known: &&mut Arc<HandOut>| {
+            known.credential.id == credential && known.credential.org_type == OrgType::SalesforceOrg
+        };
         let mut known = self.known();
-        for hand_out in known.values_mut().filter(|known| known.credential.id == credential) {
+        for hand_out in known.values_mut().filter(is_its) {
             *hand_out = Arc::new(HandOut { credential: hand_out.credential.clone(), token: token.clone() });
         }
     }
@@ -134,11 +139,11 @@ impl HandOut {
 #[cfg(test)]
 mod tests {
     use applink_api::connection::ConnectionMethod;
-    use applink_api::org::OrgType;
     use applink_salesforce::OrgOrigin;
 
     use super::*;
     use crate::credentials::{Kind, OrgUser, State};
+    use crate::db::RowId;
 
     const NOW: Timestamp = Timestamp::from_seconds(1000);
 
@@ -174,6 +179,7 @@ mod tests {
             access_token: "canary-access".into(),
             instance: OrgOrigin::vouched_for("https://acme.my.salesforce.com").unwrap(),
             org_id: "00D".to_owned(),
+            grant: RowId(Uuid::from_u128(9)),
             version: 1,
             expires_at: NOW.plus(Duration::from_secs(lives)),
         }

@@ -2,6 +2,7 @@
 
 use applink_api::connection::{ConnectJwtRequest, ConnectRequest, Connection, UpdateConnection};
 use applink_api::error::ErrorBody;
+use applink_api::org::OrgType;
 use axum::extract::State;
 use http::StatusCode;
 
@@ -50,7 +51,9 @@ pub async fn show_connection(
     Ok(Json(to_wire(&found.ok_or_else(ApiError::not_found)?, None)))
 }
 
-/// Begins to connect a Salesforce org in a browser.
+/// Begins to connect a Salesforce or Data Cloud org in a browser.
+///
+/// The last part of the path says which: `salesforce` or `datacloud`.
 ///
 /// A row with this name that is `connecting`, `failed` or `disconnected` is taken up under its id.
 #[utoipa::path(
@@ -67,9 +70,9 @@ pub async fn connect(
     ApiPath((_addon, org_kind)): ApiPath<(String, String)>,
     ApiJson(request): ApiJson<ConnectRequest>,
 ) -> Result<(StatusCode, Json<Connection>), ApiError> {
-    ensure_salesforce(&org_kind)?;
+    let of = (Kind::Connection, org_type_of(&org_kind)?);
     let login_url = request.login_url.as_deref();
-    let asked = Asked::check(&app, Kind::Connection, &request.connection_name, None, login_url)?;
+    let asked = Asked::check(&app, of, &request.connection_name, None, login_url)?;
     let asked = asked.forced(request.force);
     let (connection, link) = oauth::begin::begin(&app, &manager, &asked).await?;
     Ok((StatusCode::ACCEPTED, Json(to_wire(&connection, Some(link)))))
@@ -90,7 +93,8 @@ pub async fn connect_jwt(
     ApiJson(request): ApiJson<ConnectJwtRequest>,
 ) -> Result<(StatusCode, Json<Connection>), ApiError> {
     let login_url = request.login_url.as_deref();
-    let asked = Asked::check(&app, Kind::Connection, &request.connection_name, None, login_url)?;
+    let of = (Kind::Connection, OrgType::SalesforceOrg);
+    let asked = Asked::check(&app, of, &request.connection_name, None, login_url)?;
     let given = JwtCredentials {
         client_id: request.client_id,
         username: request.username,
@@ -153,6 +157,10 @@ pub async fn disconnect_connection(
 }
 
 /// The path's place is shared with connection names, so that a connection may be called `salesforce`.
-pub(crate) fn ensure_salesforce(org_kind: &str) -> Result<(), ApiError> {
-    if org_kind == "salesforce" { Ok(()) } else { Err(ApiError::not_found()) }
+pub(crate) fn org_type_of(org_kind: &str) -> Result<OrgType, ApiError> {
+    match org_kind {
+        "salesforce" => Ok(OrgType::SalesforceOrg),
+        "datacloud" => Ok(OrgType::DataCloudOrg),
+        _ => Err(ApiError::not_found()),
+    }
 }

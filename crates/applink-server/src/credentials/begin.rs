@@ -25,6 +25,8 @@ pub struct Asked {
     pub login_url: String,
     /// Where that leads.
     pub login: OrgOrigin,
+    /// Salesforce or Data Cloud.
+    pub org_type: OrgType,
     /// One more grant of a user is wanted even when the org may end the oldest for it.
     pub force: bool,
 }
@@ -36,7 +38,7 @@ impl Asked {
     /// 422 naming the field and the rule.
     pub fn check(
         app: &App,
-        kind: Kind,
+        (kind, org_type): (Kind, OrgType),
         name: &str,
         alias: Option<&str>,
         login_url: Option<&str>,
@@ -58,7 +60,7 @@ impl Asked {
                 format!("{}. {}", capitalised(&error.to_string()), error.hint()),
             )
         })?;
-        Ok(Self { kind, name, alias, login_url: login_url.to_owned(), login, force: false })
+        Ok(Self { kind, name, alias, login_url: login_url.to_owned(), login, org_type, force: false })
     }
 
     /// The same, insisting on the grant.
@@ -130,7 +132,7 @@ impl Asked {
             kind: self.kind,
             name: self.name.as_str().to_owned(),
             alias,
-            org_type: OrgType::SalesforceOrg,
+            org_type: self.org_type,
             state,
             method,
             login_url: self.login_url.clone(),

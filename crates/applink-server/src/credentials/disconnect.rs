@@ -4,6 +4,7 @@ use super::{Credential, Kind, flow, store, write};
 use crate::addons;
 use crate::app::App;
 use crate::audit::Entry;
+use crate::data_action_targets;
 use crate::error::ApiError;
 use crate::oauth;
 use crate::tokens;
@@ -25,7 +26,11 @@ pub async fn disconnect(
     let mut credential = found.ok_or_else(ApiError::not_found)?;
     flow::disconnect(&mut credential, &manager.actor.name, app.clock.now());
     oauth::store::forget(&*tx, credential.id).await?;
-    tokens::store::start_revoking(&*tx, credential.id).await?;
+    // Only its grant can take its data action targets out of the org: they go first.
+    let now = app.clock.now();
+    if !data_action_targets::manage::start_removing(&*tx, credential.addon, credential.id, now).await? {
+        tokens::store::start_revoking(&*tx, credential.id).await?;
+    }
     write::save(&tx, &credential).await?;
     let action = match kind {
         Kind::Connection => "connection.disconnect",
@@ -36,5 +41,6 @@ pub async fn disconnect(
     );
     tx.commit().await?;
     app.changed(credential.id);
+    app.nudges.data_action_targets.notify_one();
     Ok(credential)
 }

@@ -1,23 +1,130 @@
-//! What the mesh calls: `POST /addons/{addon}/data_action_targets/authenticate`.
+//! What the CLI calls, below `/addons/{addon}/connections/datacloud/{connection}/data_action_targets`, and what the mesh
+//! calls: `POST /addons/{addon}/data_action_targets/authenticate`.
 
+use applink_api::data_action_target::{CreateDataActionTarget, DataActionTarget};
 use applink_api::error::ErrorBody;
-use applink_api::ids::{AddonId, RecordId};
+use applink_api::ids::{AddonId, ConnectionId, RecordId};
 use applink_api::invocation::{DataActionAuthRequest, DataActionVerdict};
+use applink_api::names::Name;
 use axum::extract::State;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, StatusCode};
 use secrecy::ExposeSecret as _;
 
-use super::{flow, store};
+use super::{flow, manage, store, targets};
 use crate::app::App;
-use crate::credentials;
+use crate::connections;
+use crate::credentials::{self, Kind};
 use crate::error::ApiError;
 use crate::invocations;
-use crate::web::auth::RequireApp;
-use crate::web::{ApiJson, Json};
+use crate::web::auth::{RequireApp, RequireManager, RequireReader};
+use crate::web::{ApiJson, ApiPath, Json};
 
 /// Largest body: the mesh's limit of 1 MiB for a payload, as text and, where it is none, as base64 too.
 pub const BODY_LIMIT: usize = 4 * 1024 * 1024;
+
+/// The data action targets of a connection; none when there is no such connection.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/connections/datacloud/{connection}/data_action_targets",
+    tag = "connections",
+    responses((status = 200, description = "All of them, by name", body = Vec<DataActionTarget>)),
+    security(("addon_token" = []), ("api_key" = []))
+)]
+pub async fn list_data_action_targets(
+    State(app): State<App>,
+    reader: RequireReader,
+    ApiPath((_addon, named)): ApiPath<(String, String)>,
+) -> Result<Json<Vec<DataActionTarget>>, ApiError> {
+    let store = app.store.reader();
+    let found = credentials::store::find(store, reader.addon.id, Kind::Connection, &named).await?;
+    let Some(connection) = found else {
+        // The official CLI reads this list before it disconnects, and tells best of a name that is nobody's afterwards.
+        let may_be_one =
+            Name::parse("connection name", &named).is_ok() || named.parse::<ConnectionId>().is_ok();
+        return if may_be_one { Ok(Json(Vec::new())) } else { Err(ApiError::not_found()) };
+    };
+    let all = targets::list(store, reader.addon.id, connection.id).await?;
+    Ok(Json(all.iter().map(|target| manage::to_wire(target, &connection)).collect()))
+}
+
+/// Asks a Data Cloud org for a webhook that points at a path of the app.
+///
+/// The app is the one `x-app-uuid` names. What failed before is tried again under its id.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/connections/datacloud/{connection}/data_action_targets",
+    tag = "connections",
+    request_body = CreateDataActionTarget,
+    responses((status = 202, description = "Being made: look again until it is `created` or `creation_failed`", body = DataActionTarget), (status = 409, description = "The name is in use", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
+pub async fn create_data_action_target(
+    State(app): State<App>,
+    manager: RequireManager,
+    headers: HeaderMap,
+    ApiPath((_addon, named)): ApiPath<(String, String)>,
+    ApiJson(request): ApiJson<CreateDataActionTarget>,
+) -> Result<(StatusCode, Json<DataActionTarget>), ApiError> {
+    // A connection that is nobody's is told the same way to everybody.
+    connections::connected(&app, manager.addon.id, &named).await?;
+    let pointed_at = manage::named_app(&manager, &headers)?;
+    let (target, connection) = manage::create(&app, &manager, pointed_at, &named, request).await?;
+    Ok((StatusCode::ACCEPTED, Json(manage::to_wire(&target, &connection))))
+}
+
+/// One data action target, by API name or uuid.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/connections/datacloud/{connection}/data_action_targets/{target}",
+    tag = "connections",
+    responses((status = 200, description = "The target", body = DataActionTarget)),
+    security(("addon_token" = []), ("api_key" = []))
+)]
+pub async fn show_data_action_target(
+    State(app): State<App>,
+    reader: RequireReader,
+    ApiPath((_addon, connection, named)): ApiPath<(String, String, String)>,
+) -> Result<Json<DataActionTarget>, ApiError> {
+    let found = manage::find(app.store.reader(), reader.addon.id, &connection, &named).await?;
+    let (target, connection) = found.ok_or_else(ApiError::not_found)?;
+    Ok(Json(manage::to_wire(&target, &connection)))
+}
+
+/// Removes a data action target from its org, and then here.
+#[utoipa::path(
+    delete,
+    path = "/addons/{addon}/connections/datacloud/{connection}/data_action_targets/{target}",
+    tag = "connections",
+    responses((status = 202, description = "Being removed; gone when it is not found any more", body = DataActionTarget)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
+pub async fn remove_data_action_target(
+    State(app): State<App>,
+    manager: RequireManager,
+    ApiPath((_addon, connection, named)): ApiPath<(String, String, String)>,
+) -> Result<(StatusCode, Json<DataActionTarget>), ApiError> {
+    let (target, connection) = manage::remove(&app, &manager, (&connection, &named)).await?;
+    Ok((StatusCode::ACCEPTED, Json(manage::to_wire(&target, &connection))))
+}
+
+/// Has the org make a new signing key; the former one counts on for an hour.
+#[utoipa::path(
+    post,
+    path = "/addons/{addon}/connections/datacloud/{connection}/data_action_targets/{target}/rotate_signing_key",
+    tag = "connections",
+    responses((status = 202, description = "Being made", body = DataActionTarget), (status = 409, description = "It has no key yet", body = ErrorBody)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
+pub async fn rotate_data_action_key(
+    State(app): State<App>,
+    manager: RequireManager,
+    ApiPath((_addon, connection, named)): ApiPath<(String, String, String)>,
+) -> Result<(StatusCode, Json<DataActionTarget>), ApiError> {
+    let (target, connection) = manage::rotate(&app, &manager, (&connection, &named)).await?;
+    Ok((StatusCode::ACCEPTED, Json(manage::to_wire(&target, &connection))))
+}
 
 /// Whether a data action really comes from a connected org.
 ///
@@ -46,7 +153,16 @@ pub async fn authenticate_data_action(
         Some(encoded) => STANDARD.decode(encoded).map_err(|_| refused("the payload is not base64"))?,
         None => request.payload.into_bytes(),
     };
-    for row in store::keys(app.store.reader(), addon, org_id.as_str(), &request.api_name).await? {
+    let keys =
+        store::keys(app.store.reader(), addon, org_id.as_str(), &request.api_name, app.clock.now()).await?;
+    if keys.is_empty()
+        && targets::is_on_its_way(app.store.reader(), addon, org_id.as_str(), &request.api_name).await?
+    {
+        return Err(refused(
+            "Signing Key Not Found: the org has not made one for this data action target yet",
+        ));
+    }
+    for row in keys {
         let key = app.vault.open_sealed(row.place(), &row.signing_key).await?;
         if flow::is_signed(key.expose_secret().as_bytes(), &payload, request.signature.expose_secret()) {
             return not_delivered(&app, addon, &org_id, flow::event_id(&request.api_name, &payload)).await;

@@ -1,13 +1,214 @@
-//! Is this the signature of these bytes? Pure.
+//! The transitions of a target, and whether a text is the signature of some bytes. Pure.
 
+use std::time::Duration;
+
+use applink_api::data_action_target::DataActionTargetStatus;
+use applink_api::error::{ResourceError, error_id};
+use applink_api::ids::{AddonId, AppUuid};
+use applink_api::time::Timestamp;
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use url::Url;
+use uuid::Uuid;
 
 use crate::vault::hex;
 
+/// Due whatever a database's clock says that differs from ours.
+pub const AT_ONCE: Timestamp = Timestamp::from_micros(0);
 /// The longest signature that is read: base64 of 32 bytes is 44 characters.
 const LONGEST: usize = 64;
+/// A path of the app may have this many characters.
+const LONGEST_PATH: usize = 500;
+/// How long a former signing key counts beside a new one: an org takes a quarter of an hour to sign with that, and tries
+/// what was not delivered again.
+pub const FORMER_KEY_COUNTS: Duration = Duration::from_secs(3600);
+/// An org that is still at it is asked again after this.
+pub const LOOK_AGAIN: Duration = Duration::from_secs(2);
+/// How long an org may take to set a target up.
+pub const PATIENCE: Duration = Duration::from_secs(15 * 60);
+/// Tries of one step before it is given up, with pauses of 2, 4, 8, … 128 s.
+pub const TRIES: u32 = 8;
+
+/// Where a target stands.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Asked for.
+    Pending,
+    /// The org is making it.
+    Creating,
+    /// The org is to make a signing key.
+    GeneratingSigningKey,
+    /// Usable.
+    Created,
+    /// It did not come about.
+    CreationFailed(ResourceError),
+    /// To be removed from the org.
+    Deleting,
+}
+
+impl State {
+    /// The official word, and the one that is stored.
+    pub fn word(&self) -> &'static str {
+        self.status().as_str()
+    }
+
+    /// The same, typed.
+    pub fn status(&self) -> DataActionTargetStatus {
+        match self {
+            Self::Pending => DataActionTargetStatus::Pending,
+            Self::Creating => DataActionTargetStatus::Creating,
+            Self::GeneratingSigningKey => DataActionTargetStatus::GeneratingSigningKey,
+            Self::Created => DataActionTargetStatus::Created,
+            Self::CreationFailed(_) => DataActionTargetStatus::CreationFailed,
+            Self::Deleting => DataActionTargetStatus::Deleting,
+        }
+    }
+}
+
+/// A target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Its uuid.
+    pub id: Uuid,
+    /// The tenant.
+    pub addon: AddonId,
+    /// The connection whose org has it.
+    pub connection: Uuid,
+    /// The app it points at.
+    pub app: AppUuid,
+    /// That app's name.
+    pub app_name: String,
+    /// That app's URL when the target was made.
+    pub app_url: Option<String>,
+    /// The org.
+    pub org_id: String,
+    /// Its name there.
+    pub api_name: String,
+    /// Its label there.
+    pub label: String,
+    /// The app's path, as asked for.
+    pub path: String,
+    /// What the org calls.
+    pub endpoint: String,
+    /// Where it stands.
+    pub state: State,
+    /// When its newest signing key was made.
+    pub key_made_at: Option<Timestamp>,
+    /// How often the present step failed.
+    pub failures: u32,
+    /// When the reconciler is to look at it.
+    pub due_at: Option<Timestamp>,
+    /// Since when it is in its state.
+    pub state_since: Timestamp,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// When it last changed.
+    pub last_modified_at: Timestamp,
+}
+
+impl Target {
+    /// Why it did not come about.
+    pub fn error(&self) -> Option<&ResourceError> {
+        match &self.state {
+            State::CreationFailed(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+/// Goes on to a state, due at once.
+pub fn enter(target: &mut Target, state: State, now: Timestamp) {
+    let settled = matches!(state, State::Created | State::CreationFailed(_));
+    target.state = state;
+    target.failures = 0;
+    target.due_at = (!settled).then_some(AT_ONCE);
+    target.state_since = now;
+    target.last_modified_at = now;
+}
+
+/// It did not come about, for this reason. A target that has a key stays as it is: only its new key did not come.
+pub fn fail(target: &mut Target, reason: &str, now: Timestamp) {
+    if target.key_made_at.is_some() {
+        return enter(target, State::Created, now);
+    }
+    let message = format!(
+        "The org could not make the data action target ({}). Mend that, remove the target and create it again.",
+        reason.trim_end_matches('.')
+    );
+    enter(
+        target,
+        State::CreationFailed(ResourceError { id: error_id::ORG_CONNECTION_FAILED.into(), message }),
+        now,
+    );
+}
+
+/// A step failed for a passing reason. `false` when it failed often enough.
+pub fn retry(target: &mut Target, now: Timestamp) -> bool {
+    target.failures += 1;
+    let pause = Duration::from_secs(2_u64.saturating_pow(target.failures.min(7)));
+    target.due_at = Some(now.plus(pause));
+    target.failures < TRIES
+}
+
+/// The org is still at it. `false` when it takes too long.
+pub fn wait(target: &mut Target, now: Timestamp) -> bool {
+    target.due_at = Some(now.plus(LOOK_AGAIN));
+    now.since(target.state_since) < PATIENCE
+}
+
+/// The API name that is made from a label: words joined by `_`.
+pub fn api_name_of(label: &str) -> String {
+    label.trim().replace([' ', '-'], "_")
+}
+
+/// The rule an API name breaks.
+pub fn broken_name_rule(name: &str) -> Option<&'static str> {
+    if !(3..=30).contains(&name.len()) {
+        return Some("it must have 3 to 30 characters");
+    }
+    if !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+        return Some("only letters, digits and `_` are allowed");
+    }
+    if !name.starts_with(|first: char| first.is_ascii_alphabetic()) {
+        return Some("it must start with a letter");
+    }
+    if name.ends_with('_') || name.contains("__") {
+        return Some("`_` must stand alone between letters or digits");
+    }
+    None
+}
+
+/// What the org is to call: the app's URL, the path, and by which name and org the call is recognised.
+///
+/// # Errors
+/// The rule that the path, or the app's URL, breaks.
+pub fn endpoint(app_url: &str, path: &str, api_name: &str, org_id: &str) -> Result<String, &'static str> {
+    if !path.starts_with('/') || path.starts_with("//") {
+        return Err("it must be a path of the app and start with one `/`");
+    }
+    if path.len() > LONGEST_PATH {
+        return Err("it must have 500 characters at most");
+    }
+    if path.contains(['?', '#', '\\']) || path.contains(|letter: char| letter.is_control() || letter == ' ') {
+        return Err("it must be a path alone: no query, fragment, backslash or space");
+    }
+    if path.split('/').any(|part| part == "." || part == "..") {
+        return Err("`.` and `..` can't be parts of it");
+    }
+    let base =
+        Url::parse(app_url).ok().filter(|url| matches!(url.scheme(), "http" | "https") && url.has_host());
+    let base = base.ok_or("the app's own URL can't be read")?;
+    let joined = format!("{}{path}", base.as_str().trim_end_matches('/'));
+    let mut url = Url::parse(&joined).map_err(|_| "it can't be part of a URL")?;
+    if url.origin() != base.origin() {
+        return Err("it must stay on the app's host");
+    }
+    url.query_pairs_mut().append_pair("apiName", api_name).append_pair("orgId", org_id);
+    Ok(url.into())
+}
 
 /// Compares in constant time: base64 of the HMAC-SHA256 of the raw bytes.
 pub fn is_signed(key: &[u8], payload: &[u8], signature: &str) -> bool {
@@ -63,5 +264,107 @@ mod tests {
             assert!(!is_signed(&key, &payload, wrong), "{wrong}");
         }
         assert!(!is_signed(b"", &payload, &sign(b"", &payload)), "no key is no key");
+    }
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_000);
+
+    fn target(state: State) -> Target {
+        Target {
+            id: Uuid::nil(),
+            addon: Uuid::nil().into(),
+            connection: Uuid::nil(),
+            app: Uuid::nil().into(),
+            app_name: "a".into(),
+            app_url: None,
+            org_id: "00D".into(),
+            api_name: "T".into(),
+            label: "T".into(),
+            path: "/".into(),
+            endpoint: "https://a.example/".into(),
+            state,
+            key_made_at: None,
+            failures: 0,
+            due_at: None,
+            state_since: NOW,
+            created_at: NOW,
+            created_by: "a@b.c".into(),
+            last_modified_at: NOW,
+        }
+    }
+
+    #[test]
+    fn a_step_is_tried_eight_times_with_growing_pauses() {
+        let mut row = target(State::Creating);
+        let mut pauses = Vec::new();
+        while retry(&mut row, NOW) {
+            pauses.push(row.due_at.unwrap().since(NOW).as_secs());
+        }
+        assert_eq!(pauses, [2, 4, 8, 16, 32, 64, 128]);
+        enter(&mut row, State::GeneratingSigningKey, NOW);
+        assert_eq!((row.failures, row.due_at), (0, Some(AT_ONCE)));
+        enter(&mut row, State::Created, NOW);
+        assert_eq!(row.due_at, None);
+    }
+
+    #[test]
+    fn a_key_that_does_not_come_leaves_a_target_with_a_key_as_it_is() {
+        let mut new = target(State::GeneratingSigningKey);
+        fail(&mut new, "no.", NOW);
+        assert!(new.error().unwrap().message.contains("(no)"), "{:?}", new.error());
+        let mut rotated = target(State::GeneratingSigningKey);
+        rotated.key_made_at = Some(NOW);
+        fail(&mut rotated, "no", NOW);
+        assert_eq!(rotated.state, State::Created);
+    }
+
+    #[test]
+    fn an_org_is_not_waited_for_for_ever() {
+        let mut row = target(State::Creating);
+        assert!(wait(&mut row, NOW.plus(Duration::from_secs(14 * 60))));
+        assert!(!wait(&mut row, NOW.plus(PATIENCE)));
+    }
+
+    #[test]
+    fn what_the_org_calls_is_the_apps_url_the_path_and_who_is_meant() {
+        let long = format!("/{}", "a".repeat(500));
+        let made = |url, path| endpoint(url, path, "Clicks", "00DSB00000VAyPF2A1");
+        let query = "?apiName=Clicks&orgId=00DSB00000VAyPF2A1";
+        for (url, path, expected) in [
+            ("https://a.example", "/clicks", "https://a.example/clicks"),
+            ("https://a.example/", "/a%20b/c", "https://a.example/a%20b/c"),
+            ("http://127.0.0.1:8070/base/", "/", "http://127.0.0.1:8070/base/"),
+        ] {
+            assert_eq!(made(url, path).unwrap(), format!("{expected}{query}"), "{url} {path}");
+        }
+        for path in
+            ["", "clicks", "//evil.example/x", "/a?b=1", "/a#b", "/../x", "/a b", "/a\\b", "/\n", &long]
+        {
+            assert!(made("https://a.example", path).is_err(), "{path}");
+        }
+        assert!(made("ftp://a.example", "/x").is_err() && made("nonsense", "/x").is_err());
+    }
+
+    #[test]
+    fn a_name_is_made_from_a_label() {
+        assert_eq!(api_name_of("My Data Action Target"), "My_Data_Action_Target");
+        for good in ["Clicks", "a1b", "My_Data_Action_Target"] {
+            assert_eq!(broken_name_rule(good), None, "{good}");
+        }
+        for bad in ["", "ab", "1ab", "a-b", "ab_", "a__b", "a b", "\u{fc}ber", &"a".repeat(31)] {
+            assert!(broken_name_rule(bad).is_some(), "{bad}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn any_path_stays_on_the_apps_host(path in "\\PC{0,40}", name in "\\PC{0,40}") {
+            if let Ok(url) = endpoint("https://a.example:8443/base", &path, &name, "00D") {
+                let url = Url::parse(&url).unwrap();
+                proptest::prop_assert_eq!((url.host_str(), url.port()), (Some("a.example"), Some(8443)));
+                proptest::prop_assert!(url.path().starts_with("/base/"));
+            }
+            let _ = broken_name_rule(&name);
+            let _ = is_signed(name.as_bytes(), path.as_bytes(), &path);
+        }
     }
 }

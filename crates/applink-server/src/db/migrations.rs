@@ -18,6 +18,7 @@ mod m20261126_000025_webhooks;
 mod m20261126_000030_trust;
 mod m20261126_000031_data_action_keys;
 mod m20261126_000035_presence;
+mod m20261126_000065_data_cloud;
 
 use std::collections::HashSet;
 
@@ -48,6 +49,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000031_data_action_keys::Migration),
             Box::new(m20261126_000010_provider::Migration),
             Box::new(m20261126_000035_presence::Migration),
+            Box::new(m20261126_000065_data_cloud::Migration),
         ]
     }
 }

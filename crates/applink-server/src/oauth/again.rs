@@ -139,7 +139,7 @@ async fn assert(
     let login = change.login(app, row)?;
     let stored = Stored::load(app, row).await?;
     let given = stored.completed(wishes)?;
-    let answered = tokens_and_user(app, &login.url, &login.origin, &given).await;
+    let answered = tokens_and_user(app, row.org_type, (&login.url, &login.origin), &given).await;
     let (tokens, org, origin) = answered.map_err(refusal)?;
     let (login, client_id) = (Login { origin, ..login }, given.client_id.clone());
     let swapped = swap(app, manager, row, change, Swap { login, stored, given, org, tokens: &tokens }).await;

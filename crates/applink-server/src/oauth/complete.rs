@@ -1,6 +1,7 @@
 //! Steps 6 and 7: the code becomes tokens, the tokens a grant, the row is live.
 
 use applink_api::connection::ConnectionMethod;
+use applink_api::org::OrgType;
 use applink_salesforce::oauth::{OAuthClient, PkceVerifier, Refusal, RefusalClass, Tokens};
 use axum::response::{IntoResponse, Response};
 use secrecy::SecretString;
@@ -111,8 +112,19 @@ async fn tokens_and_user(app: &App, flow: &Flow) -> Result<(Tokens, OrgUser), St
     };
     let tokens = secrets::try_each(&client, || true, exchange).await;
     let tokens = tokens.map_err(|failure| Stop::Org(ConnectError::Tokens(failure)))?;
+    let org_type =
+        credentials::store::find_by_id(app.store.reader(), flow.row.addon(), flow.row.credential_id.0).await;
+    let org_type =
+        org_type.map(|found| found.map_or(OrgType::SalesforceOrg, |credential| credential.org_type));
+    let org_type = match org_type {
+        Ok(org_type) => org_type,
+        Err(error) => {
+            drop_tokens(app, &tokens).await;
+            return Err(error.into());
+        }
+    };
     let identified = match ensure_refreshable(&tokens) {
-        Ok(()) => identify(app, login, &tokens).await,
+        Ok(()) => identify(app, org_type, login, &tokens).await,
         Err(error) => Err(error),
     };
     match identified {

@@ -1,6 +1,7 @@
 //! Step 6: who is this? Shared by the browser round trip and JWT bearer.
 
 use applink_api::error::{ResourceError, error_id};
+use applink_api::org::OrgType;
 use applink_salesforce::hosts::HostRefused;
 use applink_salesforce::identity::{IdentityError, IdentityUrl};
 use applink_salesforce::ids::RecordId;
@@ -60,6 +61,9 @@ pub enum ConnectError {
     /// There is no refresh token, or one that is dead at once, so the grant would die with the first session.
     #[error("the org gave no refresh token that lasts")]
     NoLastingRefreshToken,
+    /// The org gives its user's tokens no way into its Data Cloud.
+    #[error("the org gave no Data Cloud token")]
+    NoTenant(#[source] TokenFailure),
     /// A call to the org failed.
     #[error("the org could not be asked")]
     Org(#[source] OrgError),
@@ -88,6 +92,9 @@ impl ConnectError {
             }
             Self::TooManyGrants { username, grants } => format!(
                 "The user {username} is connected {grants} times through this external client app already, and an org keeps five at most: one more may silently end the oldest. Disconnect one that is not needed, use another user, or add --force."
+            ),
+            Self::NoTenant(failure) => format!(
+                "The org gives no Data Cloud token ({failure}). Check that Data Cloud is set up there and that the user has a Data Cloud permission set, then try again."
             ),
             Self::Org(error) => format!(
                 "{}. Check that the user may use the API (permission API Enabled), then try again.",
@@ -126,6 +133,23 @@ const IDENTITY: Needed = Needed {
     label: "Access the identity URL service",
     held: &["id", "profile", "email", "address", "phone", "openid", "full"],
 };
+const DATA_CLOUD: [Needed; 3] = [
+    Needed {
+        key: "cdp_query_api",
+        label: "Perform ANSI SQL queries on Data Cloud data",
+        held: &["cdp_query_api", "cdp_api"],
+    },
+    Needed {
+        key: "cdp_ingest_api",
+        label: "Manage Data Cloud Ingestion API data",
+        held: &["cdp_ingest_api", "cdp_api"],
+    },
+    Needed {
+        key: "cdp_profile_api",
+        label: "Manage Data Cloud profile data",
+        held: &["cdp_profile_api", "cdp_api"],
+    },
+];
 const LASTING: Needed = Needed {
     key: "refresh_token",
     label: "Perform requests at any time",
@@ -185,8 +209,16 @@ pub async fn lasting(app: &App, client_id: &str, tokens: Tokens) -> Result<Token
 ///
 /// # Errors
 /// [`ConnectError`].
-pub async fn identify(app: &App, login: &OrgOrigin, tokens: &Tokens) -> Result<OrgUser, ConnectError> {
+pub async fn identify(
+    app: &App,
+    org_type: OrgType,
+    login: &OrgOrigin,
+    tokens: &Tokens,
+) -> Result<OrgUser, ConnectError> {
     ensure_granted(tokens, &[API, IDENTITY])?;
+    if org_type == OrgType::DataCloudOrg {
+        ensure_granted(tokens, &DATA_CLOUD)?;
+    }
     let instance = tokens.instance(&app.hosts).map_err(ConnectError::Host)?;
     let identity = tokens.identity(&app.hosts).map_err(ConnectError::Identity)?;
     identity.ensure_from(login, &instance).map_err(ConnectError::Identity)?;
@@ -201,6 +233,9 @@ pub async fn identify(app: &App, login: &OrgOrigin, tokens: &Tokens) -> Result<O
     if !org.may_manage_applink().await.map_err(ConnectError::Org)? {
         return Err(ConnectError::NoPermission { username: user.username });
     }
+    if org_type == OrgType::DataCloudOrg {
+        ensure_tenant(app, &instance, tokens).await?;
+    }
     Ok(OrgUser {
         org_id: identity.org_id.to_string(),
         instance_url: org.origin().as_str().to_owned(),
@@ -208,6 +243,13 @@ pub async fn identify(app: &App, login: &OrgOrigin, tokens: &Tokens) -> Result<O
         username: user.username,
         api_version: api_version.to_string(),
     })
+}
+
+/// The org has a Data Cloud that takes this user's tokens: better known now than when an app first asks.
+async fn ensure_tenant(app: &App, instance: &OrgOrigin, tokens: &Tokens) -> Result<(), ConnectError> {
+    let exchanged = app.oauth.exchange_for_tenant(instance, &tokens.access_token).await;
+    let tenant = exchanged.map_err(ConnectError::NoTenant)?;
+    tenant.tenant(&app.hosts, instance).map(drop).map_err(ConnectError::Host)
 }
 
 fn is_same_user(identity: &IdentityUrl, user: &applink_salesforce::identity::UserInfo) -> bool {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use applink_api::connection::ConnectionMethod;
 use applink_api::ids::AddonId;
+use applink_api::org::OrgType;
 use applink_api::time::Timestamp;
 use applink_salesforce::OrgOrigin;
 use applink_salesforce::oauth::{
@@ -56,7 +57,7 @@ pub async fn connect(
     let task = app.clone();
     let work = async move {
         let login_url = asked.login_url.clone();
-        let answered = tokens_and_user(&task, &login_url, &asked.login, &given).await;
+        let answered = tokens_and_user(&task, asked.org_type, (&login_url, &asked.login), &given).await;
         let (tokens, org, login) = answered.map_err(refusal)?;
         let asked = Asked { login, ..asked };
         settle(&task, &manager, &asked, given, tokens, org).await
@@ -68,8 +69,8 @@ pub async fn connect(
 /// kind of org.
 pub(super) async fn tokens_and_user(
     app: &App,
-    login_url: &str,
-    login: &OrgOrigin,
+    org_type: OrgType,
+    (login_url, login): (&str, &OrgOrigin),
     given: &JwtCredentials,
 ) -> Result<(Tokens, OrgUser, OrgOrigin), ConnectError> {
     let (tokens, login) = match tokens_at(app, login, given).await {
@@ -81,7 +82,7 @@ pub(super) async fn tokens_and_user(
         }
         tokens => (tokens?, login.clone()),
     };
-    match identify(app, &login, &tokens).await {
+    match identify(app, org_type, &login, &tokens).await {
         Ok(org) => Ok((tokens, org, login)),
         Err(error) => {
             drop_session(app, &given.client_id, &tokens).await;
@@ -126,7 +127,7 @@ pub(super) fn refusal(error: ConnectError) -> ApiError {
         return ApiError::invalid_field("$.jwt_private_key", error.sentence()).caused_by(error);
     }
     let unreachable = match &error {
-        ConnectError::Tokens(failure) => {
+        ConnectError::Tokens(failure) | ConnectError::NoTenant(failure) => {
             failure.outcome() == Outcome::NotSent || failure.outcome() == Outcome::Unknown
         }
         ConnectError::Org(error) => matches!(error, applink_salesforce::OrgError::Send(_)),

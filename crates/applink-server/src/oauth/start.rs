@@ -1,5 +1,6 @@
 //! Step 2: the one-time link.
 
+use applink_api::org::OrgType;
 use applink_salesforce::OrgOrigin;
 use applink_salesforce::oauth::{AuthorizeRequest, PkceVerifier, authorize_url};
 use axum::extract::State;
@@ -10,8 +11,9 @@ use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 
 use super::pages::Trouble;
-use super::{SCOPES, store};
+use super::{DATA_CLOUD_SCOPES, SCOPES, store};
 use crate::app::App;
+use crate::credentials;
 use crate::error::ApiError;
 use crate::web::ApiPath;
 use crate::web::auth::{hash_of, same};
@@ -49,9 +51,20 @@ async fn to_the_org(app: &App, link: &SecretString) -> Result<Option<Response>, 
         PkceVerifier::restore(app.vault.open_sealed(flow.place("verifier"), &flow.verifier).await?);
     let login =
         app.hosts.instance(&flow.login_origin).map_err(|error| ApiError::validation(error.to_string()))?;
-    let location = authorize_at(app, &flow, &login, &state, &verifier);
+    let found =
+        credentials::store::find_by_id(app.store.reader(), flow.addon(), flow.credential_id.0).await?;
+    let scopes = scopes_for(found.map_or(OrgType::SalesforceOrg, |credential| credential.org_type));
+    let location = authorize_at(app, &flow, &login, &state, &verifier, &scopes);
     let cookie = cookie_for(app, &state_hash, cookie);
     Ok(Some(redirect(&location, &cookie)))
+}
+
+/// An org refuses scopes its external client app does not have, so those of Data Cloud are asked for where they are needed.
+fn scopes_for(org_type: OrgType) -> Vec<&'static str> {
+    match org_type {
+        OrgType::SalesforceOrg => SCOPES.to_vec(),
+        OrgType::DataCloudOrg => SCOPES.into_iter().chain(DATA_CLOUD_SCOPES).collect(),
+    }
 }
 
 fn authorize_at(
@@ -60,11 +73,12 @@ fn authorize_at(
     login: &OrgOrigin,
     state: &str,
     verifier: &PkceVerifier,
+    scopes: &[&str],
 ) -> String {
     let request = AuthorizeRequest {
         consumer_key: &flow.client_id,
         redirect_uri: &app.urls.oauth_callback(),
-        scopes: &SCOPES,
+        scopes,
         state,
         challenge: &verifier.challenge(),
         prompt: None,

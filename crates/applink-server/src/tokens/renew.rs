@@ -370,6 +370,7 @@ fn keep_in_spool(app: &App, held: &Held, state: &LeaseState, answer: RefreshAnsw
             access_token: answer.access_token.clone(),
             instance,
             org_id: held.grant.org_id.clone(),
+            grant: held.grant.id,
             version: state.version,
             expires_at: state.expires_at,
         };

@@ -38,6 +38,7 @@ pub(super) const COLUMNS: &[SealedColumn] = &[
     SealedColumn { table: "provider_resources", column: "grant_code", addon: None },
     SealedColumn { table: "provider_resources", column: "access_token", addon: None },
     SealedColumn { table: "provider_resources", column: "refresh_token", addon: None },
+    SealedColumn { table: "data_cloud_tokens", column: "access_token", addon: Some("t.addon_id") },
 ];
 
 /// Table and column of each.

@@ -5,8 +5,9 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use applink_api::clock::MockClock;
-use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
+use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der, PublicKeyX509Der};
 use aws_lc_rs::rsa::{KeyPair, KeySize};
+use aws_lc_rs::signature::KeyPair as _;
 use axum::extract::{Form, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -130,6 +131,7 @@ pub(crate) struct FakeOrg(Arc<Inner>);
 /// An RSA key pair, as PEM and as JWK.
 pub(crate) struct SigningPair {
     pub(crate) pem: String,
+    pub(crate) public_pem: String,
     pub(crate) kid: String,
 }
 
@@ -138,7 +140,9 @@ impl SigningPair {
         let pair = KeyPair::generate(KeySize::Rsa2048).expect("an RSA key");
         let der = AsDer::<Pkcs8V1Der<'_>>::as_der(&pair).expect("PKCS#8");
         let pem = pem::encode(&pem::Pem::new("PRIVATE KEY", der.as_ref().to_vec()));
-        Self { pem, kid: kid.to_owned() }
+        let public = AsDer::<PublicKeyX509Der<'_>>::as_der(pair.public_key()).expect("X.509");
+        let public_pem = pem::encode(&pem::Pem::new("PUBLIC KEY", public.as_ref().to_vec()));
+        Self { pem, public_pem, kid: kid.to_owned() }
     }
 
     fn encoding_key(&self) -> EncodingKey {

@@ -159,6 +159,7 @@ impl Victim {
             "app" => vec![self.tenant.app.to_string()],
             "client" => vec!["VictimClient".to_owned()],
             "webhook" => vec![text(&self.webhook["id"])],
+            "target" => vec!["Clicks".to_owned()],
             "number" => vec!["1".to_owned()],
             "attachment" => vec![Uuid::from_u128(2).to_string()],
             "key" => vec![Uuid::from_u128(1).to_string()],

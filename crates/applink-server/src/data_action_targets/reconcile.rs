@@ -1,0 +1,285 @@
+//! Takes each target one state on; every step may be repeated.
+//!
+//! 1. `pending`: nothing was asked of the org yet.
+//! 2. `creating`: is it there? Else it is made. Then it is looked at until the org says that it is active.
+//! 3. `generating_signing_key`: the org makes a key, which is sealed and committed with the state. A key that got lost on
+//!    the way is simply made again; keys there were before count on for an hour.
+//! 4. `deleting`: the org deletes it, and the row goes with its keys. After the last target of a connection that is being
+//!    disconnected, its grant goes to be revoked.
+
+use std::time::Duration;
+
+use applink_api::operator::LeftBehind;
+use applink_salesforce::data_cloud::{NewDataActionTarget, TargetStatus};
+use applink_salesforce::error::ErrorKind;
+use applink_salesforce::rest::ApiVersion;
+use applink_salesforce::{Org, OrgError};
+use secrecy::SecretString;
+
+use super::flow::{self, State, Target};
+use super::{store, targets};
+use crate::addons;
+use crate::app::App;
+use crate::audit::{Actor, Entry};
+use crate::credentials::{self, Credential};
+use crate::db::claim::Claim;
+use crate::db::{StoreError, Tx};
+use crate::error::chain;
+use crate::reconcilers::{Status, StepError};
+use crate::removals;
+use crate::tokens::{self, TokenError};
+use crate::vault::VaultError;
+
+/// A step makes a few calls, each with its own deadline.
+const LEASE: Duration = Duration::from_secs(180);
+/// Rows taken at a time.
+const BATCH: u32 = 10;
+/// The first version with data action targets.
+const FALLBACK_VERSION: ApiVersion = ApiVersion::new(62);
+
+/// What a step came to.
+enum Outcome {
+    /// The next state.
+    Next(State),
+    /// With a new signing key.
+    Key(SecretString),
+    /// The org is still at it.
+    Wait,
+    /// It is out of the org.
+    Gone,
+}
+
+/// A step did not come about.
+#[derive(Debug, thiserror::Error)]
+enum Trouble {
+    #[error("there is no token for the org")]
+    Token(#[from] TokenError),
+    #[error("the org did not do its part")]
+    Org(#[from] OrgError),
+    #[error("the org says that it failed{0}")]
+    Failed(String),
+    #[error("its connection is gone")]
+    NoConnection,
+}
+
+impl Trouble {
+    /// Whether trying again may help.
+    fn is_passing(&self) -> bool {
+        match self {
+            Self::Token(TokenError::ReauthRequired(_) | TokenError::NotLive | TokenError::Host(_))
+            | Self::Failed(_)
+            | Self::NoConnection => false,
+            Self::Token(_) => true,
+            Self::Org(error) => error.kind() != ErrorKind::Rejected,
+        }
+    }
+
+    /// For the person who made it.
+    fn sentence(&self) -> String {
+        match self {
+            Self::Token(error) => error.to_string(),
+            Self::Org(error) => error.to_string(),
+            error => error.to_string(),
+        }
+    }
+}
+
+/// Moves on what is due.
+///
+/// # Errors
+/// [`StepError`] when the database or the vault fails.
+pub async fn work_due(app: &App) -> Result<Status, StepError> {
+    let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: BATCH };
+    let due = app.store.database().claim_due::<targets::Model>(targets::DUE, claim).await?;
+    let mut status = Status::default();
+    for row in due {
+        let fence = row.fence;
+        work(app, Target::try_from(row)?, fence).await?;
+        status.done += 1;
+    }
+    forget_former_keys(app).await?;
+    Ok(status)
+}
+
+async fn forget_former_keys(app: &App) -> Result<(), StoreError> {
+    let tx = app.store.begin().await?;
+    store::delete_expired(&*tx, app.clock.now()).await?;
+    tx.commit().await
+}
+
+async fn work(app: &App, target: Target, fence: i64) -> Result<(), StepError> {
+    let connection =
+        credentials::store::find_by_id(app.store.reader(), target.addon, target.connection).await?;
+    let taken = match &connection {
+        Some(connection) => step(app, connection, &target).await,
+        None => Err(Trouble::NoConnection),
+    };
+    if let Err(trouble) = &taken {
+        tracing::warn!(target = target.api_name, org = target.org_id, error = %chain(trouble), "a step of a data action target failed");
+    }
+    let sealed = match &taken {
+        Ok(Outcome::Key(key)) => {
+            let row = app.entropy.uuid();
+            let sealed = app.vault.seal(store::place(target.addon, row), key).await.map_err(vault)?;
+            Some((row, sealed))
+        }
+        _ => None,
+    };
+    let has_key = sealed.is_some();
+    let mut tx = app.store.begin().await?;
+    addons::store::lock(&*tx, target.addon).await?;
+    // Whoever was quicker, a DELETE for example, has decided.
+    let current = targets::find_by_id(&*tx, target.addon, target.id).await?;
+    let Some(mut current) = current.filter(|current| current.state == target.state) else {
+        return Ok(());
+    };
+    let now = app.clock.now();
+    match taken {
+        Ok(Outcome::Gone) => return Ok(erase(app, tx, &current, None).await?),
+        Ok(Outcome::Next(state)) => flow::enter(&mut current, state, now),
+        Ok(Outcome::Wait) if flow::wait(&mut current, now) => {}
+        Ok(Outcome::Wait) => flow::fail(&mut current, "it did not set it up in time", now),
+        Ok(Outcome::Key(_)) => {
+            let of = (current.org_id.as_str(), current.api_name.as_str());
+            store::retire(&*tx, current.addon, of, now.plus(flow::FORMER_KEY_COUNTS)).await?;
+            if let Some(sealed) = sealed {
+                store::insert(&*tx, current.addon, of, sealed, now).await?;
+            }
+            current.key_made_at = Some(now);
+            flow::enter(&mut current, State::Created, now);
+        }
+        Err(trouble) => {
+            let again = flow::retry(&mut current, now) && trouble.is_passing();
+            match (again, &current.state) {
+                (true, _) => {}
+                (false, State::Deleting) => {
+                    return Ok(erase(app, tx, &current, Some(&trouble.sentence())).await?);
+                }
+                (false, _) => flow::fail(&mut current, &trouble.sentence(), now),
+            }
+        }
+    }
+    tracing::debug!(
+        target = current.api_name,
+        state = current.state.word(),
+        fence,
+        "a data action target moved on"
+    );
+    note(&mut tx, &target, &current, has_key);
+    targets::save(&*tx, &current).await?;
+    tx.commit().await?;
+    if current.due_at == Some(flow::AT_ONCE) {
+        app.nudges.data_action_targets.notify_one();
+    }
+    Ok(())
+}
+
+fn vault(error: VaultError) -> StepError {
+    StepError::Vault(error)
+}
+
+/// Ends of the way are in the audit log. `has_key`: a signing key came.
+fn note(tx: &mut Tx, before: &Target, now: &Target, has_key: bool) {
+    let action = match &now.state {
+        State::Created if before.key_made_at.is_none() => "data_action_target.created",
+        State::Created if has_key => "data_action_target.key_rotated",
+        State::Created => "data_action_target.key_rotation_failed",
+        State::CreationFailed(_) => "data_action_target.failed",
+        _ => return,
+    };
+    tx.audit(Entry::new(&Actor::system(), action, now.addon, now.id).with_detail(&now.api_name));
+}
+
+/// The org's part of a step.
+async fn step(app: &App, connection: &Credential, target: &Target) -> Result<Outcome, Trouble> {
+    if target.state == State::Pending {
+        return Ok(Outcome::Next(State::Creating));
+    }
+    let token = tokens::fresh_access_token(app, connection).await?;
+    let version = token.version;
+    match at_the_org(&org(app, connection, token), target).await {
+        Err(Trouble::Org(OrgError::SessionExpired { .. })) => {
+            let token = tokens::replace_rejected(app, connection, version).await?;
+            at_the_org(&org(app, connection, token), target).await
+        }
+        done => done,
+    }
+}
+
+fn org(app: &App, connection: &Credential, token: tokens::FreshToken) -> Org {
+    let version = connection.org().and_then(|org| org.api_version.parse().ok());
+    Org::new(app.egress.clone(), token.instance, version.unwrap_or(FALLBACK_VERSION), token.access_token)
+}
+
+async fn at_the_org(org: &Org, target: &Target) -> Result<Outcome, Trouble> {
+    match target.state {
+        State::Creating => create(org, target).await,
+        State::GeneratingSigningKey => Ok(Outcome::Key(org.new_signing_key(&target.api_name).await?)),
+        State::Deleting => {
+            org.delete_data_action_target(&target.api_name).await?;
+            Ok(Outcome::Gone)
+        }
+        State::Pending | State::Created | State::CreationFailed(_) => Ok(Outcome::Next(target.state.clone())),
+    }
+}
+
+/// One that is there already is ours when it calls what ours is to call: an answer got lost.
+async fn create(org: &Org, target: &Target) -> Result<Outcome, Trouble> {
+    let found = match org.data_action_target(&target.api_name).await? {
+        Some(found) if found.endpoint.as_deref() == Some(&target.endpoint) => found,
+        Some(_) => {
+            return Err(Trouble::Failed(
+                ": it has a target of this name that calls something else".to_owned(),
+            ));
+        }
+        None => {
+            let new = NewDataActionTarget {
+                api_name: target.api_name.clone(),
+                label: target.label.clone(),
+                endpoint: target.endpoint.clone(),
+            };
+            org.create_data_action_target(&new).await?
+        }
+    };
+    match found.status {
+        TargetStatus::Active => Ok(Outcome::Next(State::GeneratingSigningKey)),
+        TargetStatus::Error => {
+            let code = found.status_error.map(|code| format!(" ({code})"));
+            Err(Trouble::Failed(code.unwrap_or_default()))
+        }
+        _ => Ok(Outcome::Wait),
+    }
+}
+
+/// The row goes, and its keys. With a reason, the target may be in its org still.
+async fn erase(app: &App, mut tx: Tx, target: &Target, left: Option<&str>) -> Result<(), StoreError> {
+    store::delete_keys(&*tx, target.addon, (&target.org_id, &target.api_name)).await?;
+    targets::delete(&*tx, target.addon, target.id).await?;
+    if let Some(reason) = left {
+        tracing::error!(
+            target = target.api_name,
+            org = target.org_id,
+            reason,
+            "a data action target is left in its org"
+        );
+        let left = LeftBehind {
+            kind: "data action target".to_owned(),
+            name: target.api_name.clone(),
+            org_id: Some(target.org_id.clone()),
+            reason: reason.to_owned(),
+        };
+        removals::store::add_left_behind(&*tx, target.addon, left).await?;
+    }
+    let was_last = targets::list(&*tx, target.addon, target.connection).await?.is_empty();
+    let found = credentials::store::find_by_id(&*tx, target.addon, target.connection).await?;
+    if was_last && found.is_some_and(|found| matches!(found.state, credentials::State::Disconnecting(_))) {
+        tokens::store::start_revoking(&*tx, target.connection).await?;
+    }
+    tx.audit(
+        Entry::new(&Actor::system(), "data_action_target.removed", target.addon, target.id)
+            .with_detail(left.unwrap_or(&target.api_name)),
+    );
+    tx.commit().await?;
+    app.nudges.nudge();
+    Ok(())
+}
