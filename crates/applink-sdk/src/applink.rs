@@ -79,6 +79,12 @@ impl AppLink {
         Ok(Authorization::of(self.remember(key, grant)))
     }
 
+    /// A client of the AppLink API, with the environment as it is now.
+    #[cfg(feature = "axum")]
+    pub(crate) fn client(&self) -> Result<applink_api::client::Client, Error> {
+        self.inner.control.client()
+    }
+
     fn known(&self, key: &Key) -> Option<Arc<Grant>> {
         let grants = self.inner.grants.lock().unwrap_or_else(PoisonError::into_inner);
         grants.get(key).filter(|grant| !grant.has_moved()).cloned()

@@ -9,6 +9,9 @@ pub mod callbacks {
 pub mod data {
     #![doc = include_str!("docs/data.md")]
 }
+pub mod data_cloud {
+    #![doc = include_str!("docs/data_cloud.md")]
+}
 pub mod invocations {
     #![doc = include_str!("docs/invocations.md")]
 }

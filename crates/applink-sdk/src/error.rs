@@ -70,6 +70,11 @@ pub enum Error {
         #[source]
         source: serde_json::Error,
     },
+    /// Data Cloud was asked for with the session of a Salesforce org.
+    #[error(
+        "this is not the org of a Data Cloud authorization: add one with applink datacloud:authorizations:add"
+    )]
+    NotDataCloud,
     /// The HTTP client can't be set up.
     #[error(transparent)]
     Setup(#[from] EgressError),

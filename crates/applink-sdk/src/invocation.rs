@@ -90,6 +90,14 @@ impl InvocationSettings {
         settings.as_ref().map_err(|error| InvocationError::Settings(error.clone()))
     }
 
+    /// Whether the app was started by a mesh and the request came through it; an error when it was and the request did
+    /// not.
+    #[cfg(feature = "axum")]
+    pub(crate) fn is_from_mesh(&self, headers: &HeaderMap) -> Result<bool, InvocationError> {
+        self.ensure_from_mesh(headers)?;
+        Ok(self.mesh_secret.is_some())
+    }
+
     /// Step 1, in constant time.
     fn ensure_from_mesh(&self, headers: &HeaderMap) -> Result<(), InvocationError> {
         let Some(secret) = &self.mesh_secret else { return Ok(()) };

@@ -24,13 +24,15 @@
 //! # Ok(()) }
 //! ```
 //!
-//! Queries and records are in [`docs::data`], callbacks in [`docs::callbacks`]. What has no method of its own
-//! is reached with [`Org::request`]. A user's token is attached to requests to that user's org and to nothing
-//! else, and never follows a redirect.
+//! Queries and records are in [`docs::data`], callbacks in [`docs::callbacks`], Data Cloud in
+//! [`docs::data_cloud`]. What has no method of its own is reached with [`Org::request`]. A user's token is attached
+//! to requests to that user's org and to nothing else, and never follows a redirect.
 
 #![warn(missing_docs)]
 
 pub mod data;
+pub mod data_action;
+pub mod data_cloud;
 pub mod docs;
 pub mod env;
 pub mod invocation;

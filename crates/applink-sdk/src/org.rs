@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::data::Data;
+use crate::data_cloud::DataCloud;
 use crate::error::{Error, decode};
 use crate::session::Session;
 
@@ -69,6 +70,11 @@ impl Org {
     /// Queries and records.
     pub fn data(&self) -> Data<'_> {
         Data::of(self)
+    }
+
+    /// SQL and rows, when this is the org of a Data Cloud authorization.
+    pub fn data_cloud(&self) -> DataCloud<'_> {
+        DataCloud::of(self)
     }
 
     /// Anything else the org can do: a path (`services/data/v66.0/limits`) or an absolute URL of the org. Another

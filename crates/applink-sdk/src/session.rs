@@ -12,6 +12,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use applink_api::authorization::{Authorization, RefreshRequest};
 use applink_api::client::{Client, ClientError};
+use applink_api::org::OrgType;
 use applink_api::secret::fingerprint;
 use applink_salesforce::egress::EgressSettings;
 use applink_salesforce::error::OrgError;
@@ -64,6 +65,14 @@ impl Session {
         }
     }
 
+    /// An invocation comes from a Salesforce org.
+    pub(crate) fn org_type(&self) -> OrgType {
+        match self {
+            Self::Caller(_) => OrgType::SalesforceOrg,
+            Self::Renewable(grant) => grant.current().authorization.org.kind,
+        }
+    }
+
     pub(crate) fn user(&self) -> User {
         match self {
             Self::Caller(caller) => caller.user.clone(),
@@ -87,7 +96,7 @@ pub(crate) struct ControlPlane {
 }
 
 impl ControlPlane {
-    fn client(&self) -> Result<Client, Error> {
+    pub(crate) fn client(&self) -> Result<Client, Error> {
         Ok(AddonConfig::resolve(&*self.env, self.attachment.as_deref())?.client()?)
     }
 }
