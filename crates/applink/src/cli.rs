@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::commands::datacloud::data_action_target;
 use crate::commands::{
     admin, apex_stubs, audit, authorizations, completions, connections, dev, doctor, init, invoke, login,
     man, mesh, open, org, run, salesforce, sample, serve, spec, webhooks,
@@ -66,6 +67,36 @@ pub(crate) enum Command {
     /// Write the Apex classes an org will generate, for editors
     #[command(name = "apex-stubs")]
     ApexStubs(apex_stubs::Args),
+    /// Connect a Data Cloud org to an app
+    #[command(name = "datacloud:connect")]
+    DatacloudConnect(salesforce::connect::Args),
+    /// Disconnect a Data Cloud org from an app
+    #[command(name = "datacloud:disconnect")]
+    DatacloudDisconnect(salesforce::disconnect::Args),
+    /// Store a Data Cloud user's credentials for an app
+    #[command(name = "datacloud:authorizations:add")]
+    DatacloudAuthorizationsAdd(salesforce::authorizations::add::Args),
+    /// Store a Data Cloud user's credentials for an app without a browser
+    #[command(name = "datacloud:authorizations:add:jwt", alias = "datacloud:authorizations:jwt:add")]
+    DatacloudAuthorizationsAddJwt(salesforce::authorizations::add_jwt::Args),
+    /// Forget a Data Cloud user's credentials
+    #[command(name = "datacloud:authorizations:remove")]
+    DatacloudAuthorizationsRemove(salesforce::authorizations::remove::Args),
+    /// Have Data Cloud call a path of an app when data changes
+    #[command(name = "datacloud:data-action-target:create")]
+    DataActionTargetCreate(data_action_target::CreateArgs),
+    /// List the data action targets of a Data Cloud org
+    #[command(name = "datacloud:data-action-target:list", alias = "datacloud:data-action-target")]
+    DataActionTargetList(data_action_target::ListArgs),
+    /// Show one data action target
+    #[command(name = "datacloud:data-action-target:info")]
+    DataActionTargetInfo(data_action_target::OneArgs),
+    /// Give a data action target a new signing key
+    #[command(name = "datacloud:data-action-target:rotate")]
+    DataActionTargetRotate(data_action_target::OneArgs),
+    /// Remove a data action target
+    #[command(name = "datacloud:data-action-target:remove")]
+    DataActionTargetRemove(data_action_target::RemoveArgs),
     /// List the connected orgs
     #[command(name = "applink:connections", visible_alias = "connections")]
     Connections(connections::ListArgs),

@@ -6,6 +6,7 @@ pub(crate) mod audit;
 pub(crate) mod authorizations;
 pub(crate) mod completions;
 pub(crate) mod connections;
+pub(crate) mod datacloud;
 pub(crate) mod dev;
 pub(crate) mod doctor;
 pub(crate) mod init;
@@ -22,12 +23,18 @@ pub(crate) mod serve;
 pub(crate) mod spec;
 pub(crate) mod webhooks;
 
+use applink_api::org::OrgType;
 use tokio::runtime::{Builder, Runtime};
 
+use self::datacloud::data_action_target as target;
+use self::salesforce::{authorizations as users, connect, disconnect};
 use crate::cli::Command;
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
 use crate::settings::Settings;
+
+const SALESFORCE: OrgType = OrgType::SalesforceOrg;
+const DATA_CLOUD: OrgType = OrgType::DataCloudOrg;
 
 /// Runs `command` to its end.
 ///
@@ -54,18 +61,31 @@ fn runtime(command: &Command) -> Result<Runtime, CliError> {
 async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     match command {
         Command::Dev(args) => dev::run(args, settings, printer).await,
-        Command::SalesforceConnect(args) => salesforce::connect::run(args, settings, printer).await,
+        Command::SalesforceConnect(args) => connect::run(SALESFORCE, args, settings, printer).await,
         Command::SalesforceConnectJwt(args) => salesforce::connect_jwt::run(args, settings, printer).await,
-        Command::SalesforceDisconnect(args) => salesforce::disconnect::run(args, settings, printer).await,
+        Command::SalesforceDisconnect(args) => disconnect::run(SALESFORCE, args, settings, printer).await,
         Command::SalesforceAuthorizationsAdd(args) => {
-            salesforce::authorizations::add::run(args, settings, printer).await
+            users::add::run(SALESFORCE, args, settings, printer).await
         }
         Command::SalesforceAuthorizationsAddJwt(args) => {
-            salesforce::authorizations::add_jwt::run(args, settings, printer).await
+            users::add_jwt::run(SALESFORCE, args, settings, printer).await
         }
-        Command::SalesforceAuthorizationsRemove(args) => {
-            salesforce::authorizations::remove::run(args, settings, printer).await
+        Command::SalesforceAuthorizationsRemove(args) | Command::DatacloudAuthorizationsRemove(args) => {
+            users::remove::run(args, settings, printer).await
         }
+        Command::DatacloudConnect(args) => connect::run(DATA_CLOUD, args, settings, printer).await,
+        Command::DatacloudDisconnect(args) => disconnect::run(DATA_CLOUD, args, settings, printer).await,
+        Command::DatacloudAuthorizationsAdd(args) => {
+            users::add::run(DATA_CLOUD, args, settings, printer).await
+        }
+        Command::DatacloudAuthorizationsAddJwt(args) => {
+            users::add_jwt::run(DATA_CLOUD, args, settings, printer).await
+        }
+        Command::DataActionTargetCreate(args) => target::create(args, settings, printer).await,
+        Command::DataActionTargetList(args) => target::list(args, settings, printer).await,
+        Command::DataActionTargetInfo(args) => target::info(args, settings, printer).await,
+        Command::DataActionTargetRotate(args) => target::rotate(args, settings, printer).await,
+        Command::DataActionTargetRemove(args) => target::remove(args, settings, printer).await,
         Command::SalesforcePublish(args) => salesforce::publish::run(args, settings, printer).await,
         Command::SalesforcePublications(args) => salesforce::publications::run(args, settings, printer).await,
         Command::SalesforceHistory(args) => salesforce::history::run(args, settings, printer).await,

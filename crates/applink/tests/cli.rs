@@ -17,6 +17,8 @@ mod authorizations;
 mod connect;
 #[path = "cli/connections.rs"]
 mod connections;
+#[path = "cli/datacloud.rs"]
+mod datacloud;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/heroku.rs"]

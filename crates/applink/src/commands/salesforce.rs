@@ -1,4 +1,4 @@
-//! `salesforce:…`: what is done to Salesforce orgs and users.
+//! `salesforce:…`: what is done to Salesforce orgs and users; the commands that Data Cloud has too take the type of org.
 
 pub(crate) mod authorizations;
 pub(crate) mod connect;
@@ -10,8 +10,17 @@ pub(crate) mod publish;
 pub(crate) mod unpublish;
 
 use applink_api::names::Name;
+use applink_api::org::OrgType;
 
 use crate::error::CliError;
+
+/// What an org is one of, in words.
+fn product(org_type: OrgType) -> &'static str {
+    match org_type {
+        OrgType::SalesforceOrg => "Salesforce",
+        OrgType::DataCloudOrg => "Data Cloud",
+    }
+}
 
 /// A new name, checked before anything is sent.
 pub(crate) fn new_name(kind: &'static str, text: &str) -> Result<Name, CliError> {

@@ -1,12 +1,13 @@
-//! `salesforce:connect`: a person logs in at the org in a browser.
+//! `salesforce:connect` and `datacloud:connect`: a person logs in at the org in a browser.
 //!
 //! 1. the service makes a `connecting` row and answers where to log in;
 //! 2. the person's browser is led there;
 //! 3. the row is looked at until it has settled.
 
 use applink_api::connection::{ConnectRequest, Connection, ConnectionStatus};
+use applink_api::org::OrgType;
 
-use super::{new_name, status_title};
+use super::{new_name, product, status_title};
 use crate::arguments::{AddonArgs, LoginArgs, OutputArgs};
 use crate::browser::Browser;
 use crate::error::{CliError, ExitStatus};
@@ -32,20 +33,27 @@ pub(crate) struct Args {
     output: OutputArgs,
 }
 
-pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
+pub(crate) async fn run(
+    org_type: OrgType,
+    args: Args,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
     let name = new_name("connection name", &args.connection_name)?.to_string();
     let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let request =
         ConnectRequest { connection_name: name.clone(), login_url: args.login.login_url, force: args.force };
-    let started = client.connections().connect(&request).await.map_err(|error| addon.explain(error))?;
+    let started =
+        client.connections().connect_to(org_type, &request).await.map_err(|error| addon.explain(error))?;
 
     if let Some(url) = &started.redirect_uri {
         let browser = Browser::new(args.browser, settings.environment().get("BROWSER").map(str::to_owned));
         browser.lead_to(url, &format!("to connect {} to {name}", addon.app_label()), printer)?;
     }
 
-    let progress = printer.start(format!("Connecting Salesforce org to {} as {name}...", addon.app_label()));
+    let progress =
+        printer.start(format!("Connecting {} org to {} as {name}...", product(org_type), addon.app_label()));
     let id = started.id.to_string();
     let look = async || client.connections().get(&id).await;
     match poll::until(look, |seen| seen.status != ConnectionStatus::Connecting).await {

@@ -1,12 +1,14 @@
-//! `salesforce:disconnect`.
+//! `salesforce:disconnect` and `datacloud:disconnect`.
 
 use applink_api::client::Client;
+use applink_api::org::OrgType;
 use applink_api::publication::Publication;
 
 use super::connect::interrupted_change;
-use super::status_title;
+use super::{product, status_title};
 use crate::arguments::{AddonArgs, OutputArgs};
 use crate::commands::connections::unknown;
+use crate::commands::datacloud::data_action_target::unknown_connection;
 use crate::error::{CliError, ExitStatus};
 use crate::poll::{self, Waited};
 use crate::printer::{Printer, printable};
@@ -26,17 +28,35 @@ pub(crate) struct Args {
     output: OutputArgs,
 }
 
-pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
+pub(crate) async fn run(
+    org_type: OrgType,
+    args: Args,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
     let name = &args.connection_name;
     let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
-    let warning =
+    let mut warning =
         format!("this disconnects {name} from add-on {} on app {}", addon.label(), addon.app_label());
+    if org_type == OrgType::DataCloudOrg {
+        let targets = client.data_action_targets(name).list().await.map_err(|error| addon.explain(error))?;
+        let labels: Vec<String> = targets.iter().map(|target| printable(&target.label)).collect();
+        if !labels.is_empty() {
+            warning = format!("{warning} and removes its data action targets: {}", labels.join(", "));
+        }
+    }
     prompt::confirm(name, args.confirm.as_deref(), &warning, printer)?;
 
-    let staying = published(&client, &addon, name).await;
-    let progress =
-        printer.start(format!("Disconnecting Salesforce connection {name} from {}...", addon.app_label()));
+    let staying = match org_type {
+        OrgType::SalesforceOrg => published(&client, &addon, name).await,
+        OrgType::DataCloudOrg => Vec::new(),
+    };
+    let progress = printer.start(format!(
+        "Disconnecting {} connection {name} from {}...",
+        product(org_type),
+        addon.app_label()
+    ));
     match poll::interruptible(client.connections().disconnect(name)).await {
         Waited::Done(Ok(connection)) => {
             progress.finish(&status_title("disconnected"));
@@ -46,7 +66,10 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
             }
             Ok(ExitStatus::Success)
         }
-        Waited::Done(Err(error)) if error.is_not_found() => Err(unknown(name, &addon)),
+        Waited::Done(Err(error)) if error.is_not_found() => Err(match org_type {
+            OrgType::SalesforceOrg => unknown(name, &addon),
+            OrgType::DataCloudOrg => unknown_connection(name, &addon),
+        }),
         Waited::Done(Err(error)) => Err(addon.explain(error)),
         Waited::Interrupted => {
             Err(interrupted_change(&addon, "disconnect the org", &format!("applink connections:info {name}")))

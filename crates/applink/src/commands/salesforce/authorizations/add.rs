@@ -1,10 +1,11 @@
-//! `salesforce:authorizations:add`: a person logs in at the org in a browser, and the app may act as that user.
+//! `salesforce:authorizations:add` and `datacloud:authorizations:add`: a person logs in at the org in a browser, and the app may act as that user.
 //!
 //! 1. the service makes an `authorizing` row and answers where to log in;
 //! 2. the person's browser is led there;
 //! 3. the row is looked at until it has settled.
 
 use applink_api::authorization::{Authorization, AuthorizationStatus, AuthorizeRequest};
+use applink_api::org::OrgType;
 
 use crate::arguments::{AddonArgs, LoginArgs, OutputArgs};
 use crate::browser::Browser;
@@ -36,13 +37,19 @@ pub(crate) struct Args {
     output: OutputArgs,
 }
 
-pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
+pub(crate) async fn run(
+    org_type: OrgType,
+    args: Args,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
     let name = new_name("developer name", &args.developer_name)?.to_string();
     let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let request =
         AuthorizeRequest { developer_name: name.clone(), login_url: args.login.login_url, force: args.force };
-    let started = client.authorizations().add(&request).await.map_err(|error| addon.explain(error))?;
+    let started =
+        client.authorizations().add_to(org_type, &request).await.map_err(|error| addon.explain(error))?;
     if args.url {
         printer.json(&started.redirect_uri)?;
         return Ok(ExitStatus::Success);

@@ -1,7 +1,8 @@
-//! `salesforce:authorizations:add:jwt`: stores a user with a signed assertion, for pipelines.
+//! `salesforce:authorizations:add:jwt` and `datacloud:authorizations:add:jwt`: stores a user with a signed assertion, for pipelines.
 
 use applink_api::authorization::AuthorizeJwtRequest;
 use applink_api::names::Alias;
+use applink_api::org::OrgType;
 
 use super::add::conclude;
 use crate::arguments::{AddonArgs, JwtArgs, LoginArgs, OutputArgs};
@@ -31,7 +32,12 @@ pub(crate) struct Args {
     output: OutputArgs,
 }
 
-pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
+pub(crate) async fn run(
+    org_type: OrgType,
+    args: Args,
+    settings: &Settings,
+    printer: Printer,
+) -> Result<ExitStatus, CliError> {
     let name = new_name("developer name", &args.developer_name)?;
     let alias = match &args.alias {
         Some(alias) => alias.parse::<Alias>().map_err(|error| CliError::refused(error.to_string()))?,
@@ -49,7 +55,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     };
     let doing = format!("Adding credentials for {} to {} as {name}...", request.username, addon.app_label());
     let progress = printer.start(doing);
-    match poll::interruptible(client.authorizations().add_jwt(&request)).await {
+    match poll::interruptible(client.authorizations().add_jwt_to(org_type, &request)).await {
         Waited::Done(Ok(authorization)) => {
             progress.finish(&status_title(authorization.status.as_str()));
             conclude(authorization, args.output.json, printer)
