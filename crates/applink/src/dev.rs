@@ -45,6 +45,8 @@ pub(crate) struct DevSettings {
     pub(crate) tls: Option<tls::Way>,
     /// Origins that webhooks may be sent to besides public ones.
     pub(crate) webhook_origins: Vec<url::Url>,
+    /// The sample and the tour are those of Data Cloud.
+    pub(crate) data_cloud: bool,
     /// The person's own app, instead of the sample.
     pub(crate) command: Vec<String>,
     /// Where the person is: the own app's folder.
@@ -106,7 +108,7 @@ fn announce(stack: &Stack, json: bool, printer: Printer) -> Result<(), CliError>
 
 async fn take_tour(stack: &Stack, settings: &DevSettings, printer: Printer) -> Result<bool, CliError> {
     let own_app = !settings.command.is_empty();
-    let steps: &[Step] = if own_app { &Step::FOR_OWN_APP } else { &Step::ALL };
+    let steps: &[Step] = if own_app { &Step::FOR_OWN_APP } else { Step::of_sample(settings.data_cloud) };
     // With --json standard output is for the one line.
     let mut failure = None;
     let passed = tour::run(stack, steps, settings.broken, |report| {

@@ -208,7 +208,11 @@ impl Sim {
         Err(SimError::Refused { status: probed.status, message })
     }
 
-    async fn post<T: DeserializeOwned>(&self, path: &str, body: &impl Serialize) -> Result<T, SimError> {
+    pub(crate) async fn post<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, SimError> {
         self.send(self.http.post(self.url(path)).json(body)).await
     }
 

@@ -48,6 +48,9 @@ pub(crate) struct Args {
     /// The same without a proxy: TLS on port 443 of this machine
     #[arg(long = "bind-443", conflicts_with_all = ["tls", "proxy_port"])]
     bind_443: bool,
+    /// Show Data Cloud: the click-events sample is the app, and the tour goes through clicks and data actions
+    #[arg(long, conflicts_with = "command")]
+    data_cloud: bool,
     /// Where state is kept
     #[arg(long, value_name = "DIR", default_value = ".applink")]
     state_dir: PathBuf,
@@ -61,6 +64,13 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     logging::start(settings, "warn")?;
+    if let Some(step) = args.broken.filter(|step| !Step::of_sample(args.data_cloud).contains(step)) {
+        let told = format!(
+            "the tour has no step {step:?} {}",
+            if args.data_cloud { "with --data-cloud" } else { "without --data-cloud" }
+        );
+        return Err(CliError::refused(told.to_lowercase()));
+    }
     let dev_settings = DevSettings {
         once: args.once,
         json: args.json,
@@ -80,6 +90,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
             (false, false) => None,
         },
         webhook_origins: args.webhook_origins,
+        data_cloud: args.data_cloud,
         command: args.command,
         directory: settings.directory().to_owned(),
     };

@@ -10,10 +10,22 @@ use crate::logging;
 use crate::settings::Settings;
 
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+pub(crate) struct Args {
+    /// The sample for Data Cloud
+    #[arg(long)]
+    data_cloud: bool,
+}
 
-pub(crate) async fn run(_args: Args, settings: &Settings) -> Result<ExitStatus, CliError> {
+pub(crate) async fn run(args: Args, settings: &Settings) -> Result<ExitStatus, CliError> {
     logging::start(settings, "warn")?;
+    if args.data_cloud {
+        let settings = click_events::Settings::from_env(ProcessEnv)?;
+        tokio::select! {
+            ended = click_events::run(settings) => ended?,
+            () = orphaned() => {}
+        }
+        return Ok(ExitStatus::Success);
+    }
     let settings = SampleSettings::from_env(ProcessEnv).map_err(StartError::from)?;
     tokio::select! {
         ended = provisioning_service::run(settings) => ended?,
@@ -30,6 +42,12 @@ async fn orphaned() {
     let parent = std::os::unix::process::parent_id();
     while std::os::unix::process::parent_id() == parent {
         tokio::time::sleep(LOOK).await;
+    }
+}
+
+impl From<click_events::StartError> for CliError {
+    fn from(error: click_events::StartError) -> Self {
+        Self::broken(error.to_string()).because(error)
     }
 }
 

@@ -49,6 +49,8 @@ pub(crate) const SERVICE: &str = "ProvisioningService";
 pub(crate) const PERMISSION_SET: &str = "ProvisioningServicePermissions";
 /// The sample's public routes: a web page, its data, and the ingest API.
 const PUBLIC_ROUTES: [&str; 3] = ["/", "/api/campaigns", "/api/products/*"];
+/// The public routes of the sample for Data Cloud.
+const CLICK_ROUTES: [&str; 2] = ["/api/clicks", "/api/interested"];
 /// How long an app may take to listen.
 const APP_PATIENCE: Duration = Duration::from_secs(60);
 /// Whose key the stack's own API key is.
@@ -428,7 +430,8 @@ fn mesh_config(
     let sources = Sources { port: Some(ports.mesh), command: Vec::new(), environment: &environment, yaml };
     let mut config = MeshConfig::resolve(sources)?;
     if settings.command.is_empty() {
-        let routes = PUBLIC_ROUTES.iter().map(|route| BypassRoute::parse(route));
+        let routes = if settings.data_cloud { CLICK_ROUTES.as_slice() } else { PUBLIC_ROUTES.as_slice() };
+        let routes = routes.iter().map(|route| BypassRoute::parse(route));
         config.bypass.routes = routes.collect::<Result<_, _>>()?;
     }
     // One process is enough of a stack: the mesh serves on its runtime, and has no port for metrics.
@@ -482,6 +485,7 @@ fn child(
     let own = settings.command.split_first();
     let (program, arguments): (OsString, Vec<OsString>) = match own {
         Some((program, arguments)) => (program.into(), arguments.iter().map(OsString::from).collect()),
+        None if settings.data_cloud => (this_program()?.into(), vec!["sample".into(), "--data-cloud".into()]),
         None => (this_program()?.into(), vec!["sample".into()]),
     };
     let port = ports.app.to_string();

@@ -9,16 +9,21 @@
 //! 7. `intern`: a user without the permission sets is refused by the org.
 //! 8. `mesh`: calls that no connected org vouches for are refused at the app's door.
 //!
+//! With `--data-cloud` it is another story: `lake` connects the org's Data Cloud and authorizes a user, `clicks` makes a
+//! data action target, has the app send clicks, and sees the app react to what Data Cloud tells of them.
+//!
 //! `--break STEP` breaks one of them on purpose, so that one can see what a failure looks like and the tests can
 //! see that each ✓ is able to be a ✗.
 
 mod addon;
 mod authorize;
 mod callbacks;
+mod clicks;
 mod connect;
 mod failure;
 mod intern;
 mod invoke;
+mod lake;
 mod mesh;
 mod publish;
 
@@ -50,6 +55,10 @@ pub(crate) enum Step {
     Intern,
     /// Calls the app past the mesh.
     Mesh,
+    /// The admin denies access to Data Cloud.
+    Lake,
+    /// The org makes another signing key, of which the control plane knows nothing.
+    Clicks,
 }
 
 impl Step {
@@ -65,6 +74,14 @@ impl Step {
         Self::Mesh,
     ];
 
+    /// The steps of the tour through Data Cloud.
+    const DATA_CLOUD: [Self; 3] = [Self::Addon, Self::Lake, Self::Clicks];
+
+    /// The steps of a sample.
+    pub(crate) fn of_sample(data_cloud: bool) -> &'static [Self] {
+        if data_cloud { &Self::DATA_CLOUD } else { &Self::ALL }
+    }
+
     /// The steps that make sense for any app, not only for the bundled sample.
     pub(crate) const FOR_OWN_APP: [Self; 2] = [Self::Addon, Self::Connect];
 
@@ -78,6 +95,8 @@ impl Step {
             Self::Callbacks => "callbacks received as sales",
             Self::Intern => "invoked as intern: refused by the org",
             Self::Mesh => "calls nobody vouches for: refused by the mesh",
+            Self::Lake => "Data Cloud connected and authorized",
+            Self::Clicks => "clicks sent, and told back by a signed data action",
         }
     }
 
@@ -85,7 +104,8 @@ impl Step {
     fn builds_on(self) -> Option<Self> {
         match self {
             Self::Addon => None,
-            Self::Connect | Self::Mesh => Some(Self::Addon),
+            Self::Connect | Self::Mesh | Self::Lake => Some(Self::Addon),
+            Self::Clicks => Some(Self::Lake),
             Self::Authorize | Self::Publish => Some(Self::Connect),
             Self::Invoke | Self::Intern => Some(Self::Publish),
             Self::Callbacks => Some(Self::Invoke),
@@ -185,6 +205,8 @@ async fn walk(stack: &Stack, step: Step, broken: bool) -> Result<Seen, Failure> 
         Step::Callbacks => callbacks::walk(stack, broken).await,
         Step::Intern => intern::walk(stack, broken).await,
         Step::Mesh => mesh::walk(stack, broken).await,
+        Step::Lake => lake::walk(stack, broken).await,
+        Step::Clicks => clicks::walk(stack, broken).await,
     }
 }
 

@@ -115,6 +115,27 @@ async fn breaking_the_mesh() {
 }
 
 #[tokio::test]
+async fn clicks_go_through_data_cloud_and_come_back_signed() {
+    let (code, text) = tour(&["--data-cloud"]).await;
+    assert_eq!((lines_with('✓', &text).len(), lines_with('✗', &text).len()), (3, 0), "{text}");
+    assert_eq!(code, Some(0));
+    for seen in
+        ["lake is the Data Cloud of 00D", "looked 3 times at EDGE-GW-100", "an unsigned call is refused: 403"]
+    {
+        assert!(text.contains(seen), "`{seen}` is not in:\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn breaking_data_cloud() {
+    let (code, text) = tour(&["--data-cloud", "--break", "lake"]).await;
+    assert_eq!((code, lines_with('✗', &text).len()), (Some(1), 2), "{text}");
+    let (code, text) = tour(&["--data-cloud", "--break", "clicks"]).await;
+    assert_eq!((code, lines_with('✗', &text).len()), (Some(1), 1), "{text}");
+    assert!(text.contains("the app was not told of the clicks"), "{text}");
+}
+
+#[tokio::test]
 async fn a_persons_own_app_runs_behind_the_mesh() {
     let (code, text) = tour(&["--", APPLINK, "sample"]).await;
     assert_eq!((code, lines_with('✓', &text).len()), (Some(0), 2), "{text}");
