@@ -231,34 +231,43 @@ async fn is_settled(app: &App, answer: &RefreshAnswer) -> Result<bool, ReplayErr
         }
         Err(error) if Stuck::is_hopeless(answer, now) => {
             tracing::error!(%grant, error = %chain(&error), "tokens in the spool can't be committed; after a day the credential is given up, and must be connected again");
-            give_up(app, answer).await?;
-            app.spool.stuck().settle(answer);
-            Ok(true)
+            let is_over = give_up(app, answer).await?;
+            if is_over {
+                app.spool.stuck().settle(answer);
+            } else {
+                app.spool.stuck().refused(answer, now);
+            }
+            Ok(is_over)
         }
         Err(error) => {
             tracing::error!(%grant, error = %chain(&error), "tokens in the spool can't be committed: mend that, or their credential must be connected again after a day; others go on");
             app.spool.stuck().refused(answer, now);
+            adopt::hold(app, answer).await;
             Ok(false)
         }
     }
 }
 
-/// The credential says that it must be connected again. Where not even that can be written, its row stays in doubt.
-async fn give_up(app: &App, answer: &RefreshAnswer) -> Result<(), StoreError> {
+/// The credential says that it must be connected again, and only then the tokens are revoked: as long as the grant lives,
+/// that could end it. Where not even that can be written, its row stays in doubt. `false` when the row has changed
+/// meanwhile, and it must be looked at anew what becomes of the tokens.
+async fn give_up(app: &App, answer: &RefreshAnswer) -> Result<bool, StoreError> {
     let grant = match crate::tokens::store::find(app.store.reader(), answer.addon, answer.grant).await {
-        Ok(Some(grant)) => grant,
+        Ok(Some(grant)) if grant.token_version == answer.replaced => grant,
+        Ok(_) => return Ok(false),
         Err(error) if error.is_unavailable() => return Err(error),
-        Ok(None) | Err(_) => return Ok(()),
+        Err(_) => return Ok(true),
     };
     match renew::bury(app, &grant, "The tokens of its last refresh could not be stored.").await {
         Err(TokenError::Store(error)) if error.is_unavailable() => return Err(error),
-        Ok(()) | Err(TokenError::NotLive | TokenError::ReauthRequired(_)) => {}
+        Ok(()) => return Ok(false),
+        // That is how it says that it buried this grant.
+        Err(TokenError::NotLive | TokenError::ReauthRequired(_)) => adopt::revoke(app, answer).await,
         Err(error) => {
-            tracing::error!(grant = %answer.grant, error = %chain(&error), "nor can that be written")
+            tracing::error!(grant = %answer.grant, error = %chain(&error), "nor can that be written");
         }
     }
-    adopt::revoke(app, answer).await;
-    Ok(())
+    Ok(true)
 }
 
 /// Files of processes that are gone first, then our own.

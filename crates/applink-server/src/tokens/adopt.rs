@@ -2,7 +2,10 @@
 //! because the holder stalled, or because they were in a spool while the database took nothing.
 //!
 //! Late tokens are the grant's as long as its row has those they replaced, whoever claimed it meanwhile: what that one
-//! holds is used up, and this is its successor.
+//! holds is used up, and this is its successor. Where the database is there and refuses them, the row says at least that
+//! nobody else may send what they replaced ([`hold`]).
+
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -20,6 +23,10 @@ use crate::vault::VaultError;
 
 /// How often a row that somebody else changed between reading and writing is read again.
 const TRIES: u32 = 4;
+
+/// So long nobody else sends the token that refused ones replaced: longer than the longest pause between two tries, at
+/// each of which this begins anew.
+const HELD: Duration = Duration::from_secs(600);
 
 /// What became of late tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,6 +66,20 @@ pub(crate) async fn adopt(app: &App, answer: &RefreshAnswer) -> Result<Adopted, 
     }
     // Somebody claims it again and again.
     Err(StoreError::Busy.into())
+}
+
+/// Tells other processes that this one holds tokens that the database refuses. Best effort: what stands in their way may
+/// stand in this one's, too.
+pub(crate) async fn hold(app: &App, answer: &RefreshAnswer) {
+    let not_before = app.clock.now().plus(HELD);
+    let write = async {
+        let tx = app.store.begin().await?;
+        store::hold(&*tx, (answer.addon, answer.grant), answer.replaced, not_before).await?;
+        tx.commit().await
+    };
+    if let Err(error) = db::in_time(Instant::now() + db::PATIENCE, write).await {
+        tracing::error!(grant = %answer.grant, error = %crate::error::chain(&error), "nor can other processes be told to leave the grant alone");
+    }
 }
 
 /// The tokens of an answer as the row has them.

@@ -9,9 +9,11 @@
 //!    doubt**, unless sending again is harmless (JWT bearer, or rotation is known to be off).
 //! 4. In doubt, nothing is sent while the access token lives. Once it is dead, and lease and deadlines have surely
 //!    passed, one last-chance resend is made: if the first never arrived it saves the grant; if it did, the grant
-//!    was lost anyway. A client's word that the org refuses the token changes nothing in doubt: nobody can verify it, and
+//!    was lost anyway. When that one stays unanswered too, the grant is over, but not before its answer has surely come
+//!    as well: no sooner than the last chance itself would be taken. A client's word that the org refuses the token changes nothing in doubt: nobody can verify it, and
 //!    the last chance would be spent on it. Nor is the last chance taken while another process may still hold the answer
-//!    that could not be committed ([`LeaseState::last_chance_from`]).
+//!    that could not be committed ([`LeaseState::last_chance_from`], and the pause that its holder writes into the row
+//!    when the database is there and refuses it).
 //! 5. A new refresh token in an answer sets rotation `on`; three answers without one set it `off`.
 //! 6. What failed is tried again after a pause: growing, when it passes by itself; an hour, when somebody has to mend
 //!    something first. Pauses are stretched at random, so that what failed together does not come back together.
@@ -359,7 +361,8 @@ impl LeaseState {
 
     /// Since when it is unknown whether the refresh token was used.
     fn doubt(&self) -> Option<Timestamp> {
-        if self.replay_is_harmless() { None } else { self.uncertain.or(self.intent) }
+        // An intent beside an older doubt is the last chance's.
+        if self.replay_is_harmless() { None } else { self.uncertain.max(self.intent) }
     }
 
     fn may_send(&self, now: Timestamp, usable: bool) -> MaySend {
@@ -368,10 +371,10 @@ impl LeaseState {
             let surely_over = since.plus(LEASE).plus(DEADLINE).plus(DEADLINE);
             let from = self.last_chance_from.map_or(surely_over, |from| from.max(surely_over));
             return match paused_until {
-                _ if self.last_chance_spent => MaySend::Never,
                 _ if usable => MaySend::After(self.expires_at.since(now)),
                 _ if now < from => MaySend::After(from.since(now)),
                 Some(not_before) => MaySend::After(not_before.since(now)),
+                None if self.last_chance_spent => MaySend::Never,
                 None => MaySend::Now { last_chance: true },
             };
         }
@@ -562,6 +565,35 @@ mod tests {
         assert_eq!(claim(&doubtful, 1060).1, Effect::Send { last_chance: true });
         let certain = LeaseState { last_chance_from: Some(at(2000)), ..grant() };
         assert_eq!(want(&certain, 1000), Effect::Renew, "without a doubt nothing waits");
+        let held_elsewhere = LeaseState { not_before: Some(at(2000)), ..doubtful };
+        assert_eq!(want(&held_elsewhere, 1060), Effect::RetryAfter(Duration::from_secs(940)));
+        assert_eq!(claim(&held_elsewhere, 1999).1, Effect::Release);
+        assert_eq!(claim(&held_elsewhere, 2000).1, Effect::Send { last_chance: true });
+    }
+
+    #[test]
+    fn a_spent_last_chance_ends_the_grant_only_when_nobody_can_hold_its_answer_any_more() {
+        let wait = |seconds| Effect::RetryAfter(Duration::from_secs(seconds));
+        let doubtful = LeaseState { uncertain: Some(at(100)), ..grant() };
+        // Its holder vanished, or has the answer in its spool.
+        let (spent, effect) = claim(&doubtful, 1000);
+        assert_eq!(effect, Effect::Send { last_chance: true });
+        assert_eq!(want(&spent, 1046), wait(19), "counted from the last chance, not from the first doubt");
+        let (released, effect) = claim(&spent, 1046);
+        assert_eq!((released.dead, effect), (false, Effect::Release));
+        assert_eq!(want(&released, 1046), wait(19), "a claim that comes in between changes nothing");
+        assert_eq!(want(&released, 1065), Effect::Renew);
+        assert_eq!(claim(&released, 1065).1, Effect::Reauth);
+
+        let after_outage = LeaseState { last_chance_from: Some(at(1100)), ..spent.clone() };
+        assert_eq!(want(&after_outage, 1099), wait(1));
+        assert_eq!(claim(&after_outage, 1099).1, Effect::Release);
+        assert_eq!(claim(&after_outage, 1100).1, Effect::Reauth);
+
+        let held_elsewhere = LeaseState { not_before: Some(at(1600)), ..spent };
+        assert_eq!(want(&held_elsewhere, 1100), wait(500));
+        assert_eq!(claim(&held_elsewhere, 1599).1, Effect::Release);
+        assert_eq!(claim(&held_elsewhere, 1600).1, Effect::Reauth);
     }
 
     #[test]

@@ -317,7 +317,10 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
             Ok(())
         }
         Err(error) => {
-            keep_in_spool(app, held, &state, answer, &error);
+            keep_in_spool(app, held, &state, answer.clone(), &error);
+            if !error.is_unavailable() {
+                adopt::hold(app, &answer).await;
+            }
             Err(if error.is_unavailable() { error } else { TokenError::not_stored() })
         }
     }

@@ -431,6 +431,32 @@ fn lease_columns(state: &LeaseState) -> ActiveModel {
     }
 }
 
+/// Pauses a grant whose tokens somebody holds who can't commit them: nobody else sends the one they replaced before. Who
+/// is at it right now loses the lease. Only while the row has the tokens that were replaced, and where sending one again
+/// does harm.
+pub async fn hold(
+    connection: &impl ConnectionTrait,
+    (addon, grant): (AddonId, Uuid),
+    replaced: i64,
+    not_before: Timestamp,
+) -> Result<bool, StoreError> {
+    let columns = ActiveModel {
+        lease_until: sea_orm::Set(None),
+        not_before: sea_orm::Set(Some(not_before.as_micros())),
+        ..Default::default()
+    };
+    let update = Entity::update_many()
+        .set(columns)
+        .col_expr(Column::Fence, Expr::col(Column::Fence).add(1))
+        .filter(Column::Id.eq(RowId(grant)))
+        .filter(Column::AddonId.eq(RowId::from(addon)))
+        .filter(Column::TokenVersion.eq(replaced))
+        .filter(Column::State.eq(LIVE))
+        .filter(Column::Method.eq(method_word(ConnectionMethod::OAuth)))
+        .filter(Column::Rotation.ne("off"));
+    Ok(update.exec(connection).await?.rows_affected == 1)
+}
+
 /// Sends every live grant of a credential to be revoked. They are out of use from this commit on.
 pub async fn start_revoking(connection: &impl ConnectionTrait, credential: Uuid) -> Result<u64, StoreError> {
     let columns = ActiveModel {

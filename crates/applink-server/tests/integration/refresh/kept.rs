@@ -6,11 +6,15 @@ use std::time::Duration;
 
 use applink_api::secret::fingerprint;
 use applink_server::tokens::points::{Point, Points};
+use applink_server::tokens::store as grants;
 use reqwest::Method;
 use sea_orm::ConnectionTrait as _;
 use serde_json::json;
 use tokio::sync::Notify;
+use uuid::Uuid;
 
+use super::child::Child;
+use super::processes::{ask, client};
 use crate::fake_org::Reply;
 use crate::stack::Stack;
 
@@ -30,19 +34,27 @@ async fn sql(stack: &Stack, sql: &str) {
 
 /// From now on the database refuses new tokens of this authorization, and nothing else.
 async fn refuse_tokens_of(stack: &Stack, name: &str) {
+    let credential = credential_of(stack, name).await;
+    let of =
+        format!("UPDATE OF access_token ON grants FOR EACH ROW WHEN (NEW.credential_id = '{credential}')");
+    refuse(stack, "refuse", &of).await;
+}
+
+/// From now on the database refuses this, which a trigger of this name sees to.
+async fn refuse(stack: &Stack, name: &str, of: &str) {
     let refuse = if stack.backend.is_sqlite {
-        "BEGIN SELECT RAISE(ABORT, 'refused'); END"
+        "BEGIN SELECT RAISE(ABORT, 'refused'); END".to_owned()
     } else {
         let body = "'BEGIN RAISE EXCEPTION ''refused''; END'";
-        sql(stack, &format!("CREATE FUNCTION refuse() RETURNS trigger AS {body} LANGUAGE plpgsql")).await;
-        "EXECUTE FUNCTION refuse()"
+        sql(stack, &format!("CREATE FUNCTION {name}() RETURNS trigger AS {body} LANGUAGE plpgsql")).await;
+        format!("EXECUTE FUNCTION {name}()")
     };
+    sql(stack, &format!("CREATE TRIGGER {name} BEFORE {of} {refuse}")).await;
+}
+
+async fn credential_of(stack: &Stack, name: &str) -> Uuid {
     let found = stack.manager(Method::GET, &format!("/authorizations/{name}"), None).await.json();
-    let credential = found["id"].as_str().unwrap();
-    let of = format!(
-        "BEFORE UPDATE OF access_token ON grants FOR EACH ROW WHEN (NEW.credential_id = '{credential}')"
-    );
-    sql(stack, &format!("CREATE TRIGGER refuse {of} {refuse}")).await;
+    found["id"].as_str().expect("an id").parse().expect("an id")
 }
 
 async fn accept_tokens(stack: &Stack) {
@@ -85,6 +97,56 @@ async fn tokens_that_the_database_refuses_are_kept_and_hold_up_nobody_else() {
     goes_on(&stack, 4).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn while_the_database_refuses_tokens_no_other_process_sends_the_one_they_replaced() {
+    let stack = authorized().await;
+    let credential = credential_of(&stack, "worker").await;
+    // Of SQLite there is only ever one process: what another would go by is in the row.
+    let mut other = None;
+    if !stack.backend.is_sqlite {
+        other = Some(Child::start(&stack, None).await);
+    }
+    refuse_tokens_of(&stack, "worker").await;
+    stack.advance(3600);
+    stack.app(Method::GET, "/authorizations/worker", None).await.expect_error(503, "unavailable");
+    for _ in 0..5 {
+        let reader = stack.server.app().store.reader();
+        let row = grants::live(reader, stack.tenant.addon, credential).await.unwrap().expect("a grant");
+        let lease = row.lease().unwrap();
+        let until_next_try = stack.clock.now().plus(Duration::from_secs(300));
+        assert!(lease.not_before.is_some_and(|not_before| not_before > until_next_try), "{lease:?}");
+        // Its lease and its doubt are over long since, and the next try is not made yet.
+        stack.advance(299);
+        if let Some(other) = &mut other {
+            other.set_clock(&stack).await;
+            let (status, body) = ask(&client(), &stack, &other.url).await.expect("an answer");
+            assert_eq!(status, 503, "{body}");
+        }
+        assert_eq!(stack.org.count("refresh"), 1);
+        stack.advance(1);
+        stack.reconcile("spool").await;
+    }
+    assert_eq!(stack.count_audited("grant.last_chance").await, 0);
+    accept_tokens(&stack).await;
+    stack.advance(300);
+    stack.reconcile("spool").await;
+    assert!(stack.server.app().spool.is_empty());
+    goes_on(&stack, 1).await;
+}
+
+#[tokio::test]
+async fn tokens_that_are_given_up_are_not_revoked_while_their_grant_lives() {
+    let stack = authorized().await;
+    refuse_tokens_of(&stack, "worker").await;
+    refuse(&stack, "refuse_end", "DELETE ON grants FOR EACH ROW").await;
+    stack.advance(3600);
+    assert!(!stack.app(Method::GET, "/authorizations/worker", None).await.status.is_success());
+    stack.advance(24 * 3600 + 10);
+    stack.reconcile("spool").await;
+    assert!(stack.server.app().spool.is_empty(), "given up");
+    assert_eq!(stack.org.script().revoked.len(), 0, "the row could not be told");
+}
+
 #[tokio::test]
 async fn tokens_that_are_refused_for_a_day_cost_their_own_credential_and_no_other() {
     let stack = authorized().await;
@@ -98,6 +160,7 @@ async fn tokens_that_are_refused_for_a_day_cost_their_own_credential_and_no_othe
     let message =
         stack.app(Method::GET, "/authorizations/worker", None).await.expect_error(422, "reauth_required");
     assert!(message.contains("could not be stored") && message.contains("applink "), "{message}");
+    assert_eq!(stack.org.script().revoked.len(), 1, "nobody will use its refresh token");
     stack.token_of("other").await;
     assert_eq!(stack.org.count("refresh"), 3);
 }

@@ -24,12 +24,12 @@ const REQUESTS: usize = 1000;
 /// Processes.
 const PROCESSES: usize = 4;
 
-fn client() -> reqwest::Client {
+pub(super) fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client")
 }
 
 /// Asks a process for the token; none when it died of it.
-async fn ask(http: &reqwest::Client, stack: &Stack, url: &str) -> Option<(StatusCode, Value)> {
+pub(super) async fn ask(http: &reqwest::Client, stack: &Stack, url: &str) -> Option<(StatusCode, Value)> {
     let request =
         http.get(format!("{url}{}", stack.path("/authorizations/worker"))).bearer_auth(&stack.tenant.token);
     let answer = request.send().await.ok()?;
@@ -192,11 +192,12 @@ impl Runs {
     /// Waits until no survivor is at a renewal that it began since `before`: the clock must not jump while its request is
     /// under way, or another takes it for lost.
     async fn quiet(&self, before: i64) {
+        let patience = Instant::now() + PATIENCE;
         loop {
             let grant = self.grant().await;
-            if grant.is_none_or(|grant| grant.fence == before || grant.lease_until.is_none()) {
-                return;
-            }
+            let is_busy = |grant: &grants::Model| grant.fence != before && grant.lease_until.is_some();
+            let Some(busy) = grant.filter(is_busy) else { return };
+            assert!(Instant::now() < patience, "a renewal never ends: {busy:?}");
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
     }
