@@ -1,7 +1,7 @@
 //! Anchors: the newest row of a segment at some time, in one chain over all processes.
 //!
 //! 1. A segment's first rows are committed with one ([`append`]).
-//! 2. Each minute every process anchors what it wrote since ([`write`]).
+//! 2. Each minute every process anchors what it wrote since ([`write()`]).
 //! 3. A process that ends anchors once more and closes its segment ([`close`]). For one that was killed, a process that
 //!    lives does that, once its beat has stopped ([`close_abandoned`]).
 //!

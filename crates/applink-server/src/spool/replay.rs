@@ -1,7 +1,7 @@
 //! Brings what the spool holds into the database.
 //!
 //! 1. Refresh answers first, all of them each time (adopting one twice is safe): a grant whose answer waits here must not
-//!    be refreshed with its old token ([`adopt`](crate::tokens::adopt)). One that the database refuses stays, for its own
+//!    be refreshed with its old token ([`adopt`]). One that the database refuses stays, for its own
 //!    grant's sake, and the others go on ([`stuck`](super::stuck)).
 //! 2. Then audit rows, in groups; how far it came is part of the same transaction.
 //! 3. A file that is done is begun anew, or removed when its process is gone.

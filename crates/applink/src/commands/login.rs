@@ -18,7 +18,7 @@ use crate::settings::{Kept, Settings, login};
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoginArgs {
-    /// Address of the add-on: https://<host>/addons/<uuid>
+    /// Address of the add-on: https://HOST/addons/UUID
     api_url: String,
     /// The app's uuid, which some commands need
     #[arg(long, value_name = "UUID")]
