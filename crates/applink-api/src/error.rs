@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
 pub struct ErrorBody {
-    /// Stable, machine-readable: one of [`error_id`](mod@error_id).
+    /// Stable, machine-readable: one of those in `error_id`.
     #[cfg_attr(feature = "schema", schema(value_type = String))]
     pub id: Cow<'static, str>,
     /// One sentence for the person, with what to do next.
