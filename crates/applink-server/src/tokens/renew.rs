@@ -412,7 +412,9 @@ pub(crate) async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), Toke
     if !current.is_some_and(same) {
         return Ok(());
     }
-    store::erase(&*tx, grant).await?;
+    if !store::erase(&*tx, grant).await? {
+        return Ok(());
+    }
     let found = credentials::store::find_by_id(&*tx, grant.addon(), grant.credential_id.0).await?;
     let mut error = None;
     if let Some(mut credential) = found {

@@ -494,9 +494,12 @@ pub async fn retry_revoking(
     Ok(())
 }
 
-/// Erases one grant, ciphertext and all, when the lease is still ours. `false` when it is not.
+/// Erases one grant, ciphertext and all, when the lease is still ours and no newer tokens came. `false` when it is not so.
 pub async fn erase(connection: &impl ConnectionTrait, grant: &Model) -> Result<bool, StoreError> {
-    let delete = Entity::delete_many().filter(Column::Id.eq(grant.id)).filter(Column::Fence.eq(grant.fence));
+    let delete = Entity::delete_many()
+        .filter(Column::Id.eq(grant.id))
+        .filter(Column::Fence.eq(grant.fence))
+        .filter(Column::TokenVersion.eq(grant.token_version));
     Ok(delete.exec(connection).await?.rows_affected == 1)
 }
 
