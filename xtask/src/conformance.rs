@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::suites::BUILD;
 use install::Installed;
 use stack::Stack;
 pub(crate) use steps::Steps;
@@ -169,12 +170,12 @@ fn drive(client: Client, installed: &Installed, stack: &Stack) -> Result<Steps> 
     Ok(steps.explained(format!("{}\n{}", output.stderr, stack.log())))
 }
 
-/// With the features that `cargo test --workspace` has, so that nothing is compiled twice: a package alone would have
+/// With the features that the suites of Rust tests have, so that nothing is compiled twice: a package alone would have
 /// others, and a test among the targets counts what only tests depend on.
 fn build_applink() -> Result<PathBuf> {
     let mut build = std::process::Command::new(env!("CARGO"));
-    let targets = ["--workspace", "--bin", "applink", "--test", "dev"];
-    build.args(["build", "--quiet"]).args(targets).current_dir(root());
+    let targets = ["--bin", "applink", "--test", "dev"];
+    build.args(["build", "--quiet"]).args(BUILD).args(targets).current_dir(root());
     install::run(&mut build)?;
     Ok(target().join("debug").join("applink"))
 }

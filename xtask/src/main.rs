@@ -2,6 +2,7 @@
 #![expect(clippy::print_stdout, reason = "a developer's tool talks on its terminal")]
 #![expect(clippy::disallowed_methods, reason = "wall-clock time of each step is what this tool reports")]
 
+mod artifacts;
 mod bench;
 mod bench_cli;
 mod bench_publish;

@@ -6,10 +6,15 @@ use std::time::Instant;
 
 use anyhow::{Context as _, Result, bail};
 
+use crate::artifacts::{Artifacts, TestProgram};
 use crate::conformance::{self, Client};
 use crate::openbao;
 use crate::postgres::Postgres;
 use crate::tools::Tool;
+
+/// What every suite builds: all at once and with every optional feature that tests are about, so that nothing, above all no
+/// dependency, is compiled twice. What is shipped, without them, is what `cargo clippy --workspace` sees.
+pub(crate) const BUILD: [&str; 3] = ["--workspace", "--features", "applink-server/vault,applink-mesh/otel"];
 
 /// One suite of `cargo xtask test`.
 #[derive(Clone, Copy, Debug)]
@@ -26,14 +31,32 @@ pub(crate) struct Suite {
 /// What a suite is made of.
 #[derive(Clone, Copy, Debug)]
 enum Runs {
-    /// `cargo` with these arguments.
-    Cargo(&'static [&'static str]),
-    /// The same, with a PostgreSQL server in `APPLINK_TEST_POSTGRES`.
-    CargoOnPostgres(&'static [&'static str]),
-    /// The same, with OpenBao in `APPLINK_TEST_OPENBAO` where it can be had.
-    CargoWithOpenBao(&'static [&'static str]),
+    /// Every test there is.
+    Workspace,
+    /// Programs among those.
+    Programs(Programs),
     /// An official client against a stack of our own.
     Client(Client),
+}
+
+/// Test programs of one package that run once more.
+#[derive(Clone, Copy, Debug)]
+struct Programs {
+    package: &'static str,
+    /// One of them; all when there is none.
+    target: Option<&'static str>,
+    /// Only tests with this in their name.
+    filter: Option<&'static str>,
+    beside: Beside,
+}
+
+/// What runs beside test programs.
+#[derive(Clone, Copy, Debug)]
+enum Beside {
+    /// A PostgreSQL server, in `APPLINK_TEST_POSTGRES`.
+    Postgres,
+    /// OpenBao, where it can be had, in `APPLINK_TEST_OPENBAO`.
+    OpenBao,
 }
 
 impl Suite {
@@ -47,7 +70,7 @@ impl Suite {
             Runs::Client(Client::PluginRequests | Client::Plugin) => {
                 &[Client::PluginRequests, Client::Plugin]
             }
-            Runs::Cargo(_) | Runs::CargoOnPostgres(_) | Runs::CargoWithOpenBao(_) => &[],
+            Runs::Workspace | Runs::Programs(_) => &[],
         }
     }
 }
@@ -57,51 +80,31 @@ pub(crate) fn all() -> Vec<Suite> {
     vec![
         Suite {
             name: "sqlite",
-            about: "every Rust test, the stores on SQLite",
+            about: "every Rust test, the stores on SQLite, optional features on",
             tools: &[Tool::Chromium, Tool::ChromeDriver, Tool::Python, Tool::Curl],
-            runs: Runs::Cargo(&["test", "--workspace", "--no-fail-fast"]),
+            runs: Runs::Workspace,
         },
         Suite {
             name: "postgres",
             about: "the control plane's tests again, on PostgreSQL",
             tools: &[Tool::PostgreSql],
-            runs: Runs::CargoOnPostgres(&[
-                "test",
-                "--package",
-                "applink-server",
-                "--no-fail-fast",
-                "--tests",
-            ]),
+            runs: Runs::Programs(Programs {
+                package: "applink-server",
+                target: None,
+                filter: None,
+                beside: Beside::Postgres,
+            }),
         },
         Suite {
             name: "key-service",
-            about: "the master key wrapped by a key service, by its documented API alone (feature `vault`)",
+            about: "the master key wrapped by a key service, by its documented API alone",
             tools: &[Tool::Python, Tool::PythonVenv],
-            runs: Runs::CargoWithOpenBao(&[
-                "test",
-                "--package",
-                "applink-server",
-                "--features",
-                "vault",
-                "--test",
-                "integration",
-                "transit",
-            ]),
-        },
-        Suite {
-            name: "mesh-traces",
-            about: "the service mesh's OpenTelemetry traces (feature `otel`)",
-            tools: &[],
-            runs: Runs::Cargo(&[
-                "test",
-                "--package",
-                "applink-mesh",
-                "--features",
-                "otel",
-                "--test",
-                "integration",
-                "traces",
-            ]),
+            runs: Runs::Programs(Programs {
+                package: "applink-server",
+                target: Some("integration"),
+                filter: Some("transit"),
+                beside: Beside::OpenBao,
+            }),
         },
         Suite {
             name: "node-sdk",
@@ -162,12 +165,8 @@ pub(crate) fn run(suites: &[Suite]) -> Result<bool> {
 fn run_one(suite: &Suite) -> Result<(bool, Counts)> {
     let started = Instant::now();
     let outcome = match suite.runs {
-        Runs::Cargo(arguments) => cargo(arguments, &[]),
-        Runs::CargoOnPostgres(arguments) => {
-            let server = Postgres::start()?;
-            cargo(arguments, &[("APPLINK_TEST_POSTGRES", server.url().as_ref())])
-        }
-        Runs::CargoWithOpenBao(arguments) => with_openbao(arguments),
+        Runs::Workspace => workspace(),
+        Runs::Programs(programs) => programs.run(),
         Runs::Client(Client::Plugin) => Ok(plugin()),
         Runs::Client(client) => Ok(official_client(client)),
     };
@@ -187,6 +186,7 @@ fn run_one(suite: &Suite) -> Result<(bool, Counts)> {
 }
 
 /// How a suite went.
+#[derive(Default)]
 struct Outcome {
     passed: bool,
     /// What passing means.
@@ -198,27 +198,80 @@ struct Outcome {
     output: String,
 }
 
-/// Its documented API in any case.
-fn with_openbao(arguments: &[&str]) -> Result<Outcome> {
-    let Some(program) = openbao::program()? else { return cargo(arguments, &[]) };
-    let mut outcome = cargo(arguments, &[("APPLINK_TEST_OPENBAO", program.as_os_str())])?;
-    outcome.about = Some("the master key wrapped by OpenBao itself, and by the documented API".to_owned());
-    Ok(outcome)
+/// Where a test finds what runs beside it.
+const VARIABLES: [&str; 2] = ["APPLINK_TEST_POSTGRES", "APPLINK_TEST_OPENBAO"];
+
+fn workspace() -> Result<Outcome> {
+    let mut command = Command::new(env!("CARGO"));
+    command.args(["test", "--no-fail-fast"]).args(BUILD).stdin(Stdio::null());
+    Outcome::of(command)
 }
 
-fn cargo(arguments: &[&str], variables: &[(&str, &OsStr)]) -> Result<Outcome> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(arguments).stdin(Stdio::null());
-    for unset in ["APPLINK_TEST_POSTGRES", "APPLINK_TEST_OPENBAO"] {
-        command.env_remove(unset);
+impl Programs {
+    /// What is not installed is told apart from what failed by [`Suite::tools`], before.
+    fn run(self) -> Result<Outcome> {
+        let programs = self.build()?;
+        match self.beside {
+            Beside::Postgres => {
+                let server = Postgres::start()?;
+                self.run_with(&programs, &[("APPLINK_TEST_POSTGRES", server.url().as_ref())])
+            }
+            Beside::OpenBao => {
+                let Some(program) = openbao::program()? else { return self.run_with(&programs, &[]) };
+                let variables = [("APPLINK_TEST_OPENBAO", program.as_os_str())];
+                let mut outcome = self.run_with(&programs, &variables)?;
+                let about = "the master key wrapped by OpenBao itself, and by the documented API";
+                outcome.about = Some(about.to_owned());
+                Ok(outcome)
+            }
+        }
     }
-    command.envs(variables.iter().copied());
-    let output = command.output().context("running cargo")?;
-    let text = String::from_utf8_lossy(&output.stdout);
-    let counts = Counts::read(&text);
-    let passed = output.status.success() && counts.failed == 0 && counts.passed > 0;
-    let all = format!("{text}\n{}", String::from_utf8_lossy(&output.stderr));
-    Ok(Outcome { passed, verdict: "ok", counts, about: None, output: what_failed(&all) })
+
+    fn build(self) -> Result<Vec<TestProgram>> {
+        let built = Artifacts::of(&[&["test", "--no-run"], &BUILD[..]].concat(), false)?;
+        let mut programs = built.tests_of(self.package);
+        programs.retain(|one| self.target.is_none_or(|target| one.target == target));
+        if programs.is_empty() {
+            bail!("{} has no such test program", self.package);
+        }
+        Ok(programs)
+    }
+
+    fn run_with(self, programs: &[TestProgram], variables: &[(&str, &OsStr)]) -> Result<Outcome> {
+        let mut all = Outcome { passed: true, verdict: "ok", ..Outcome::default() };
+        for program in programs {
+            let mut command = program.command();
+            command.args(self.filter);
+            let one = Outcome::with(command, variables)?;
+            all.passed &= one.passed;
+            all.counts.passed += one.counts.passed;
+            all.counts.failed += one.counts.failed;
+            all.output.push_str(&one.output);
+        }
+        all.passed &= all.counts.passed > 0;
+        Ok(all)
+    }
+}
+
+impl Outcome {
+    fn of(command: Command) -> Result<Self> {
+        let mut outcome = Self::with(command, &[])?;
+        outcome.passed &= outcome.counts.passed > 0;
+        Ok(outcome)
+    }
+
+    fn with(mut command: Command, variables: &[(&str, &OsStr)]) -> Result<Self> {
+        for unset in VARIABLES {
+            command.env_remove(unset);
+        }
+        command.envs(variables.iter().copied());
+        let output = command.output().context("running the tests")?;
+        let text = String::from_utf8_lossy(&output.stdout);
+        let counts = Counts::read(&text);
+        let passed = output.status.success() && counts.failed == 0;
+        let all = format!("{text}\n{}", String::from_utf8_lossy(&output.stderr));
+        Ok(Self { passed, verdict: "ok", counts, about: None, output: what_failed(&all) })
+    }
 }
 
 /// The output without what says that something went well.

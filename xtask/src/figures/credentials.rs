@@ -10,7 +10,7 @@
 mod rows;
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -19,6 +19,7 @@ use serde_json::Value;
 
 use self::rows::{PRINTED_WITH, ROWS, Row};
 use super::{Build, Options};
+use crate::artifacts::{Artifacts, TestProgram};
 use crate::postgres::Postgres;
 
 /// The tests that are compiled together.
@@ -68,6 +69,14 @@ impl Binary {
             Self::Store => Some("store"),
             Self::Cli => Some("cli"),
         }
+    }
+
+    /// It, among the programs of its package.
+    fn among(self, programs: Vec<TestProgram>) -> Option<TestProgram> {
+        let is_it = |one: &TestProgram| {
+            one.kind == self.kind() && self.target().is_none_or(|target| one.target == target)
+        };
+        programs.into_iter().find(is_it)
     }
 
     /// As cargo calls its target.
@@ -173,7 +182,7 @@ fn fresh_token_read(programs: &Programs, options: &Options) -> Result<Outcome> {
 
 /// Where everything is that measures.
 struct Programs {
-    tests: HashMap<Binary, PathBuf>,
+    tests: HashMap<Binary, TestProgram>,
     fresh_token_read: Option<PathBuf>,
 }
 
@@ -182,50 +191,22 @@ fn compile(build: Build) -> Result<Programs> {
     let targets = ["--lib", "--test", "integration", "--test", "store", "--test", "cli"];
     let tests = cargo(build, &[&["test", "--no-run"], &targets[..]].concat())?;
     let examples = cargo(build, &["build", "--example", FRESH_TOKEN_READ])?;
-    let found = |binary| Some((binary, executable(binary, &tests)?));
+    let found = |binary: Binary| Some((binary, binary.among(tests.tests_of(binary.package()))?));
     Ok(Programs {
         tests: Binary::ALL.into_iter().filter_map(found).collect(),
-        fresh_token_read: example(&examples),
+        fresh_token_read: examples.example(FRESH_TOKEN_READ),
     })
 }
 
-/// Runs cargo and reads what it built.
-fn cargo(build: Build, arguments: &[&str]) -> Result<Vec<Value>> {
-    let mut command = Command::new(env!("CARGO"));
-    command.args(arguments).args(["--message-format", "json"]).args(build.arguments());
-    for binary in Binary::ALL {
-        command.args(["--package", binary.package()]);
-    }
-    let output = command.stderr(Stdio::inherit()).output().context("running cargo")?;
-    if !output.status.success() {
-        bail!("what measures could not be built");
-    }
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+fn cargo(build: Build, arguments: &[&str]) -> Result<Artifacts> {
+    let packages = Binary::ALL.iter().flat_map(|binary| ["--package", binary.package()]);
+    let all: Vec<&str> =
+        arguments.iter().copied().chain(build.arguments().iter().copied()).chain(packages).collect();
+    Artifacts::of(&all, true).context("what measures could not be built")
 }
 
 /// The example of `applink-server` that measures how fast a fresh token is read.
 const FRESH_TOKEN_READ: &str = "fresh_token_read";
-
-/// Where cargo put it.
-fn example(artifacts: &[Value]) -> Option<PathBuf> {
-    let found = artifacts.iter().find(|artifact| {
-        artifact["target"]["kind"][0] == "example" && artifact["target"]["name"] == FRESH_TOKEN_READ
-    })?;
-    found["executable"].as_str().map(PathBuf::from)
-}
-
-/// Where cargo put a test program.
-fn executable(binary: Binary, artifacts: &[Value]) -> Option<PathBuf> {
-    let package = format!("/{}#", binary.package());
-    let found = artifacts.iter().find(|artifact| {
-        artifact["package_id"].as_str().is_some_and(|id| id.contains(&package))
-            && artifact["target"]["kind"][0] == binary.kind()
-            && binary.target().is_none_or(|target| artifact["target"]["name"] == target)
-            && artifact["profile"]["test"] == true
-    })?;
-    found["executable"].as_str().map(PathBuf::from)
-}
 
 /// What a test printed, and whether it passed.
 struct Outcome {
@@ -234,14 +215,18 @@ struct Outcome {
     took: Duration,
 }
 
-fn run(row: &Row, engine: Engine, binary: &Path, postgres: &Postgres, options: &Options) -> Result<Outcome> {
-    let mut command = Command::new(binary);
+fn run(
+    row: &Row,
+    engine: Engine,
+    binary: &TestProgram,
+    postgres: &Postgres,
+    options: &Options,
+) -> Result<Outcome> {
+    let mut command = binary.command();
     command
         .args(["--exact", row.test, "--nocapture", "--test-threads", "1"])
-        .current_dir(Path::new("crates").join(row.binary.package()))
         .env("APPLINK_TIER", options.tier())
-        .env_remove("APPLINK_TEST_POSTGRES")
-        .stdin(Stdio::null());
+        .env_remove("APPLINK_TEST_POSTGRES");
     if engine == Engine::Postgres {
         command.env("APPLINK_TEST_POSTGRES", postgres.url());
     }
@@ -354,18 +339,21 @@ mod tests {
     }
 
     #[test]
-    fn a_test_program_is_found_by_its_package_and_kind() {
-        let artifact = |package: &str, kind: &str, path: &str| {
-            let name = if path == "/c" { "store" } else { "integration" };
-            serde_json::json!({"package_id": format!("path+file:///x/crates/{package}#0.1.0"),
-                "target": {"kind": [kind], "name": name}, "profile": {"test": true}, "executable": path})
+    fn a_test_program_is_found_by_its_kind_and_target() {
+        let program = |kind: &str, target: &str| TestProgram {
+            kind: kind.to_owned(),
+            target: target.to_owned(),
+            path: target.into(),
+            folder: PathBuf::new(),
         };
-        let artifacts = [("lib", "/a"), ("test", "/c"), ("test", "/b")]
-            .map(|(kind, path)| artifact("applink-server", kind, path));
-        assert_eq!(executable(Binary::Server, &artifacts), Some(PathBuf::from("/b")));
-        assert_eq!(executable(Binary::Store, &artifacts), Some(PathBuf::from("/c")));
-        assert_eq!(executable(Binary::ServerUnits, &artifacts), Some(PathBuf::from("/a")));
-        assert_eq!(executable(Binary::Sdk, &artifacts), None);
+        let all = || {
+            vec![program("lib", "applink_server"), program("test", "store"), program("test", "integration")]
+        };
+        let found = |binary: Binary| binary.among(all()).map(|one| one.target);
+        assert_eq!(found(Binary::Server).as_deref(), Some("integration"));
+        assert_eq!(found(Binary::Store).as_deref(), Some("store"));
+        assert_eq!(found(Binary::ServerUnits).as_deref(), Some("applink_server"));
+        assert_eq!(found(Binary::Cli), None);
     }
 
     #[test]
