@@ -31,14 +31,14 @@ struct Expected {
 /// A callback as it is kept.
 #[derive(Debug)]
 pub(crate) struct Received {
-    invocation_id: String,
-    callback: String,
+    pub(crate) invocation_id: String,
+    pub(crate) callback: String,
     user_id: String,
-    username: Option<String>,
-    session_ok: bool,
-    received_micros: i64,
-    body: Value,
-    finding: Option<String>,
+    pub(crate) username: Option<String>,
+    pub(crate) session_ok: bool,
+    pub(crate) received_micros: i64,
+    pub(crate) body: Value,
+    pub(crate) finding: Option<String>,
 }
 
 /// `POST /services/data/{version}/externalServices/callbacks/{handle}`.
@@ -120,13 +120,22 @@ fn keep(
     Ok(tx.last_insert_rowid().to_string())
 }
 
+const SELECT: &str = "SELECT c.invocation_id, c.callback, c.user_id, u.\"Username\", c.session_ok, c.received_micros, c.body, \
+    c.finding FROM _callback c LEFT JOIN \"User\" u ON u.\"Id\" = c.user_id";
+
+/// The newest 200 callbacks, newest first: of a user's invocations, or of all.
+pub(crate) fn newest(tx: &Tx<'_>, user_id: Option<&str>) -> Result<Vec<Received>, DbError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "{SELECT} JOIN _invocation i ON i.id = c.invocation_id WHERE ?1 IS NULL OR i.user_id = ?1 ORDER BY c.id DESC LIMIT 200"
+    ))?;
+    let rows = statement.query_map([user_id], from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
 /// The callbacks of an invocation, or of all, in the order they came.
 pub(crate) fn list(tx: &Tx<'_>, invocation_id: Option<&str>) -> Result<Vec<Received>, Failure> {
-    let mut statement = tx.prepare_cached(
-        "SELECT c.invocation_id, c.callback, c.user_id, u.\"Username\", c.session_ok, c.received_micros, c.body, c.finding \
-         FROM _callback c LEFT JOIN \"User\" u ON u.\"Id\" = c.user_id \
-         WHERE ?1 IS NULL OR c.invocation_id = ?1 ORDER BY c.id",
-    )?;
+    let mut statement =
+        tx.prepare_cached(&format!("{SELECT} WHERE ?1 IS NULL OR c.invocation_id = ?1 ORDER BY c.id"))?;
     let rows = statement.query_map([invocation_id], from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }

@@ -45,6 +45,7 @@ use tokio::sync::Notify;
 
 use crate::state::OrgState;
 
+pub(crate) use deliver::newest as newest_deliveries;
 pub(crate) use seed::seed;
 pub(crate) use worker::work;
 

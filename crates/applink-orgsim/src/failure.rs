@@ -21,6 +21,8 @@ pub(crate) enum Failure {
     Page(#[from] askama::Error),
     #[error("background work was cut short")]
     Task(#[from] tokio::task::JoinError),
+    #[error("what the org asked of itself was refused")]
+    Unexpected(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 impl From<rusqlite::Error> for Failure {

@@ -19,6 +19,7 @@ mod headers;
 mod refusal;
 mod rights_of;
 mod send;
+mod shown;
 mod token;
 
 use secrecy::SecretString;
@@ -27,6 +28,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 pub(crate) use refusal::{Refusal, not_an_input, not_for_the_person, unknown_action, unknown_service};
+pub(crate) use shown::Shown;
 
 use self::arguments::Outgoing;
 use self::store::NewInvocation;
@@ -99,6 +101,9 @@ pub(crate) struct Answer {
     pub(crate) callbacks_expected: bool,
     /// `ended`, or `waiting` for callbacks.
     pub(crate) state: &'static str,
+    /// What the app was sent; for the org's pages.
+    #[serde(skip)]
+    pub(crate) sent: Shown,
 }
 
 /// Everything about an invocation before its session exists.
@@ -128,8 +133,8 @@ pub(crate) async fn invoke(state: &OrgState, call: Call) -> Result<Answer, Refus
     let (prepared, (invocation_id, session_id, session_token)) = started.await?;
     let expects_callbacks = !prepared.outgoing.callbacks.is_empty();
     let sent = send_as(state, &prepared, &session_token).await;
-    let answer = match sent {
-        Ok(answer) => answer,
+    let (answer, sent) = match sent {
+        Ok(answered) => answered,
         Err(refusal) => {
             state.db().call(move |db| db.write(|tx| store::end(tx, &invocation_id))).await?;
             return Err(refusal);
@@ -148,6 +153,7 @@ pub(crate) async fn invoke(state: &OrgState, call: Call) -> Result<Answer, Refus
         session_id,
         callbacks_expected: expects_callbacks,
         state: if waits { "waiting" } else { "ended" },
+        sent,
     })
 }
 
@@ -210,10 +216,7 @@ fn callable_operation(
     name: &str,
 ) -> Result<Operation, Refusal> {
     let operation = service.operation(name).ok_or_else(|| refusal::unknown("operation", name))?;
-    let listed =
-        registration.operations.iter().find(|listed| listed.name.eq_ignore_ascii_case(&operation.name));
-    let active = registration.operations.is_empty() || listed.is_some_and(|listed| listed.active);
-    if active {
+    if registration.is_active(&operation.name) {
         Ok(operation.clone())
     } else {
         Err(refusal::not_callable(format!("The operation {} is not active", operation.name)))
@@ -257,7 +260,7 @@ async fn send_as(
     state: &OrgState,
     prepared: &Prepared,
     session_token: &SecretString,
-) -> Result<send::AppAnswer, Refusal> {
+) -> Result<(send::AppAnswer, Shown), Refusal> {
     let app_uuid = prepared.registration.provider_asset.clone().unwrap_or_default();
     let auth = token::sign(state, &prepared.user.id, &app_uuid)?;
     let built = headers::Built {
@@ -271,7 +274,9 @@ async fn send_as(
         callbacks_expected: !prepared.outgoing.callbacks.is_empty(),
     };
     let headers = headers::build(state, &built);
-    send::send(state, &prepared.endpoint, &prepared.operation, &prepared.outgoing, headers).await
+    let (endpoint, operation, outgoing) = (&prepared.endpoint, &prepared.operation, &prepared.outgoing);
+    let shown = shown::of(endpoint, operation, outgoing, &headers);
+    Ok((send::send(state, endpoint, operation, outgoing, headers).await?, shown))
 }
 
 impl From<crate::db::DbError> for Refusal {

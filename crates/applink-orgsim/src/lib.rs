@@ -16,10 +16,13 @@
 //!   token and callbacks.
 //! - **Data Cloud**: the token exchange, SQL over lake and model objects, streaming and bulk ingestion, data actions whose
 //!   signed webhooks are sent until they are taken.
+//! - **Pages**: Setup (Heroku Apps, API Catalog, External Services, credentials, users and permission sets to tick, client
+//!   apps, deployments, log-ins), records, a form to invoke each operation, and what comes back, for people with a browser.
 //! - **`/_sim`**: control of all of it for tests and tours, behind a key.
 //!
 //! # What is not
-//! Apex, flows and triggers don't run; there is no Lightning interface, of SOAP only what deploying needs. Claims and texts that Salesforce doesn't publish are close guesses, marked where they are made.
+//! Apex, flows and triggers don't run; there are no Lightning pages, of SOAP only what deploying needs. Claims and texts that Salesforce
+//! doesn't publish are close guesses, marked where they are made.
 //!
 //! # Control
 //! Below `/_sim`, with the header `X-Sim-Key`; bodies are JSON, errors `{"error", "message", "detail"}`.
@@ -71,6 +74,7 @@ mod guard;
 pub mod ids;
 mod invoke;
 mod keys;
+mod logins;
 mod metadata;
 mod oauth;
 mod org;

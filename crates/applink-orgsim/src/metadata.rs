@@ -18,7 +18,7 @@ pub(crate) mod worker;
 mod api;
 mod apply;
 mod archive;
-mod message;
+pub(crate) mod message;
 mod package;
 mod run;
 mod shapes;
@@ -29,6 +29,10 @@ use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::routing::{get, post};
 
+use self::component::ComponentType;
+use self::run::ApplyError;
+use crate::failure::Failure;
+use crate::rights::UserPermissions;
 use crate::state::OrgState;
 
 /// The zip, the options and the multipart framing around them.
@@ -42,4 +46,31 @@ pub(crate) fn routes() -> Router<OrgState> {
         .route("/services/Soap/m/{version}", post(soap::call))
         // Base64 makes a package a third larger.
         .layer(DefaultBodyLimit::max(MAX_REQUEST_BYTES * 4 / 3))
+}
+
+/// What came of removing a component by hand.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Removal {
+    Removed,
+    /// There is none of that name.
+    Unknown,
+    /// As the org words it.
+    Refused(String),
+}
+
+/// Removes a component as somebody with these permissions, as a package of deletions does.
+pub(crate) fn remove_component(
+    state: &OrgState,
+    permissions: UserPermissions,
+    component_type: ComponentType,
+    name: &str,
+) -> Result<Removal, Failure> {
+    let removed =
+        state.db().write(|tx| apply::Applier::new(state, tx, permissions).remove(component_type, name));
+    match removed {
+        Ok(Some(_)) => Ok(Removal::Removed),
+        Ok(None) => Ok(Removal::Unknown),
+        Err(ApplyError::Problem(problem)) => Ok(Removal::Refused(problem.text)),
+        Err(ApplyError::Failure(failure)) => Err(failure),
+    }
 }

@@ -1,6 +1,5 @@
 //! Starting and stopping an org.
 
-mod front_page;
 mod server;
 mod setup;
 mod state_dir;

@@ -1,7 +1,30 @@
-//! The pages people see: sign-in, consent, errors and the org's front page. Server-rendered, without scripts.
+//! The pages people see. Server-rendered; signing in and consent are without scripts, the others work without.
+//!
+//! - Signing in, consent and errors are [`LoginPage`], [`ConsentPage`], [`error()`].
+//! - Everything behind the log-in stands in a [`frame`]; [`visit`] says who may see it and takes its forms.
+//! - Below `/setup` is what an admin has under Setup, one file per noun; `/records` browses data with the rights of who
+//!   looks, `/invoke` calls published apps ([`invoke`]), `/arrivals` shows what comes back ([`arrivals`]).
+
+mod arrivals;
+mod client_apps;
+mod credentials;
+mod deployments;
+mod frame;
+mod home;
+mod invoke;
+mod logins;
+mod objects;
+mod people;
+mod permission_sets;
+mod services;
+mod visit;
+
+pub(crate) use frame::known as known_page;
 
 use askama::Template;
+use axum::Router;
 use axum::response::{IntoResponse, Response};
+use axum::routing::get;
 use http::StatusCode;
 use http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, REFERRER_POLICY,
@@ -13,6 +36,26 @@ use crate::failure::Failure;
 use crate::state::OrgState;
 
 const STYLE_SHEET: &str = include_str!("../templates/org.css");
+const SCRIPT: &str = include_str!("../templates/org.js");
+
+/// Every page but those of signing in.
+pub(crate) fn routes() -> Router<OrgState> {
+    Router::new()
+        .route("/", get(home::show))
+        .route("/assets/org.css", get(style_sheet))
+        .route("/assets/org.js", get(script))
+        .merge(home::routes())
+        .merge(services::routes())
+        .merge(credentials::routes())
+        .merge(people::routes())
+        .merge(permission_sets::routes())
+        .merge(client_apps::routes())
+        .merge(deployments::routes())
+        .merge(logins::routes())
+        .merge(objects::routes())
+        .merge(invoke::routes())
+        .merge(arrivals::routes())
+}
 
 /// The sign-in form.
 #[derive(Template)]
@@ -24,6 +67,8 @@ pub(crate) struct LoginPage {
     pub(crate) client: Option<String>,
     /// The handle of the authorization request; empty when there is none.
     pub(crate) request: String,
+    /// The page that asked for the log-in; empty when none did.
+    pub(crate) next: &'static str,
     pub(crate) username: String,
     pub(crate) problem: Option<String>,
 }
@@ -35,6 +80,8 @@ pub(crate) struct ConsentPage {
     pub(crate) org: String,
     pub(crate) kind: &'static str,
     pub(crate) client: String,
+    /// What stands for the client's picture.
+    pub(crate) initial: char,
     pub(crate) username: String,
     pub(crate) user_name: String,
     /// Wire name and meaning of each requested scope.
@@ -55,48 +102,6 @@ struct ErrorPage<'a> {
     description: &'a str,
 }
 
-/// The org's front page.
-#[derive(Template)]
-#[template(path = "status.html")]
-pub(crate) struct StatusPage {
-    pub(crate) org: String,
-    pub(crate) kind: &'static str,
-    pub(crate) org_id: String,
-    pub(crate) base: String,
-    pub(crate) api_version: String,
-    pub(crate) signed_in: Option<String>,
-    /// Whether users, services and deployments are shown.
-    pub(crate) sees_setup: bool,
-    pub(crate) users: Vec<UserLine>,
-    pub(crate) services: Vec<ServiceLine>,
-    pub(crate) deployments: Vec<(String, String)>,
-    pub(crate) invocations: Vec<InvocationLine>,
-}
-
-/// A user on the front page.
-pub(crate) struct UserLine {
-    pub(crate) name: String,
-    pub(crate) username: String,
-    pub(crate) profile: String,
-    pub(crate) permission_sets: String,
-}
-
-/// A published service on the front page.
-pub(crate) struct ServiceLine {
-    pub(crate) name: String,
-    pub(crate) endpoint: String,
-    pub(crate) operations: String,
-}
-
-/// An invocation on the front page.
-pub(crate) struct InvocationLine {
-    pub(crate) id: String,
-    pub(crate) what: String,
-    pub(crate) username: String,
-    pub(crate) state: String,
-    pub(crate) status: String,
-}
-
 /// Renders a page with the headers every page has. `callback` is where a form on it may lead in the end:
 /// browsers apply `form-action` to the redirects that follow a form, too.
 pub(crate) fn respond(
@@ -104,13 +109,27 @@ pub(crate) fn respond(
     page: &impl Template,
     callback: Option<&str>,
 ) -> Result<Response, Failure> {
-    let html = page.render()?;
     let callback =
         callback.and_then(|callback| Url::parse(callback).ok()).map(|url| url.origin().ascii_serialization());
     let callback =
         callback.filter(|origin| origin != "null").map(|origin| format!(" {origin}")).unwrap_or_default();
+    respond_under(status, page, "", &callback)
+}
+
+/// A page in a [`frame`]: its own script may run, and ask this org for what is new.
+fn respond_framed(status: StatusCode, page: &impl Template) -> Result<Response, Failure> {
+    respond_under(status, page, " script-src 'self'; connect-src 'self';", "")
+}
+
+fn respond_under(
+    status: StatusCode,
+    page: &impl Template,
+    scripts: &str,
+    form_targets: &str,
+) -> Result<Response, Failure> {
+    let html = page.render()?;
     let policy = format!(
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; base-uri 'none'; frame-ancestors 'none'; form-action 'self'{callback}"
+        "default-src 'none'; style-src 'self'; img-src 'self' data:;{scripts} base-uri 'none'; frame-ancestors 'none'; form-action 'self'{form_targets}"
     );
     let policy = HeaderValue::from_str(&policy)
         .unwrap_or(HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'"));
@@ -137,10 +156,26 @@ pub(crate) fn error(
     respond(status, &ErrorPage { org: &identity.name, kind: identity.kind.label(), error, description }, None)
 }
 
+/// The answer to an address below a known page that leads to nothing.
+fn nothing_here(state: &OrgState) -> Result<Response, Failure> {
+    error(
+        state,
+        StatusCode::NOT_FOUND,
+        "not_found",
+        "There is no such page in this org, or what it showed is gone.",
+    )
+}
+
 /// `GET /assets/org.css`.
-pub(crate) async fn style_sheet() -> Response {
+async fn style_sheet() -> Response {
     let headers = [(CONTENT_TYPE, "text/css; charset=utf-8"), (CACHE_CONTROL, "max-age=300")];
     (headers, STYLE_SHEET).into_response()
+}
+
+/// `GET /assets/org.js`.
+async fn script() -> Response {
+    let headers = [(CONTENT_TYPE, "text/javascript; charset=utf-8"), (CACHE_CONTROL, "max-age=300")];
+    (headers, SCRIPT).into_response()
 }
 
 #[cfg(test)]
@@ -153,6 +188,7 @@ mod tests {
             org: "Acme".into(),
             kind: "Sandbox",
             client: "<script>alert(1)</script>".into(),
+            initial: '<',
             username: "a@b\"c".into(),
             user_name: "A".into(),
             scopes: vec![("api", "Read and change data")],
@@ -172,6 +208,7 @@ mod tests {
             kind: "Production",
             client: None,
             request: String::new(),
+            next: "",
             username: String::new(),
             problem: None,
         };

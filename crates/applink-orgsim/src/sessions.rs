@@ -9,7 +9,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use crate::clock::MICROS_PER_SECOND;
 use crate::db::{DbError, Tx};
-use crate::secrets;
+use crate::{logins, secrets};
 
 /// What a session may be used for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,6 +99,7 @@ pub(crate) fn open(tx: &Tx<'_>, new: &NewSession<'_>) -> Result<(String, SecretS
         ),
     )?;
     insert_auth_session(tx, &id, new)?;
+    logins::opened(tx, new.kind, new.user_id, new.consumer_key)?;
     Ok((id, token))
 }
 

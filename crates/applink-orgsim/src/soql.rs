@@ -31,7 +31,7 @@ pub use error::SoqlError;
 pub use run::{DEFAULT_BATCH, QueryOptions, SMALLEST_BATCH, run, run_more};
 
 pub(crate) use ast::parse_moment;
-pub(crate) use run::fetch;
+pub(crate) use run::{fetch, stretch};
 pub(crate) use shape::moment_json;
 pub(crate) use table::{table, table_of};
 

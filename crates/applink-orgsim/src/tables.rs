@@ -57,6 +57,15 @@ pub(crate) const TABLES: &str = "
         expires_micros INTEGER NOT NULL
     );
 
+    CREATE TABLE IF NOT EXISTS _login (
+        id INTEGER PRIMARY KEY AUTOINCREMENT,
+        micros INTEGER NOT NULL,
+        username TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        consumer_key TEXT,
+        status TEXT NOT NULL
+    );
+
     CREATE TABLE IF NOT EXISTS _component (
         type TEXT NOT NULL,
         full_name TEXT NOT NULL,

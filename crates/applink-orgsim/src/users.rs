@@ -47,6 +47,20 @@ pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<User>, DbError> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
+/// Some users, by username: `most` of them after the first `skipped`.
+pub(crate) fn some(tx: &Tx<'_>, most: usize, skipped: usize) -> Result<Vec<User>, DbError> {
+    let sql = format!("{SELECT} ORDER BY u.\"Username\" LIMIT {most} OFFSET {skipped}");
+    let mut statement = tx.prepare_cached(&sql)?;
+    let rows = statement.query_map([], from_row)?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many users there are.
+pub(crate) fn count(tx: &Tx<'_>) -> Result<usize, DbError> {
+    let count: i64 = tx.query_row("SELECT count(*) FROM \"User\"", [], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
 fn one(tx: &Tx<'_>, condition: &str, value: &str) -> Result<Option<User>, DbError> {
     let mut statement = tx.prepare_cached(&format!("{SELECT} WHERE {condition}"))?;
     Ok(statement.query_row([value], from_row).optional()?)

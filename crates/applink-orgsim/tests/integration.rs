@@ -14,6 +14,8 @@ mod integration {
     mod invoke;
     mod jwt_bearer;
     mod lifecycle;
+    mod pages;
+    mod pages_in_a_browser;
     mod sessions;
     mod token_faults;
     mod web_server_flow;

@@ -60,25 +60,8 @@ pub(super) async fn assign(
     Body(assignment): Body<Assignment>,
 ) -> Result<Json<Value>, Problem> {
     let changed = state.db().write(|tx| {
-        let (set, user) = find(tx, &assignment)?;
-        let known: Option<String> = tx
-            .query_row(
-                "SELECT \"Id\" FROM \"PermissionSetAssignment\" WHERE \"PermissionSetId\" = ?1 AND \"AssigneeId\" = ?2",
-                (&set, &user),
-                |row| row.get(0),
-            )
-            .optional()
-            .map_err(DbError::from)?;
-        if known.is_some() {
-            return Ok::<_, Problem>(false);
-        }
-        tx.execute(
-            "INSERT INTO \"PermissionSetAssignment\" (\"Id\", \"PermissionSetId\", \"AssigneeId\", \"IsActive\", \"SystemModstamp\") \
-             VALUES (?1, ?2, ?3, 1, ?4)",
-            (tx.new_id("0Pa")?, &set, &user, tx.now_row_micros()),
-        )
-        .map_err(DbError::from)?;
-        Ok(true)
+        let (permission_set, user) = find(tx, &assignment)?;
+        Ok::<_, Problem>(set(tx, &permission_set, &user, true)?)
     })?;
     Ok(answer(&assignment, true, changed))
 }
@@ -87,14 +70,41 @@ pub(super) async fn unassign(
     State(state): State<OrgState>,
     Body(assignment): Body<Assignment>,
 ) -> Result<Json<Value>, Problem> {
-    let removed = state.db().write(|tx| {
-        let (set, user) = find(tx, &assignment)?;
-        let removed = tx
-            .execute("DELETE FROM \"PermissionSetAssignment\" WHERE \"PermissionSetId\" = ?1 AND \"AssigneeId\" = ?2", (&set, &user))
-            .map_err(DbError::from)?;
-        Ok::<_, Problem>(removed)
+    let changed = state.db().write(|tx| {
+        let (permission_set, user) = find(tx, &assignment)?;
+        Ok::<_, Problem>(set(tx, &permission_set, &user, false)?)
     })?;
-    Ok(answer(&assignment, false, removed > 0))
+    Ok(answer(&assignment, false, changed))
+}
+
+/// Whether a user has a permission set, both by their ids.
+pub(crate) fn has(tx: &Tx<'_>, set_id: &str, user_id: &str) -> Result<bool, DbError> {
+    let has = tx
+        .prepare_cached(
+            "SELECT EXISTS (SELECT 1 FROM \"PermissionSetAssignment\" WHERE \"PermissionSetId\" = ?1 AND \"AssigneeId\" = ?2)",
+        )?
+        .query_row((set_id, user_id), |row| row.get(0))?;
+    Ok(has)
+}
+
+/// Gives a user a permission set or takes it away, both by their ids; `false` when there was nothing to do.
+pub(crate) fn set(tx: &Tx<'_>, set_id: &str, user_id: &str, assigned: bool) -> Result<bool, DbError> {
+    if has(tx, set_id, user_id)? == assigned {
+        return Ok(false);
+    }
+    if assigned {
+        tx.execute(
+            "INSERT INTO \"PermissionSetAssignment\" (\"Id\", \"PermissionSetId\", \"AssigneeId\", \"IsActive\", \"SystemModstamp\") \
+             VALUES (?1, ?2, ?3, 1, ?4)",
+            (tx.new_id("0Pa")?, set_id, user_id, tx.now_row_micros()),
+        )?;
+    } else {
+        tx.execute(
+            "DELETE FROM \"PermissionSetAssignment\" WHERE \"PermissionSetId\" = ?1 AND \"AssigneeId\" = ?2",
+            (set_id, user_id),
+        )?;
+    }
+    Ok(true)
 }
 
 fn answer(assignment: &Assignment, assigned: bool, changed: bool) -> Json<Value> {

@@ -83,14 +83,12 @@ fn service(tx: &Tx<'_>, name: &str, definition: &Definition) -> Result<Value, Fa
 }
 
 fn operation(registration: &ExternalServiceRegistration, operation: &Operation) -> Value {
-    let listed =
-        registration.operations.iter().find(|listed| listed.name.eq_ignore_ascii_case(&operation.name));
     json!({
         "name": operation.name,
         "summary": operation.summary,
         "method": operation.method.as_str(),
         "path": operation.path,
-        "active": registration.operations.is_empty() || listed.is_some_and(|listed| listed.active),
+        "active": registration.is_active(&operation.name),
         "permission_set": operation.authorization.permission_set,
         "external_client_app": operation.authorization.external_client_app,
         "connected_app": operation.authorization.connected_app,

@@ -24,17 +24,17 @@ const PATIENCE: Duration = Duration::from_secs(20);
 
 /// One request to a target.
 #[derive(Debug, Clone)]
-pub(super) struct Delivery {
-    pub(super) id: i64,
-    target: String,
-    body: String,
-    events: i64,
-    state: String,
-    attempts: i64,
+pub(crate) struct Delivery {
+    pub(crate) id: i64,
+    pub(crate) target: String,
+    pub(crate) body: String,
+    pub(crate) events: i64,
+    pub(crate) state: String,
+    pub(crate) attempts: i64,
     next_micros: i64,
-    status: Option<i64>,
-    trouble: Option<String>,
-    created_micros: i64,
+    pub(crate) status: Option<i64>,
+    pub(crate) trouble: Option<String>,
+    pub(crate) created_micros: i64,
     ended_micros: Option<i64>,
 }
 
@@ -84,7 +84,7 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 }
 
 /// The newest deliveries, the newest first.
-pub(super) fn newest(tx: &Tx<'_>) -> Result<Vec<Delivery>, DbError> {
+pub(crate) fn newest(tx: &Tx<'_>) -> Result<Vec<Delivery>, DbError> {
     let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY id DESC LIMIT 200"))?;
     let deliveries = statement.query_map([], from_row)?;
     Ok(deliveries.collect::<rusqlite::Result<_>>()?)

@@ -130,6 +130,14 @@ pub(crate) struct ExternalServiceRegistration {
     pub(crate) operations: Vec<RegisteredOperation>,
 }
 
+impl ExternalServiceRegistration {
+    /// Whether an operation of the schema can be called: the registration lists it as active, or lists none at all.
+    pub(crate) fn is_active(&self, operation: &str) -> bool {
+        let listed = self.operations.iter().find(|listed| listed.name.eq_ignore_ascii_case(operation));
+        self.operations.is_empty() || listed.is_some_and(|listed| listed.active)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct RegisteredOperation {
     pub(crate) name: String,

@@ -78,6 +78,19 @@ pub(crate) fn registration(
     }))
 }
 
+/// When a component was last put in; 0 when there is none.
+pub(crate) fn modified_micros(
+    tx: &Tx<'_>,
+    component_type: ComponentType,
+    full_name: &str,
+) -> Result<i64, DbError> {
+    let modified = tx
+        .prepare_cached("SELECT modified_micros FROM _component WHERE type = ?1 AND full_name = ?2")?
+        .query_row((component_type.name(), full_name), |row| row.get(0))
+        .optional()?;
+    Ok(modified.unwrap_or_default())
+}
+
 pub(crate) fn named_credential(tx: &Tx<'_>, full_name: &str) -> Result<Option<NamedCredential>, Failure> {
     Ok(match definition(tx, ComponentType::NamedCredential, full_name)? {
         Some(Definition::NamedCredential(credential)) => Some(credential),

@@ -103,11 +103,11 @@ pub(crate) struct Deployment {
     pub(crate) status: Status,
     pub(crate) options: Options,
     pub(crate) created_by: String,
-    created_by_name: String,
-    created_micros: i64,
-    started_micros: Option<i64>,
-    completed_micros: Option<i64>,
-    outcome: Option<Outcome>,
+    pub(crate) created_by_name: String,
+    pub(crate) created_micros: i64,
+    pub(crate) started_micros: Option<i64>,
+    pub(crate) completed_micros: Option<i64>,
+    pub(crate) outcome: Option<Outcome>,
 }
 
 const SELECT: &str = "SELECT id, status, options, created_by, created_micros, started_micros, completed_micros, outcome FROM _deployment";
@@ -288,10 +288,6 @@ impl Deployment {
             }
             None => self.status.name().to_owned(),
         }
-    }
-
-    pub(crate) fn created(&self) -> String {
-        timestamp(self.created_micros)
     }
 }
 

@@ -110,6 +110,7 @@ fn ask(
         org: state.identity().name.clone(),
         kind: state.identity().kind.label(),
         client: client.label.clone(),
+        initial: client.label.chars().next().unwrap_or('?'),
         username: user.username.clone(),
         user_name: user.name.clone(),
         scopes: request

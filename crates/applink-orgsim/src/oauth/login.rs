@@ -13,16 +13,18 @@ use crate::failure::Failure;
 use crate::pages::{self, LoginPage};
 use crate::state::OrgState;
 use crate::users::{self, User};
-use crate::{browser, guard};
+use crate::{browser, guard, logins};
 
 #[derive(Deserialize, Default)]
 pub(super) struct LoginQuery {
     request: Option<String>,
+    next: Option<String>,
 }
 
 #[derive(Deserialize)]
 struct LoginForm {
     request: Option<String>,
+    next: Option<String>,
     username: Option<String>,
     password: Option<SecretString>,
 }
@@ -31,7 +33,7 @@ pub(super) async fn page(
     State(state): State<OrgState>,
     Query(query): Query<LoginQuery>,
 ) -> Result<Response, Failure> {
-    show(&state, query.request.as_deref(), None, None)
+    show(&state, query.request.as_deref(), known(query.next.as_deref()), None, None)
 }
 
 pub(super) async fn submit(
@@ -58,9 +60,11 @@ pub(super) async fn submit(
     let username = form.username.unwrap_or_default();
     let handle = form.request.filter(|handle| !handle.is_empty());
     let Some(user) = authenticate(&state, &username, form.password.unwrap_or_default()).await? else {
+        state.db().write(|tx| logins::refused(tx, username.trim()))?;
         return show(
             &state,
             handle.as_deref(),
+            known(form.next.as_deref()),
             Some(&username),
             Some("Please check your username and password."),
         );
@@ -74,9 +78,14 @@ pub(super) async fn submit(
                 percent_encoding::utf8_percent_encode(&handle, percent_encoding::NON_ALPHANUMERIC)
             )
         }
-        None => "/".to_owned(),
+        None => known(form.next.as_deref()).unwrap_or("/").to_owned(),
     };
     Ok(([cookie], Redirect::to(&next)).into_response())
+}
+
+/// Where a log-in leads back to: one of the org's own pages.
+fn known(next: Option<&str>) -> Option<&'static str> {
+    next.and_then(pages::known_page)
 }
 
 /// `POST /logout`.
@@ -110,6 +119,7 @@ async fn authenticate(
 fn show(
     state: &OrgState,
     handle: Option<&str>,
+    next: Option<&'static str>,
     username: Option<&str>,
     problem: Option<&str>,
 ) -> Result<Response, Failure> {
@@ -130,6 +140,7 @@ fn show(
         kind: state.identity().kind.label(),
         client,
         request: handle.unwrap_or_default().to_owned(),
+        next: next.unwrap_or_default(),
         username: username.or(hint).unwrap_or_default().to_owned(),
         problem: problem.map(str::to_owned),
     };

@@ -4,7 +4,7 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::post;
 use axum::{Json, ServiceExt};
 use http::{StatusCode, Uri};
 use serde_json::json;
@@ -13,7 +13,6 @@ use tokio_util::sync::CancellationToken;
 use tower::Layer;
 use tower::util::MapRequestLayer;
 
-use super::front_page;
 use crate::failure::Failure;
 use crate::state::OrgState;
 use crate::{callbacks, control, data_cloud, guard, metadata, oauth, pages, rest};
@@ -30,9 +29,8 @@ pub(super) async fn serve(listener: TcpListener, state: OrgState, stop: Cancella
 
 fn router(state: OrgState) -> Router {
     Router::new()
-        .route("/", get(front_page::show))
-        .route("/assets/org.css", get(pages::style_sheet))
         .route("/services/data/{version}/externalServices/callbacks/{handle}", post(callbacks::receive))
+        .merge(pages::routes())
         .merge(oauth::routes())
         .merge(metadata::routes())
         .merge(rest::routes())

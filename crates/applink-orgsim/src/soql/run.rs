@@ -99,6 +99,24 @@ pub fn run_more(
     Page { tx, context: &context, query: &query, ids: &ids, options }.answer(&source, start, Some(id))
 }
 
+/// A stretch of a query's records, `most` after the first `skipped`, and how many it has in all.
+pub(crate) fn stretch(
+    tx: &Tx<'_>,
+    rights: &Rights,
+    source: &str,
+    (skipped, most): (usize, usize),
+) -> Result<(usize, Vec<Value>), RestError> {
+    let refuse = |error: SoqlError| RestError::from_soql(&error, source);
+    let query = parser::parse(source).map_err(refuse)?;
+    let preamble = preamble_params(tx, rights.caller());
+    let context = context(tx, rights, false, &preamble);
+    let ids = ids(tx, &context.ids(&query).map_err(refuse)?)?;
+    let options = QueryOptions { base_url: "", batch_size: most, all_rows: false };
+    let page = Page { tx, context: &context, query: &query, ids: &ids, options };
+    let wanted = ids.get(skipped.min(ids.len())..ids.len().min(skipped + most)).unwrap_or_default();
+    Ok((ids.len(), page.records(source, wanted)?))
+}
+
 /// The records with these ids that the caller may read, by id, shaped by a query's `SELECT`.
 pub(crate) fn fetch(
     tx: &Tx<'_>,

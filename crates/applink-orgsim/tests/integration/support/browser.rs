@@ -17,6 +17,12 @@ impl<'a> Browser<'a> {
         Self { org, cookie: None }
     }
 
+    pub(crate) async fn logged_in(org: &'a TestOrg, role: &str) -> Self {
+        let mut browser = Self::new(org);
+        browser.log_in("", role).await;
+        browser
+    }
+
     pub(crate) async fn get(&mut self, url: &str) -> Response {
         let request = self.org.http.get(url);
         self.send(request).await
@@ -36,6 +42,21 @@ impl<'a> Browser<'a> {
             self.cookie = set.to_str().unwrap().split(';').next().map(str::to_owned);
         }
         response
+    }
+
+    /// Opens a page of the org that is there, and answers its HTML.
+    pub(crate) async fn page(&mut self, path: &str) -> String {
+        let response = self.get(&self.org.url(path)).await;
+        assert_eq!(response.status(), StatusCode::OK, "{path}");
+        response.text().await.unwrap()
+    }
+
+    /// Sends a form of the page at `path` to `action`, with the token that is on it.
+    pub(crate) async fn fill_in(&mut self, path: &str, action: &str, fields: &[(&str, &str)]) -> Response {
+        let token = field(&self.page(path).await, "token").replace("&#43;", "+").replace("&#x2b;", "+");
+        let mut form = vec![("token", token.as_str())];
+        form.extend(fields);
+        self.post(action, &form).await
     }
 
     /// Sends the login form of a page that asked for it.

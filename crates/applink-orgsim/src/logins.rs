@@ -1,0 +1,79 @@
+//! Who logged in, how, and what failed: what Login History shows.
+
+use crate::db::{DbError, Tx};
+use crate::sessions::Kind;
+
+/// The newest this many are kept.
+const MOST: i64 = 20_000;
+
+/// A log-in, or a try at one.
+#[derive(Debug)]
+pub(crate) struct Login {
+    pub(crate) micros: i64,
+    /// As it was typed, when there is no such user.
+    pub(crate) username: String,
+    /// `Application` for a browser, `Remote Access 2.0` for OAuth.
+    pub(crate) kind: String,
+    pub(crate) application: String,
+    /// `Success`, or why not.
+    pub(crate) status: String,
+}
+
+/// Notes a session that was opened for a person or a client; a call to an app is no log-in.
+pub(crate) fn opened(
+    tx: &Tx<'_>,
+    kind: Kind,
+    user_id: &str,
+    consumer_key: Option<&str>,
+) -> Result<(), DbError> {
+    let kind = match kind {
+        Kind::Browser => "Application",
+        Kind::Client => "Remote Access 2.0",
+        Kind::Invocation => return Ok(()),
+    };
+    let sql = "INSERT INTO _login (micros, username, kind, consumer_key, status) \
+         SELECT ?1, \"Username\", ?2, ?3, 'Success' FROM \"User\" WHERE \"Id\" = ?4";
+    let noted = tx.prepare_cached(sql)?.execute((tx.now_micros(), kind, consumer_key, user_id))?;
+    if noted == 0 { Ok(()) } else { forget_old(tx) }
+}
+
+/// Notes a log-in form that was refused.
+pub(crate) fn refused(tx: &Tx<'_>, username: &str) -> Result<(), DbError> {
+    const LONGEST: usize = 80;
+    let username: String = username.chars().take(LONGEST).collect();
+    tx.execute(
+        "INSERT INTO _login (micros, username, kind, status) VALUES (?1, ?2, 'Application', 'Invalid username or password')",
+        (tx.now_micros(), username),
+    )?;
+    forget_old(tx)
+}
+
+/// After a line was written. Ids count up, so the oldest is found without looking at the others.
+fn forget_old(tx: &Tx<'_>) -> Result<(), DbError> {
+    tx.prepare_cached("DELETE FROM _login WHERE id <= ?1")?.execute([tx.last_insert_rowid() - MOST])?;
+    Ok(())
+}
+
+pub(crate) fn count(tx: &Tx<'_>) -> Result<usize, DbError> {
+    let count: i64 = tx.query_row("SELECT count(*) FROM _login", [], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
+}
+
+/// The newest log-ins, newest first: `most` of them after the first `skipped`.
+pub(crate) fn newest(tx: &Tx<'_>, most: usize, skipped: usize) -> Result<Vec<Login>, DbError> {
+    let mut statement = tx.prepare_cached(&format!(
+        "SELECT l.micros, l.username, l.kind, coalesce(json_extract(c.definition, '$.label'), l.consumer_key, 'Browser'), l.status \
+         FROM _login l LEFT JOIN _oauth_client c ON c.consumer_key = l.consumer_key \
+         ORDER BY l.id DESC LIMIT {most} OFFSET {skipped}"
+    ))?;
+    let rows = statement.query_map([], |row| {
+        Ok(Login {
+            micros: row.get(0)?,
+            username: row.get(1)?,
+            kind: row.get(2)?,
+            application: row.get(3)?,
+            status: row.get(4)?,
+        })
+    })?;
+    Ok(rows.collect::<rusqlite::Result<_>>()?)
+}

@@ -1,0 +1,129 @@
+//! Setup's Deployment Status.
+
+use askama::Template;
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::response::Response;
+use axum::routing::get;
+use http::HeaderMap;
+
+use super::frame::{Frame, Moment, href};
+use super::visit;
+use crate::failure::Failure;
+use crate::metadata::deployment::{self, Deployment};
+use crate::state::OrgState;
+
+pub(super) fn routes() -> Router<OrgState> {
+    Router::new()
+        .route("/setup/deployment-status", get(list))
+        .route("/setup/deployment-status/{id}", get(show))
+}
+
+#[derive(Template)]
+#[template(path = "setup/deployments.html")]
+struct ListPage {
+    frame: Frame,
+    /// Changes whenever the list does.
+    version: String,
+    deployments: Vec<Line>,
+}
+
+struct Line {
+    href: String,
+    id: String,
+    status: &'static str,
+    summary: String,
+    by: String,
+    created: Moment,
+    completed: Option<Moment>,
+}
+
+impl Line {
+    fn of(deployment: &Deployment) -> Self {
+        Self {
+            href: href(&["setup", "deployment-status", &deployment.id]),
+            id: deployment.id.clone(),
+            status: deployment.status.name(),
+            summary: deployment.summary(),
+            by: deployment.created_by_name.clone(),
+            created: Moment(deployment.created_micros),
+            completed: deployment.completed_micros.map(Moment),
+        }
+    }
+}
+
+async fn list(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
+    visit::show(state, headers, "/setup/deployment-status", |tx, visit| {
+        let deployments: Vec<Line> = deployment::all(tx)?.iter().map(Line::of).collect();
+        let version = deployments.first().map(|newest| format!("{}-{}", newest.id, newest.status));
+        Ok(Some(ListPage { frame: visit.frame, version: version.unwrap_or_default(), deployments }))
+    })
+    .await
+}
+
+#[derive(Template)]
+#[template(path = "setup/deployment.html")]
+struct DeploymentPage {
+    frame: Frame,
+    line: Line,
+    check_only: bool,
+    rollback: bool,
+    started: Option<Moment>,
+    error: Option<String>,
+    components: Vec<Component>,
+}
+
+struct Component {
+    kind: String,
+    name: String,
+    file: String,
+    failed: bool,
+    what: &'static str,
+    problem: String,
+    place: String,
+}
+
+async fn show(
+    State(state): State<OrgState>,
+    headers: HeaderMap,
+    Path(id): Path<String>,
+) -> Result<Response, Failure> {
+    visit::show(state, headers, "/setup/deployment-status", move |tx, visit| {
+        let found = deployment::find(tx, &id)?;
+        Ok(found.map(|deployment| DeploymentPage {
+            frame: visit.frame,
+            line: Line::of(&deployment),
+            check_only: deployment.options.check_only,
+            rollback: deployment.options.rollback_on_error,
+            started: deployment.started_micros.map(Moment),
+            error: deployment.outcome.as_ref().and_then(|outcome| outcome.error.clone()),
+            components: components(&deployment),
+        }))
+    })
+    .await
+}
+
+/// One line per component; the manifest is none.
+fn components(deployment: &Deployment) -> Vec<Component> {
+    let messages = deployment.outcome.iter().flat_map(|outcome| &outcome.messages);
+    let messages = messages.filter(|message| !message.component_type.is_empty() || !message.success);
+    let component = |message: &crate::metadata::message::Message| Component {
+        kind: message.component_type.clone(),
+        name: message.full_name.clone(),
+        file: message.file_name.clone(),
+        failed: !message.success,
+        what: match message {
+            _ if !message.success => "failed",
+            _ if message.deleted => "deleted",
+            _ if message.created => "created",
+            _ if message.changed => "changed",
+            _ => "unchanged",
+        },
+        problem: message.problem.clone().unwrap_or_default(),
+        place: match (message.line_number, message.column_number) {
+            (Some(line), Some(column)) => format!("line {line}, column {column}"),
+            _ => String::new(),
+        },
+    };
+    messages.map(component).collect()
+}
