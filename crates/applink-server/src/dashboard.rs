@@ -1,14 +1,38 @@
-//! What a person sees of an add-on in a browser, after Heroku, or our stand-in for it, signed them on.
+//! What a person sees of an add-on in a browser, and changes there, after Heroku, or our stand-in for it, signed them on.
 //!
 //! 1. Heroku has the browser POST to `/sso/login` ([`login`]): digest right, at most five minutes old, and never seen
 //!    before. The stand-in gives out links of its own ([`ticket`]): sixty seconds, one use, and a button in between, so
 //!    that what only looks at links (a chat's preview) uses none up.
-//! 2. Either makes a session ([`session`]): a random cookie, stored hashed, for eight hours, for one add-on.
-//! 3. `/dashboard` ([`home`]) lists connections and authorizations. It changes nothing.
+//! 2. Either makes a session ([`session`]): a random cookie, stored hashed, for eight hours, for one add-on. The session
+//!    the browser had ends.
+//! 3. Pages are looked at with [`session::RequireSession`], and change something with [`form::Posted`], which holds a
+//!    [`RequireManager`](crate::web::auth::RequireManager): handlers call the very functions the API's handlers call.
+//!
+//! # How a page is made
+//!
+//! - Its template extends `dashboard/layout.html` and fills the blocks `title` and `main`; its struct has a field
+//!   `shell: Shell`, from `found.shell(&app, Section::…)` (a new section is added to [`shell`]'s list, which is the
+//!   navigation). The handler answers `shell.answer(load(…).await)`, or `shell.page(status, &template)`.
+//! - A form is `method="post"` with `{{ shell.hidden() }}` in it, shown only `{% if shell.may_change() %}`. Its handler
+//!   takes [`form::Posted`] last, reads `posted.fields.get("name")`, calls the API's function with `posted.manager`, and
+//!   answers with [`shell::go_to`] (and a [`notice::Notice`]), or with its page again, filled in, with 422 and what is
+//!   wrong. What is secret is in a field called `secret_…`, which is never shown again.
+//! - `{{ Time }}` and `{{ Badge }}` of [`parts`] print themselves. Lists take a [`paging::Paging`] and import
+//!   `dashboard/pages.html`.
+//! - Live updates are an element with an id, `hx-get` of its own page, `hx-select` of that id, `hx-trigger="every 2s"`
+//!   and `hx-swap="outerHTML"`, written only while something is pending.
+//! - `<div class="copy"><pre>…</pre></div>` gets a copy button; `<input type="file" data-into="id">` reads a file into the
+//!   field with that id. There is no inline script or style: the policy forbids both.
 
+pub mod assets;
+pub mod form;
 pub mod home;
 pub mod login;
+pub mod notice;
+pub mod paging;
+pub mod parts;
 pub mod session;
+pub mod shell;
 pub mod store;
 pub(crate) mod ticket;
 
@@ -40,6 +64,12 @@ impl Trouble {
         let mut trouble = Self::new(StatusCode::FORBIDDEN, "This sign-on doesn't count", message);
         trouble.cause = Some(why.to_string());
         trouble
+    }
+
+    /// A form of another site.
+    fn foreign() -> Self {
+        let message = "It comes from another site, or from a page that was not this server's.";
+        Self::new(StatusCode::FORBIDDEN, "This form doesn't count", message)
     }
 
     /// No session.

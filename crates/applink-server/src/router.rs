@@ -22,6 +22,7 @@ use crate::{
 pub fn build(app: App) -> Router {
     let limited = axum::middleware::from_fn_with_state(app.clone(), limits::log_ins);
     let (documented, _) = described(browser().route_layer(limited)).split_for_parts();
+    let documented = documented.merge(dashboard());
     let documented = if app.config.provider.is_some() { documented.merge(heroku()) } else { documented };
     let routes = if app.config.platform.is_some() {
         // A server on a developer's machine: all of it is guarded from the pages of other sites.
@@ -141,6 +142,13 @@ fn browser() -> OpenApiRouter<App> {
         .routes(routes!(dashboard::home::show))
         .routes(routes!(dashboard::login::sign_out))
         .layer(DefaultBodyLimit::max(16 * 1024))
+}
+
+/// The dashboard's pages: for people, so not in the description. Sessions and forms are checked by extractors.
+fn dashboard() -> Router<App> {
+    Router::new()
+        .route("/dashboard/assets/{version}/{file}", get(dashboard::assets::show))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 
 /// Whoever runs this server.

@@ -2,17 +2,15 @@
 
 use askama::Template;
 use axum::extract::State;
-use axum::response::{IntoResponse, Response};
-use http::StatusCode;
+use axum::response::Response;
 
-use super::Trouble;
 use super::session::RequireSession;
+use super::shell::{Section, Shell};
 use crate::app::App;
 use crate::authorizations;
 use crate::connections;
 use crate::credentials::{self, Credential, Kind};
-use crate::db::StoreError;
-use crate::web::page::Page;
+use crate::error::ApiError;
 
 /// One connection or authorization.
 struct Row {
@@ -26,8 +24,7 @@ struct Row {
 #[derive(Template)]
 #[template(path = "dashboard/home.html")]
 struct Home {
-    addon: String,
-    person: String,
+    shell: Shell,
     connections: Vec<Row>,
     authorizations: Vec<Row>,
 }
@@ -42,21 +39,18 @@ struct Home {
     security(())
 )]
 pub async fn show(State(app): State<App>, found: RequireSession) -> Response {
-    match load(&app, found).await {
-        Ok(home) => Page::new(StatusCode::OK, &home).into_response(),
-        Err(error) => Trouble::of(&error.into()).into_response(),
-    }
+    let shell = found.shell(&app, Section::Overview);
+    shell.answer(load(&app, &shell, found).await)
 }
 
-async fn load(app: &App, found: RequireSession) -> Result<Home, StoreError> {
+async fn load(app: &App, shell: &Shell, found: RequireSession) -> Result<Home, ApiError> {
     let list = async |kind| credentials::store::list(app.store.reader(), found.addon.id, kind).await;
     let connections = list(Kind::Connection).await?;
     let authorizations = list(Kind::Authorization).await?;
     let connection = |row: &Credential| word(&connections::wire::to_wire(row, None).status);
     let authorization = |row: &Credential| word(&authorizations::wire::to_wire(row, None).status);
     Ok(Home {
-        addon: found.addon.name,
-        person: found.session.person,
+        shell: shell.clone(),
         connections: connections.iter().map(|found| row(found, connection(found))).collect(),
         authorizations: authorizations.iter().map(|found| row(found, authorization(found))).collect(),
     })

@@ -10,13 +10,14 @@ use axum::extract::State;
 use axum::extract::rejection::FormRejection;
 use axum::response::{IntoResponse, Response};
 use cookie::Cookie;
-use http::StatusCode;
 use http::header::{HeaderValue, LOCATION, SET_COOKIE};
+use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
 use uuid::Uuid;
 
-use super::session::{self, RequireSession};
+use super::form::SignedPost;
+use super::session;
 use super::ticket::Ticket;
 use super::{Trouble, store};
 use crate::addons;
@@ -60,7 +61,11 @@ impl fmt::Debug for SignOn {
     responses((status = 303, description = "Signed in"), (status = 403, description = "Not, and why", body = String, content_type = "text/html")),
     security(())
 )]
-pub async fn sso_login(State(app): State<App>, form: Result<Form<SignOn>, FormRejection>) -> Response {
+pub async fn sso_login(
+    State(app): State<App>,
+    headers: HeaderMap,
+    form: Result<Form<SignOn>, FormRejection>,
+) -> Response {
     let Ok(Form(SignOn(params))) = form else {
         return Trouble::refused("the form can't be read").into_response();
     };
@@ -80,7 +85,7 @@ pub async fn sso_login(State(app): State<App>, form: Result<Form<SignOn>, FormRe
                 used: hash_of(&used.into()),
                 expires_at: now.plus(FRESH + AHEAD),
             };
-            enter(&app, comer).await
+            enter(&app, &headers, comer).await
         }
         Err(why) => Trouble::refused(why).into_response(),
     }
@@ -139,7 +144,11 @@ pub struct Opened {
     responses((status = 303, description = "Signed in"), (status = 403, description = "Not, and why", body = String, content_type = "text/html")),
     security(())
 )]
-pub async fn use_link(State(app): State<App>, form: Result<Form<Opened>, FormRejection>) -> Response {
+pub async fn use_link(
+    State(app): State<App>,
+    headers: HeaderMap,
+    form: Result<Form<Opened>, FormRejection>,
+) -> Response {
     let Ok(Form(Opened { ticket: text })) = form else {
         return Trouble::refused("the form can't be read").into_response();
     };
@@ -153,18 +162,18 @@ pub async fn use_link(State(app): State<App>, form: Result<Form<Opened>, FormRej
         used: hash_of(&text),
         expires_at: ticket.expires_at,
     };
-    enter(&app, comer).await
+    enter(&app, &headers, comer).await
 }
 
-async fn enter(app: &App, comer: Comer) -> Response {
-    match begin(app, comer).await {
+async fn enter(app: &App, headers: &HeaderMap, comer: Comer) -> Response {
+    match begin(app, headers, comer).await {
         Ok(Some(cookie)) => redirect("/dashboard", &cookie),
         Ok(None) => Trouble::refused("it was used before").into_response(),
         Err(error) => Trouble::of(&error).into_response(),
     }
 }
 
-async fn begin(app: &App, comer: Comer) -> Result<Option<Cookie<'static>>, ApiError> {
+async fn begin(app: &App, headers: &HeaderMap, comer: Comer) -> Result<Option<Cookie<'static>>, ApiError> {
     session::ensure_may_look(app, comer.addon, comer.user).await?;
     let mut tx = app.store.begin().await?;
     if !store::use_up(&*tx, comer.used, comer.expires_at).await? {
@@ -173,6 +182,7 @@ async fn begin(app: &App, comer: Comer) -> Result<Option<Cookie<'static>>, ApiEr
     if addons::store::find_addon(&*tx, comer.addon).await?.is_none() {
         return Err(ApiError::not_found());
     }
+    session::end_former(app, &tx, headers).await?;
     let cookie = session::begin(app, &mut tx, comer.addon, comer.person, comer.user).await?;
     tx.commit().await?;
     Ok(Some(cookie))
@@ -186,7 +196,7 @@ async fn begin(app: &App, comer: Comer) -> Result<Option<Cookie<'static>>, ApiEr
     responses((status = 303, description = "Signed out")),
     security(())
 )]
-pub async fn sign_out(State(app): State<App>, found: RequireSession) -> Response {
+pub async fn sign_out(State(app): State<App>, found: SignedPost) -> Response {
     let ended = async {
         let tx = app.store.begin().await?;
         store::delete(&*tx, found.session.id).await?;

@@ -46,6 +46,12 @@ fn set(form: &mut [(&'static str, String)], name: &str, value: &str) {
     form.iter_mut().filter(|(key, _)| *key == name).for_each(|(_, held)| value.clone_into(held));
 }
 
+/// The value of a hidden field.
+fn csrf_of(page: &str) -> String {
+    let rest = page.split("name=\"csrf\" value=\"").nth(1).expect("a form with a token");
+    rest.split('"').next().expect("its end").to_owned()
+}
+
 async fn dashboard(stack: &Stack, cookie: Option<&str>) -> Answer {
     stack.browse(&format!("{}/dashboard", stack.server.url()), cookie).await
 }
@@ -68,7 +74,9 @@ async fn heroku_s_form_signs_in_and_the_page_lists_what_there_is() {
     assert!(!page.contains("canary"), "no secret is on the page");
 
     let out = format!("{}/dashboard/sign-out", stack.server.url());
-    stack.submit(&out, Some(&cookie), &[]).await.expect(303);
+    stack.submit(&out, Some(&cookie), &[]).await.expect(403);
+    dashboard(&stack, Some(&cookie)).await.expect(200);
+    stack.submit(&out, Some(&cookie), &[("csrf", &csrf_of(&page))]).await.expect(303);
     dashboard(&stack, Some(&cookie)).await.expect(401);
 }
 
@@ -200,4 +208,49 @@ async fn where_we_are_the_platform_heroku_s_bare_digest_is_not_enough() {
     })
     .await;
     sign_on(&stack, |_| {}).await.expect(403);
+}
+
+#[tokio::test]
+async fn signing_in_again_ends_the_session_the_browser_had() {
+    let stack = start().await;
+    let first = sign_on(&stack, |_| {}).await.expect(303).cookie();
+    stack.advance(1);
+    let addon = stack.tenant.addon.to_string();
+    let timestamp = stack.clock.now().as_seconds();
+    let token = digest_of(&addon, timestamp);
+    let form =
+        [("resource_id", addon.as_str()), ("resource_token", &token), ("timestamp", &timestamp.to_string())];
+    let url = format!("{}/sso/login", stack.server.url());
+    let second = stack.submit(&url, Some(&first), &form).await.expect(303).cookie();
+    assert_ne!(first, second);
+    dashboard(&stack, Some(&first)).await.expect(401);
+    dashboard(&stack, Some(&second)).await.expect(200);
+}
+
+#[tokio::test]
+async fn pages_have_a_strict_policy_and_their_assets_are_kept_by_the_browser() {
+    let stack = start().await;
+    let cookie = sign_on(&stack, |_| {}).await.expect(303).cookie();
+    let page = dashboard(&stack, Some(&cookie)).await.expect(200);
+    let policy = page.headers["content-security-policy"].to_str().unwrap();
+    assert!(policy.contains("default-src 'none'") && policy.contains("frame-ancestors 'none'"), "{policy}");
+    assert!(!policy.contains("unsafe"), "{policy}");
+    assert_eq!(page.headers["cache-control"], "no-store");
+    assert_eq!(page.headers["x-content-type-options"], "nosniff");
+    assert!(!page.text.contains(" style=") && !page.text.contains("<style"), "{}", page.text);
+    let mut weight = page.text.len();
+    let mut assets = 0;
+    for path in page.text.split('"').filter(|text| text.starts_with("/dashboard/assets/")) {
+        let asset = stack.browse(&format!("{}{path}", stack.server.url()), None).await.expect(200);
+        assert_eq!(asset.headers["cache-control"], "public, max-age=31536000, immutable");
+        let kind = asset.headers["content-type"].to_str().unwrap();
+        assert!(
+            kind == "text/css; charset=utf-8" || kind == "text/javascript; charset=utf-8",
+            "{path}: {kind}"
+        );
+        weight += asset.text.len();
+        assets += 1;
+    }
+    assert_eq!(assets, 3);
+    assert!(weight <= 100_000, "the page and all it loads weigh {weight} bytes");
 }

@@ -1,0 +1,259 @@
+//! Posted forms. [`Posted`] is what a handler that changes something takes; in this order:
+//!
+//! 1. The form comes from a page of ours: `Origin`, and what browsers say in `Sec-Fetch-Site`, must not say otherwise.
+//! 2. Somebody is signed in. If not, the answer holds what was typed, to be sent again after signing in.
+//! 3. It has the session's token. If not (it is of an older session), the same.
+//! 4. The person may change the add-on: as [`RequireManager`] of the API.
+//! 5. It was not sent before: a second press of the button leads to the list, which shows what came of the first.
+
+use std::fmt;
+
+use askama::Template;
+use axum::body::Bytes;
+use axum::extract::{FromRequest, Request};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{HOST, ORIGIN};
+use http::{HeaderMap, StatusCode};
+use secrecy::SecretString;
+
+use super::notice::Notice;
+use super::parts::Hidden;
+use super::session::{self, RequireSession, Session};
+use super::shell::{Section, Shell, go_to};
+use super::{Trouble, store};
+use crate::app::App;
+use crate::error::ApiError;
+use crate::limits::Who;
+use crate::web::auth::{RequireManager, hash_of, same};
+use crate::web::limits;
+use crate::web::page::Page;
+
+/// The field with the session's token.
+pub(super) const CSRF: &str = "csrf";
+/// The field that differs with every page.
+pub(super) const ONCE: &str = "once";
+/// Fields whose names begin so are never shown again.
+const SECRET: &str = "secret_";
+
+/// The fields of a form. White space around a value is of no meaning.
+#[derive(Clone, Default)]
+pub struct Fields(Vec<(String, String)>);
+
+impl fmt::Debug for Fields {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.0.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+impl Fields {
+    fn read(body: &[u8]) -> Option<Self> {
+        let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(body).ok()?;
+        let sound = pairs.iter().all(|(name, value)| !name.contains('\0') && !value.contains('\0'));
+        sound.then_some(Self(pairs))
+    }
+
+    /// A field; empty when it wasn't sent.
+    pub fn get(&self, name: &str) -> &str {
+        self.given(name).unwrap_or_default()
+    }
+
+    /// A field that was filled in.
+    pub fn given(&self, name: &str) -> Option<&str> {
+        let found = self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.trim());
+        found.filter(|value| !value.is_empty())
+    }
+
+    /// A field whose name begins with `secret_`.
+    pub fn secret(&self, name: &str) -> Option<SecretString> {
+        debug_assert!(name.starts_with(SECRET), "{name} would be shown again");
+        self.given(name).map(SecretString::from)
+    }
+
+    /// Whether a box is ticked.
+    pub fn is_ticked(&self, name: &str) -> bool {
+        self.given(name).is_some()
+    }
+
+    /// What may be shown again.
+    fn shown(&self) -> Vec<(String, String)> {
+        let shown = |name: &str| name != CSRF && name != ONCE && !name.starts_with(SECRET);
+        self.0.iter().filter(|(name, _)| shown(name)).cloned().collect()
+    }
+}
+
+/// A form that counts, of somebody who may change the add-on.
+#[derive(Clone, Debug)]
+pub struct Posted {
+    /// Who is signed in.
+    pub found: RequireSession,
+    /// Who it is, for the functions the API calls too.
+    pub manager: RequireManager,
+    /// What was sent.
+    pub fields: Fields,
+}
+
+impl Posted {
+    /// Around the page that answers when it didn't work.
+    pub fn shell(&self, app: &App, section: Section) -> Shell {
+        self.found.shell(app, section)
+    }
+}
+
+impl FromRequest<App> for Posted {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (found, fields, sent) = signed(request, app).await?;
+        match admit(app, &found, &sent).await {
+            Ok(Some(manager)) => Ok(Self { found, manager, fields }),
+            Ok(None) => Err(go_to(app, &list_of(&sent.path), Some(Notice::SentAlready))),
+            Err(error) => Err(found.bare_shell(app).refused(&error)),
+        }
+    }
+}
+
+/// The same for what anybody who is signed in may do.
+#[derive(Clone, Debug)]
+pub struct SignedPost {
+    pub(super) session: Session,
+}
+
+impl FromRequest<App> for SignedPost {
+    type Rejection = Response;
+
+    async fn from_request(request: Request, app: &App) -> Result<Self, Response> {
+        let (found, ..) = signed(request, app).await?;
+        Ok(Self { session: found.session })
+    }
+}
+
+struct Sent {
+    path: String,
+    body: Bytes,
+    extensions: http::Extensions,
+}
+
+/// Steps 1 to 3.
+async fn signed(request: Request, app: &App) -> Result<(RequireSession, Fields, Sent), Response> {
+    let (parts, body) = request.into_parts();
+    if !is_from_us(&parts.headers, parts.uri.authority().map(http::uri::Authority::as_str)) {
+        return Err(Trouble::foreign().into_response());
+    }
+    let body = Bytes::from_request(Request::new(body), &()).await.map_err(|rejection| {
+        let status = rejection.status();
+        Trouble::new(status, "The form can't be read", "It is too large, or broke off.").into_response()
+    })?;
+    let Some(fields) = Fields::read(&body) else {
+        let message = "It is not what our page sends.";
+        return Err(Trouble::new(StatusCode::BAD_REQUEST, "The form can't be read", message).into_response());
+    };
+    let path = parts.uri.path().to_owned();
+    let found = match session::load(app, &parts.headers).await {
+        Ok(Some(found)) => found,
+        Ok(None) => return Err(Again::signed_out(&path, &fields)),
+        Err(error) => return Err(Trouble::of(&error).into_response()),
+    };
+    if !same(fields.get(CSRF), &found.hidden.csrf) {
+        return Err(Again::stale(&path, &fields, &found.hidden));
+    }
+    Ok((found, fields, Sent { path, body, extensions: parts.extensions }))
+}
+
+/// Steps 4 and 5; nobody when it was sent before.
+async fn admit(app: &App, found: &RequireSession, sent: &Sent) -> Result<Option<RequireManager>, ApiError> {
+    let manager = found.manager()?;
+    limits::count(app, &sent.extensions, Who::Management(found.addon.id))?;
+    let body = String::from_utf8_lossy(&sent.body);
+    let said = ["form", &found.session.id.to_string(), &sent.path, &body].join("\n");
+    let tx = app.store.begin().await?;
+    if !store::use_up(&*tx, hash_of(&said.into()), found.session.expires_at).await? {
+        return Ok(None);
+    }
+    tx.commit().await?;
+    Ok(Some(manager))
+}
+
+/// `/dashboard/connections` of `/dashboard/connections/…`.
+fn list_of(path: &str) -> String {
+    path.split('/').take(3).collect::<Vec<_>>().join("/")
+}
+
+/// Browsers say where a form comes from; what says nothing is no browser, or an old one, and needs the token all the same.
+fn is_from_us(headers: &HeaderMap, authority: Option<&str>) -> bool {
+    let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let host = header(HOST.as_str()).or(authority);
+    let origin = header(ORIGIN.as_str()).map(|origin| origin.split_once("://").map(|(_, host)| host));
+    let site = header("sec-fetch-site");
+    origin.is_none_or(|origin| origin.is_some() && origin == host)
+        && site.is_none_or(|site| matches!(site, "same-origin" | "none"))
+}
+
+/// What was typed, to be sent again.
+#[derive(Template)]
+#[template(path = "dashboard/again.html")]
+struct Again {
+    title: &'static str,
+    message: &'static str,
+    action: String,
+    fields: Vec<(String, String)>,
+    hidden: String,
+}
+
+impl Again {
+    fn signed_out(path: &str, fields: &Fields) -> Response {
+        let again = Self {
+            title: "You are signed out",
+            message: "Nothing was changed. Sign in again in another tab (open the add-on from your app's resources, or with \
+                      applink addons:open), come back, and send what you typed. Keys and secrets are not kept.",
+            action: path.to_owned(),
+            fields: fields.shown(),
+            hidden: String::new(),
+        };
+        Page::new(StatusCode::UNAUTHORIZED, &again).into_response()
+    }
+
+    fn stale(path: &str, fields: &Fields, hidden: &Hidden) -> Response {
+        let again = Self {
+            title: "This page is from an earlier sign-in",
+            message: "Nothing was changed. Is this what you want to send? Keys and secrets are not kept.",
+            action: path.to_owned(),
+            fields: fields.shown(),
+            hidden: hidden.to_string(),
+        };
+        Page::new(StatusCode::FORBIDDEN, &again).into_response()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn from_us(pairs: &[(&'static str, &str)]) -> bool {
+        let pairs =
+            pairs.iter().map(|(name, value)| (http::HeaderName::from_static(name), value.parse().unwrap()));
+        is_from_us(&pairs.collect(), None)
+    }
+
+    #[test]
+    fn other_sites_are_told_from_ours() {
+        let host = ("host", "applink.example");
+        assert!(from_us(&[host]));
+        assert!(from_us(&[host, ("origin", "https://applink.example"), ("sec-fetch-site", "same-origin")]));
+        assert!(!from_us(&[host, ("origin", "https://evil.example")]));
+        assert!(!from_us(&[host, ("origin", "null")]));
+        assert!(!from_us(&[host, ("sec-fetch-site", "same-site")]));
+        assert!(!from_us(&[host, ("sec-fetch-site", "cross-site")]));
+    }
+
+    #[test]
+    fn secrets_are_not_shown_again() {
+        let fields = Fields::read(b"csrf=1&once=2&name=+a+&secret_key=canary&empty=").unwrap();
+        assert_eq!(
+            fields.shown(),
+            [("name".to_owned(), " a ".to_owned()), ("empty".to_owned(), String::new())]
+        );
+        assert_eq!((fields.get("name"), fields.given("empty")), ("a", None));
+        assert!(!format!("{fields:?}").contains("canary"));
+        assert!(Fields::read(b"a=%00").is_none());
+    }
+}

@@ -1,0 +1,57 @@
+//! What the page after a change says. A cookie holds only which of our own sentences it is: nobody can make a page say
+//! something else.
+
+use cookie::{Cookie, SameSite};
+use http::HeaderMap;
+use http::header::COOKIE;
+
+use crate::app::App;
+
+const COOKIE_NAME: &str = "applink-notice";
+
+/// A sentence of ours. New ones are added here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A form came a second time.
+    SentAlready,
+}
+
+const ALL: [(Notice, &str, &str); 1] = [(
+    Notice::SentAlready,
+    "sent-already",
+    "That was sent twice and done once. This is how things stand now.",
+)];
+
+impl Notice {
+    fn word(self) -> &'static str {
+        ALL.iter().find(|(notice, ..)| *notice == self).map_or("", |(_, word, _)| word)
+    }
+
+    /// The cookie that has the next page say it.
+    pub(super) fn cookie(self, app: &App) -> Cookie<'static> {
+        cookie(app, self.word(), cookie::time::Duration::minutes(1))
+    }
+}
+
+/// What this page is to say.
+pub(super) fn asked_for(headers: &HeaderMap) -> Option<&'static str> {
+    let values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut cookies = values.flat_map(Cookie::split_parse).filter_map(Result::ok);
+    let found = cookies.find(|cookie| cookie.name() == COOKIE_NAME)?;
+    ALL.iter().find(|(_, word, _)| *word == found.value()).map(|(_, _, text)| *text)
+}
+
+/// It was said.
+pub(super) fn no_cookie(app: &App) -> Cookie<'static> {
+    cookie(app, "", cookie::time::Duration::ZERO)
+}
+
+fn cookie(app: &App, value: &'static str, lifetime: cookie::time::Duration) -> Cookie<'static> {
+    Cookie::build((COOKIE_NAME, value))
+        .path("/dashboard")
+        .http_only(true)
+        .secure(app.urls.is_https())
+        .same_site(SameSite::Lax)
+        .max_age(lifetime)
+        .build()
+}
