@@ -13,7 +13,7 @@ use tracing::Instrument as _;
 use uuid::Uuid;
 
 use crate::audit::Recorder;
-use crate::authorizations::HandedOut;
+use crate::authorizations::{HandedOut, Reads};
 use crate::config::Config;
 use crate::data_cloud::Exchanges;
 use crate::db::Store;
@@ -69,6 +69,8 @@ pub struct Parts {
     pub callers: Callers,
     /// Tokens that were handed out, for while the database is away.
     pub handed_out: HandedOut,
+    /// Hand-outs that are read together.
+    pub(crate) reads: Reads,
     /// Public keys of connected orgs.
     pub keys: KeyRing,
     /// Counts calls.

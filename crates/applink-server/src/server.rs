@@ -19,7 +19,7 @@ use url::Url;
 
 use crate::app::{App, Parts};
 use crate::audit::{self, CHAIN_PURPOSE, ChainKeys, Journal, Recorder};
-use crate::authorizations::HandedOut;
+use crate::authorizations::{HandedOut, Reads};
 use crate::config::{Config, Reconciling};
 use crate::data_cloud::Exchanges;
 use crate::db::{Database, OpenError, Store};
@@ -182,6 +182,7 @@ async fn assemble(
         exchanges: Exchanges::default(),
         callers: Callers::default(),
         handed_out: HandedOut::default(),
+        reads: Reads::default(),
         keys: KeyRing::default(),
         limiter: Limiter::default(),
         nudges: Nudges { webhooks: Arc::clone(store.told()), ..Nudges::default() },

@@ -12,11 +12,11 @@ use super::Result;
 /// Before anything counts.
 const WARM_UP: Duration = Duration::from_secs(2);
 
-/// `target` is address, path and token. Prints rate, p50, p99 (in ms) and how many requests failed.
-pub(super) fn run(target: &str, seconds: &str, connections: usize) -> Result<()> {
+/// `target` is address, path (where `{}` is the number of a row) and token. Prints rate, p50, p99 (in ms) and how many requests failed.
+pub(super) fn run(target: &str, seconds: &str, rows: &str, connections: usize) -> Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let length = Duration::from_secs(seconds.parse()?);
-    let (mut times, failed) = runtime.block_on(all(target, length, connections))?;
+    let (mut times, failed) = runtime.block_on(all(target, length, rows == super::MANY, connections))?;
     times.sort_unstable();
     let at = |part: f64| {
         let index = (times.len() as f64 * part) as usize;
@@ -27,18 +27,21 @@ pub(super) fn run(target: &str, seconds: &str, connections: usize) -> Result<()>
     Ok(())
 }
 
-async fn all(target: &str, length: Duration, connections: usize) -> Result<(Vec<u32>, u64)> {
+async fn all(target: &str, length: Duration, spread: bool, connections: usize) -> Result<(Vec<u32>, u64)> {
     let mut words = target.split(' ');
     let (Some(address), Some(path), Some(token)) = (words.next(), words.next(), words.next()) else {
         return Err("a target is address, path and token".into());
     };
-    let request = format!(
-        "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\naccept: */*\r\n\r\n"
-    );
+    let request = |row: usize| {
+        let path = path.replace("{}", &row.to_string());
+        format!(
+            "GET {path} HTTP/1.1\r\nhost: {address}\r\nauthorization: Bearer {token}\r\naccept: */*\r\n\r\n"
+        )
+    };
     let from = Instant::now() + WARM_UP;
     let mut loops = JoinSet::new();
-    for _ in 0..connections {
-        let (address, request) = (address.to_owned(), request.clone());
+    for connection in 0..connections {
+        let (address, request) = (address.to_owned(), request(if spread { connection } else { 0 }));
         loops.spawn(async move { one(&address, request.as_bytes(), from, from + length).await });
     }
     let (mut times, mut failed) = (Vec::new(), 0);

@@ -27,7 +27,7 @@ pub(super) fn run(server: impl Future<Output = Result<()>>) -> Result<()> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(server)
 }
 
-/// The control plane with one live authorization. Prints URL, path and token.
+/// The control plane with a live authorization for each connection. Prints URL, path and token.
 pub(super) async fn control_plane(folder: &str) -> Result<()> {
     let server = start(folder).await?;
     let app = server.app();
@@ -36,8 +36,10 @@ pub(super) async fn control_plane(folder: &str) -> Result<()> {
     addons::create_app(app, &actor, create, None).await?;
     let create = CreateAddon { app: "figure".to_owned(), attachment: None, name: None };
     let made = addons::provision(app, &actor, create).await?;
-    authorize(&server, made.id).await?;
-    let path = format!("/addons/{}/authorizations/worker", made.id);
+    for number in 0..super::CONNECTIONS {
+        authorize(&server, made.id, &format!("worker-{number}")).await?;
+    }
+    let path = format!("/addons/{}/authorizations/worker-{{}}", made.id);
     println!("{} {path} {}", server.addr(), made.token.expose_secret());
     std::future::pending().await
 }
@@ -51,7 +53,7 @@ async fn start(folder: &str) -> Result<RunningServer> {
     Ok(Server::start(config).await?)
 }
 
-async fn authorize(server: &RunningServer, addon: applink_api::ids::AddonId) -> Result<()> {
+async fn authorize(server: &RunningServer, addon: applink_api::ids::AddonId, name: &str) -> Result<()> {
     let app = server.app();
     let (now, id) = (app.clock.now(), app.entropy.uuid());
     let org = OrgUser {
@@ -65,7 +67,7 @@ async fn authorize(server: &RunningServer, addon: applink_api::ids::AddonId) -> 
         id,
         addon,
         kind: Kind::Authorization,
-        name: "worker".to_owned(),
+        name: name.to_owned(),
         alias: None,
         org_type: OrgType::SalesforceOrg,
         state: State::Live(org.clone()),

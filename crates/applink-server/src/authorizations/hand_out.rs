@@ -86,9 +86,9 @@ enum TokenOrStore {
 }
 
 async fn read(app: &App, addon: AddonId, named: &str) -> Result<Answer, TokenOrStore> {
-    let found = timeout(PATIENCE, store::find_with_grant(app.store.reader(), addon, named)).await;
+    let found = timeout(PATIENCE, store::find_with_grant(app, addon, named)).await;
     let found = found.unwrap_or_else(|_| Err(StoreError::timed_out())).map_err(TokenOrStore::Store)?;
-    let (credential, grant) = found.ok_or_else(|| TokenOrStore::Refused(ApiError::not_found()))?;
+    let (credential, grant) = (*found).clone().ok_or_else(|| TokenOrStore::Refused(ApiError::not_found()))?;
     if credential.live().is_none() {
         let by_uuid = Uuid::parse_str(named).is_ok();
         return if by_uuid {

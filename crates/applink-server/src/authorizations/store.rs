@@ -1,11 +1,13 @@
 //! The one query of a hand-out: an authorization with its live grant.
 
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use applink_api::ids::AddonId;
 use applink_api::names::look_up_key;
 use sea_orm::{ConnectionTrait, FromQueryResult as _, IdenStatic as _, Iterable as _, Statement};
 
+use super::grouped_reads::GroupedReads;
+use crate::app::App;
 use crate::credentials::{Credential, Kind, store as credentials};
 use crate::db::{RowId, StoreError};
 use crate::tokens::store as grants;
@@ -25,12 +27,27 @@ static SQL: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
-/// The authorization a path names (by uuid, name or alias), with its live grant when it has one.
+/// An authorization, with its live grant when it has one.
+pub(crate) type WithGrant = Option<(Credential, Option<grants::Model>)>;
+
+/// Reads under way, by add-on and the name that was asked for.
+pub(crate) type Reads = GroupedReads<(AddonId, String), WithGrant>;
+
+/// The authorization a path names (by uuid, name or alias), with its live grant when it has one; as it is now or will be in a
+/// moment, never as it was before.
 pub(super) async fn find_with_grant(
+    app: &App,
+    addon: AddonId,
+    named: &str,
+) -> Result<Arc<WithGrant>, StoreError> {
+    app.reads.read(&(addon, named.to_owned()), || find(app.store.reader(), addon, named)).await
+}
+
+async fn find(
     connection: &impl ConnectionTrait,
     addon: AddonId,
     named: &str,
-) -> Result<Option<(Credential, Option<grants::Model>)>, StoreError> {
+) -> Result<WithGrant, StoreError> {
     // An id is one row's and no other's, whatever another is called.
     let (key, id) = match named.parse::<RowId>() {
         Ok(id) => (String::new(), id.to_string()),
