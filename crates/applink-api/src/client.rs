@@ -26,6 +26,7 @@
 //! * Every call has a deadline, and an answer a size limit.
 //! * [`ClientError`] says what happened and, with [`ClientError::hint`], what to do next.
 
+mod audit;
 mod authorizations;
 mod builder;
 mod connections;
@@ -37,6 +38,7 @@ mod publications;
 mod transport;
 mod webhooks;
 
+pub use audit::Audit;
 pub use authorizations::Authorizations;
 pub use builder::ClientBuilder;
 pub use connections::Connections;
@@ -94,6 +96,11 @@ impl Client {
     /// Endpoints that are told what happens.
     pub fn webhooks(&self) -> Webhooks<'_> {
         Webhooks { transport: &self.transport }
+    }
+
+    /// What happened, and who did it.
+    pub fn audit(&self) -> Audit<'_> {
+        Audit { transport: &self.transport }
     }
 
     /// Apps, add-ons and API keys, with an operator key.

@@ -13,6 +13,7 @@
 //!
 //! Wire formats are those of the official service. What is ours is a new path or a new optional field.
 
+pub mod audit;
 pub mod authorization;
 pub mod clock;
 pub mod connection;

@@ -87,6 +87,8 @@ fn cli() -> OpenApiRouter<App> {
         .routes(routes!(publications::history::list))
         .routes(routes!(publications::history::show))
         .routes(routes!(publications::history::document))
+        .routes(routes!(audit::api::list_audit_entries))
+        .routes(routes!(invocations::report::list_invocations))
         .layer(DefaultBodyLimit::max(JSON_LIMIT));
     let large = DefaultBodyLimit::max(publication::BODY_LIMIT);
     small.merge(OpenApiRouter::default().routes(routes!(publication::publish).layer(large))).merge(telling())

@@ -10,6 +10,8 @@
 
 #[path = "integration/access.rs"]
 mod access;
+#[path = "integration/audit_list.rs"]
+mod audit_list;
 #[path = "integration/backends.rs"]
 mod backends;
 #[path = "integration/bad_input.rs"]

@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::commands::datacloud::data_action_target;
 use crate::commands::{
     admin, apex_stubs, audit, authorizations, completions, connections, dev, doctor, init, invoke, login,
-    man, mesh, open, org, run, salesforce, sample, serve, spec, webhooks,
+    logs, man, mesh, open, org, rename, run, salesforce, sample, serve, spec, webhooks,
 };
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
@@ -136,6 +136,8 @@ pub(crate) enum Command {
     /// Give an authorization that was made with a key another key
     #[command(name = "applink:authorizations:rotate-key", visible_alias = "authorizations:rotate-key")]
     AuthorizationsRotateKey(authorizations::again::RotateArgs),
+    /// Give a connection or an authorization another name
+    Rename(rename::Args),
     #[command(flatten)]
     Webhooks(webhooks::Command),
     /// Make a new app that an org can call, from a template
@@ -146,6 +148,8 @@ pub(crate) enum Command {
     Login(login::LoginArgs),
     /// Forget what `login` remembered
     Logout(login::LogoutArgs),
+    /// Show what happened in an add-on, and the calls its meshes saw
+    Logs(logs::Args),
     /// Open the add-on's dashboard in a browser
     Open(open::Args),
     /// Run a command with the add-on's environment, as the app would find it

@@ -12,10 +12,13 @@ pub(crate) mod doctor;
 pub(crate) mod init;
 pub(crate) mod invoke;
 pub(crate) mod login;
+pub(crate) mod logs;
 pub(crate) mod man;
 pub(crate) mod mesh;
 pub(crate) mod open;
 pub(crate) mod org;
+pub(crate) mod reconnect;
+pub(crate) mod rename;
 pub(crate) mod run;
 pub(crate) mod salesforce;
 pub(crate) mod sample;
@@ -118,6 +121,8 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
         Command::Doctor(args) => doctor::run(args, settings, printer).await,
         Command::Open(args) => open::run(args, settings, printer).await,
         Command::Run(args) => run::run(args, settings).await,
+        Command::Rename(args) => rename::run(args, settings, printer).await,
+        Command::Logs(args) => logs::run(args, settings, printer).await,
         Command::Man(args) => man::run(&args, printer),
         Command::Invoke(args) => invoke::run(args, settings, printer).await,
         Command::Serve(args) => serve::run(args, settings, printer).await,

@@ -143,7 +143,10 @@ pub(crate) fn write_files(directory: &Path, files: &[File]) -> Result<(), Publis
 }
 
 fn read_optional(path: &Path) -> Result<Option<Vec<u8>>, PublishDirError> {
-    match fs::read(path) {
+    // A pipe that nobody writes to would be waited for without an end.
+    let is_special = fs::metadata(path).is_ok_and(|found| !found.is_file());
+    let read = if is_special { Err(io::Error::other("it is no regular file")) } else { fs::read(path) };
+    match read {
         Ok(bytes) => Ok(Some(bytes)),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(PublishDirError::Unreadable { path: path.to_owned(), source }),

@@ -2,6 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test ends where its own set-up fails")]
 
+// The Rust template of `init`, which calls its library `app`: compiled here, its own tests run among these.
+extern crate self as app;
+#[path = "../templates/rust/src/lib.rs"]
+#[expect(clippy::print_stderr, reason = "an app's log")]
+mod template;
+#[path = "../templates/rust/src/main.rs"]
+#[expect(dead_code, clippy::disallowed_methods, clippy::print_stdout, reason = "the program of the template")]
+mod template_main;
+#[path = "../templates/rust/tests/app.rs"]
+mod template_tests;
+pub use template::app;
+
 #[path = "cli/applink.rs"]
 mod applink;
 #[path = "cli/fake.rs"]
@@ -19,6 +31,8 @@ mod connect;
 mod connections;
 #[path = "cli/datacloud.rs"]
 mod datacloud;
+#[path = "cli/every.rs"]
+mod every;
 #[path = "cli/help.rs"]
 mod help;
 #[path = "cli/heroku.rs"]
@@ -27,6 +41,8 @@ mod heroku;
 mod init;
 #[path = "cli/login.rs"]
 mod login;
+#[path = "cli/logs.rs"]
+mod logs;
 #[path = "cli/look.rs"]
 mod look;
 #[path = "cli/manual.rs"]

@@ -1,13 +1,46 @@
-//! What operators call: `/operator/audit`.
+//! What is asked of the ledger over HTTP: an add-on's newest entries, and for operators `/operator/audit`.
 
+use applink_api::audit::AuditEntry;
 use applink_api::operator::{EraseName, ErasedName};
+use applink_api::time::Timestamp;
 use axum::extract::State;
 
 use super::{Entry, store};
 use crate::app::App;
 use crate::error::ApiError;
-use crate::web::auth::RequireOperator;
+use crate::web::auth::{RequireManager, RequireOperator};
 use crate::web::{ApiJson, Json};
+
+/// As many of the newest entries are listed.
+const LISTED: u64 = 200;
+
+/// What happened in an add-on, and who did it.
+///
+/// The newest entries, the oldest of them first. Names are in it, so an app's token does not open it.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/audit",
+    tag = "audit",
+    responses((status = 200, description = "At most 200", body = Vec<AuditEntry>)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
+pub async fn list_audit_entries(
+    State(app): State<App>,
+    manager: RequireManager,
+) -> Result<Json<Vec<AuditEntry>>, ApiError> {
+    let mut newest = store::newest_of_addon(app.store.reader(), manager.addon.id, LISTED).await?;
+    newest.reverse();
+    let entries = newest.into_iter().map(|(row, actor)| AuditEntry {
+        id: format!("{}:{}", row.segment, row.seq),
+        at: Timestamp::from_micros(row.at),
+        action: row.action,
+        actor_kind: actor.as_ref().map_or_else(|| "system".to_owned(), |actor| actor.kind.clone()),
+        actor: actor.and_then(|actor| actor.name),
+        subject: row.subject,
+        detail: row.detail,
+    });
+    Ok(Json(entries.collect()))
+}
 
 /// Erases a person's name from the audit log.
 ///

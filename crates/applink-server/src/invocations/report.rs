@@ -2,7 +2,7 @@
 
 use applink_api::error::ErrorBody;
 use applink_api::ids::{AddonId, RecordId};
-use applink_api::mesh_report::{MAX_COUNTS, MAX_RECORDS, MAX_TEXT, MeshReport, TokenUse};
+use applink_api::mesh_report::{InvocationRecord, MAX_COUNTS, MAX_RECORDS, MAX_TEXT, MeshReport, TokenUse};
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::extract::State;
 use http::StatusCode;
@@ -13,8 +13,8 @@ use super::store;
 use crate::app::App;
 use crate::error::ApiError;
 use crate::vault::hex;
-use crate::web::ApiJson;
-use crate::web::auth::RequireApp;
+use crate::web::auth::{RequireApp, RequireManager};
+use crate::web::{ApiJson, Json};
 
 /// How much longer than its expiry a token is remembered: verifiers allow as much difference between clocks.
 const LEEWAY: Duration = Duration::from_secs(60);
@@ -63,6 +63,28 @@ fn ensure_bounded(report: &MeshReport) -> Result<(), ApiError> {
     Err(ApiError::validation(format!(
         "A report has at most {MAX_RECORDS} records, {MAX_COUNTS} counts and texts of {MAX_TEXT} characters."
     )))
+}
+
+/// As many of the newest records are listed.
+const LISTED: u64 = 200;
+
+/// What meshes said of single calls.
+///
+/// The newest records, the oldest of them first. A mesh reports all calls in counts, and some of them in detail.
+#[utoipa::path(
+    get,
+    path = "/addons/{addon}/invocations",
+    tag = "audit",
+    responses((status = 200, description = "At most 200", body = Vec<InvocationRecord>)),
+    security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
+)]
+pub async fn list_invocations(
+    State(app): State<App>,
+    manager: RequireManager,
+) -> Result<Json<Vec<InvocationRecord>>, ApiError> {
+    let mut newest = store::newest_records(app.store.reader(), manager.addon.id, LISTED).await?;
+    newest.reverse();
+    Ok(Json(newest))
 }
 
 /// Uses up a token that may be used once among all meshes of the add-on, or the event of a data action that an app took.

@@ -146,6 +146,9 @@ async fn a_report_is_counted_once_however_often_it_is_sent() {
     let kept = store::newest_records(reader, addon, 10).await.unwrap();
     assert_eq!(kept.len(), 2);
     assert_eq!((kept[0].operation.as_str(), kept[0].status), ("POST /quotes", 201));
+    let listed = stack.manager(Method::GET, "/invocations", None).await.expect(200).json();
+    assert_eq!(listed, json!([report(1)["sample"][0], report(1)["sample"][0]]));
+    stack.app(Method::GET, "/invocations", None).await.expect_error(401, "unauthorized");
     stack.advance(8 * 24 * 3600);
     stack.reconcile("mesh reports").await;
     assert_eq!(counted(&stack, addon).await, 0, "a week is kept");

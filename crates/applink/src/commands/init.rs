@@ -120,7 +120,7 @@ impl Template {
     }
 }
 
-fn words(args: &Args, name: &str, client: &str) -> [(&'static str, String); 6] {
+fn words(args: &Args, name: &str, client: &str) -> [(&'static str, String); 5] {
     let sdk = match &args.sdk_path {
         Some(path) => format!("path = {:?}", path.display().to_string()),
         None => format!("version = \"{}\"", env!("CARGO_PKG_VERSION")),
@@ -128,7 +128,6 @@ fn words(args: &Args, name: &str, client: &str) -> [(&'static str, String); 6] {
     [
         ("@NAME@", name.to_owned()),
         ("@CLIENT@", client.to_owned()),
-        ("@CRATE@", name.replace('-', "_")),
         ("@START@", args.template.start(name)),
         ("@TEST@", args.template.test().to_owned()),
         ("@SDK@", sdk),

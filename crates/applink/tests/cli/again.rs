@@ -24,6 +24,7 @@ fn reconnect_waits_until_the_new_log_in_has_replaced_the_old_one() {
     let by_id = format!("GET /connections/{CONNECTION}");
     let fake = Fake::start()
         .on("PATCH /connections/production_org", 202, with_link(live.clone()))
+        .on("GET /audit", 200, json!([]))
         .on(&by_id, 200, live.clone())
         .on(&by_id, 200, later(live));
     insta::assert_snapshot!(applink("connections:reconnect production_org").with(&fake).run(), @"
@@ -33,18 +34,18 @@ fn reconnect_waits_until_the_new_log_in_has_replaced_the_old_one() {
     Open this page in a browser to reconnect my-app to production_org: http://127.0.0.1:7700/oauth/start/one-time
     Reconnecting production_org to my-app... Connected
     ");
-    assert_eq!(fake.seen().len(), 3, "a row as it was does not end the wait");
+    let looks = fake.seen().iter().filter(|seen| seen.line.contains(CONNECTION)).count();
+    assert_eq!(looks, 2, "a row as it was does not end the wait");
     assert_eq!(fake.seen()[0].json(), json!({"reconnect": true}));
 }
 
 #[test]
 fn reconnect_gives_up_when_nobody_logs_in() {
     let live = connection("production_org", "connected", "SalesforceOrg");
-    let fake = Fake::start().on("PATCH /connections/production_org", 202, with_link(live.clone())).on(
-        &format!("GET /connections/{CONNECTION}"),
-        200,
-        live,
-    );
+    let fake = Fake::start()
+        .on("PATCH /connections/production_org", 202, with_link(live.clone()))
+        .on("GET /audit", 200, json!([]))
+        .on(&format!("GET /connections/{CONNECTION}"), 200, live);
     let ran = applink("connections reconnect production_org --timeout 1").with(&fake).run();
     insta::assert_snapshot!(ran, @"
     exit: 1
@@ -53,6 +54,73 @@ fn reconnect_gives_up_when_nobody_logs_in() {
     Open this page in a browser to reconnect my-app to production_org: http://127.0.0.1:7700/oauth/start/one-time
     Reconnecting production_org to my-app... !
     error: nobody logged in within 1 s; production_org is as it was
+    ");
+}
+
+#[test]
+fn reconnect_says_why_a_log_in_failed() {
+    let live = connection("production_org", "connected", "SalesforceOrg");
+    let failed = |id: &str, reason: &str| {
+        json!({"id": id, "at": "2025-05-30T18:55:42.863808Z", "actor": "user@example.com",
+        "actor_kind": "browser", "action": "connection.reconnect_failed", "subject": CONNECTION, "detail": format!("production_org: {reason}")})
+    };
+    let before = failed("s:1", "Of yesterday.");
+    let now = failed("s:2", "The log-in was cancelled, or access was denied at the org.");
+    let fake = Fake::start()
+        .on("PATCH /connections/production_org", 202, with_link(live.clone()))
+        .on("GET /audit", 200, json!([before]))
+        .on("GET /audit", 200, json!([before]))
+        .on("GET /audit", 200, json!([before, now]))
+        .on(&format!("GET /connections/{CONNECTION}"), 200, live);
+    insta::assert_snapshot!(applink("connections:reconnect production_org").with(&fake).run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    Open this page in a browser to reconnect my-app to production_org: http://127.0.0.1:7700/oauth/start/one-time
+    Reconnecting production_org to my-app... !
+    error: the log-in failed, and production_org is as it was: The log-in was cancelled, or access was denied at the org.
+
+    hint: run the same command again to try once more
+    ");
+}
+
+#[test]
+fn a_bare_rename_finds_what_has_the_name() {
+    let named = |connections: Value, authorizations: Value| {
+        Fake::start()
+            .on("GET /connections", 200, connections)
+            .on("GET /authorizations", 200, authorizations)
+            .on("PATCH /connections/old", 200, connection("new_name", "connected", "SalesforceOrg"))
+            .on("PATCH /authorizations/old", 200, authorization("new_name", "authorized", "SalesforceOrg"))
+    };
+    let (of_org, of_user) = (
+        connection("old", "connected", "SalesforceOrg"),
+        authorization("old", "authorized", "SalesforceOrg"),
+    );
+    for (fake, patched) in [
+        (named(json!([of_org]), json!([])), "/connections/old"),
+        (named(json!([]), json!([of_user])), "/authorizations/old"),
+    ] {
+        let ran = applink("rename old new_name").with(&fake).run();
+        assert_eq!((ran.code, ran.stderr.as_str()), (Some(0), "Renaming old to new_name... done\n"), "{ran}");
+        assert!(fake.seen().last().unwrap().line.ends_with(patched));
+    }
+    let both = applink("rename old new_name").with(&named(json!([of_org]), json!([of_user]))).run();
+    insta::assert_snapshot!(both, @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: a connection and an authorization are called old
+
+    hint: say which: `applink connections:rename old new_name` or `applink authorizations:rename old new_name`
+    ");
+    insta::assert_snapshot!(applink("rename old new_name").with(&named(json!([]), json!([]))).run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: nothing is called old on my-app
+
+    hint: `applink connections` and `applink authorizations` list the names
     ");
 }
 
@@ -132,6 +200,7 @@ fn the_same_for_authorizations() {
     let by_id = format!("GET /authorizations/{AUTHORIZATION}");
     let fake = Fake::start()
         .on("PATCH /authorizations/worker", 202, with_link(row.clone()))
+        .on("GET /audit", 200, json!([]))
         .on(&by_id, 200, row.clone())
         .on(&by_id, 200, later(row));
     insta::assert_snapshot!(applink("authorizations:reconnect worker").with(&fake).run(), @"

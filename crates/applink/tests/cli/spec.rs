@@ -156,3 +156,16 @@ fn an_app_is_taken_out_of_an_org() {
     let unconfirmed = applink("unpublish Quotes --connection-name org1").with(&fake).run();
     assert!(unconfirmed.code == Some(1) && fake.seen().is_empty(), "{unconfirmed}");
 }
+
+#[test]
+fn a_pipe_that_nobody_writes_to_is_not_waited_for() {
+    let started = applink("spec:check pipe.yaml");
+    nix::unistd::mkfifo(&started.directory().join("pipe.yaml"), nix::sys::stat::Mode::S_IRUSR).unwrap();
+    insta::assert_snapshot!(started.run(), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: can't read pipe.yaml
+      caused by: it is no regular file
+    ");
+}

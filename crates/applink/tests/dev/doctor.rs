@@ -284,6 +284,10 @@ async fn of_the_variables(patient: &impl Fn() -> Patient, stack: &DevStack, char
     chart
         .named("service-unreachable", "HEROKU_APPLINK_API_URL", patient().set("HEROKU_APPLINK_API_URL", &url))
         .await;
+    let typo = stack.text("applink_api_url").replace("http:", "htp:");
+    chart
+        .named("service-address", "HEROKU_APPLINK_API_URL", patient().set("HEROKU_APPLINK_API_URL", &typo))
+        .await;
     let elsewhen = in_another_time(stack).await;
     let url = stack.text("applink_api_url").replace(origin, &format!("http://{elsewhen}"));
     chart.named("clock-skew", "clock", patient().set("HEROKU_APPLINK_API_URL", &url)).await;
@@ -291,6 +295,7 @@ async fn of_the_variables(patient: &impl Fn() -> Patient, stack: &DevStack, char
 
 async fn of_the_app(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut Chart) {
     chart.named("app-unreachable", NOWHERE, patient().app_at(NOWHERE)).await;
+    chart.named("app-address", "nowhere", patient().app_at("nowhere")).await;
     let app = stack.text("app_url");
     chart.named("mesh-bypassed", app, patient().app_at(app)).await;
 }
@@ -355,6 +360,7 @@ async fn of_keys(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut C
     chart.named("key-file-open", "server-644.key", asked(0o644, client_id, org)).await;
     chart.named("client-app-not-installed", &admin, asked(0o600, "3MVG9unknown", org)).await;
     let localhost = org.replace("127.0.0.1", "localhost");
+    chart.named("org-unreachable", &admin, asked(0o600, client_id, NOWHERE)).await;
     chart.named("wrong-audience", &admin, asked(0o600, client_id, &localhost)).await;
     let change = async |change: Value| {
         let mut form = change;

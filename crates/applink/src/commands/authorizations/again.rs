@@ -1,8 +1,6 @@
 //! `applink:authorizations:reconnect`, `:rename`, `:rotate-key` and `:refresh`: what is done to an authorization that
 //! exists.
 
-use std::time::Duration;
-
 use applink_api::authorization::{Authorization, AuthorizationStatus, RefreshRequest, UpdateAuthorization};
 use applink_api::client::ClientError;
 use applink_api::names::Alias;
@@ -10,6 +8,7 @@ use applink_api::names::Alias;
 use super::{unknown, without_credential};
 use crate::arguments::{AddonArgs, LoginArgs, OutputArgs, RotateKeyArgs};
 use crate::browser::Browser;
+use crate::commands::reconnect::LogIn;
 use crate::commands::salesforce::authorizations::add::conclude;
 use crate::commands::salesforce::connect::interrupted_change;
 use crate::commands::salesforce::{new_name, status_title};
@@ -40,16 +39,16 @@ pub(crate) struct ReconnectArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RenameArgs {
     /// Developer name of the authorization
-    developer_name: String,
+    pub(crate) developer_name: String,
     /// Its name from now on: 3 to 30 letters, digits and single `_` or `-`, a letter first
-    new_name: String,
+    pub(crate) new_name: String,
     /// Its second name from now on
     #[arg(long, value_name = "ALIAS")]
-    alias: Option<String>,
+    pub(crate) alias: Option<String>,
     #[command(flatten)]
-    addon: AddonArgs,
+    pub(crate) addon: AddonArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -93,31 +92,19 @@ pub(crate) async fn reconnect(
         printer.note(&format!("{name} logged in again: {}", status_title(started.status.as_str())));
         return conclude(started, args.output.json, printer);
     };
+    let id = started.id.to_string();
+    let log_in = LogIn::begin(&client, &addon, name, id.clone()).await;
     let browser = Browser::new(args.browser, settings.environment().get("BROWSER").map(str::to_owned));
     browser.lead_to(url, &format!("to log {name} in again"), printer)?;
 
     let progress = printer.start(format!("Logging {name} in again on {}...", addon.app_label()));
-    let id = started.id.to_string();
     let look = async || client.authorizations().get(&id).await;
-    // What is live stays live meanwhile, so its status alone does not tell that somebody has logged in.
-    let settled = |seen: &Authorization| {
+    let is_new = |seen: &Authorization| {
         seen.status != AuthorizationStatus::Authorizing && seen.last_modified_at != started.last_modified_at
     };
-    let limit = Some(Duration::from_secs(args.timeout));
-    match poll::until_at_most(limit, look, settled).await {
-        Ok(Some(Waited::Done(authorization))) => {
-            progress.finish(&status_title(authorization.status.as_str()));
-            conclude(authorization, args.output.json, printer)
-        }
-        Ok(Some(Waited::Interrupted)) => {
-            Err(CliError::interrupted(format!("stopped waiting; {name} is as it was until somebody logs in"))
-                .hint("run the same command again to go on"))
-        }
-        Ok(None) => {
-            Err(CliError::refused(format!("nobody logged in within {} s; {name} is as it was", args.timeout)))
-        }
-        Err(error) => Err(addon.explain(error)),
-    }
+    let authorization = log_in.wait(args.timeout, look, is_new).await?;
+    progress.finish(&status_title(authorization.status.as_str()));
+    conclude(authorization, args.output.json, printer)
 }
 
 pub(crate) async fn rename(

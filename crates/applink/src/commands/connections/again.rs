@@ -7,6 +7,7 @@ use applink_api::connection::{Connection, ConnectionStatus, UpdateConnection};
 use super::unknown;
 use crate::arguments::{AddonArgs, LoginArgs, OutputArgs, RotateKeyArgs};
 use crate::browser::Browser;
+use crate::commands::reconnect::LogIn;
 use crate::commands::salesforce::connect::{conclude, interrupted_change};
 use crate::commands::salesforce::{new_name, status_title};
 use crate::error::{CliError, ExitStatus};
@@ -49,13 +50,13 @@ pub(crate) struct WaitArgs {
 #[derive(Debug, clap::Args)]
 pub(crate) struct RenameArgs {
     /// Name of the connection
-    connection_name: String,
+    pub(crate) connection_name: String,
     /// Its name from now on: 3 to 30 letters, digits and single `_` or `-`, a letter first
-    new_name: String,
+    pub(crate) new_name: String,
     #[command(flatten)]
-    addon: AddonArgs,
+    pub(crate) addon: AddonArgs,
     #[command(flatten)]
-    output: OutputArgs,
+    pub(crate) output: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -86,31 +87,19 @@ pub(crate) async fn reconnect(
         printer.note(&format!("{name} logged in again: {}", status_title(started.status.as_str())));
         return conclude(&started, args.output.json, printer);
     };
+    let id = started.id.to_string();
+    let log_in = LogIn::begin(&client, &addon, name, id.clone()).await;
     let browser = Browser::new(args.browser, settings.environment().get("BROWSER").map(str::to_owned));
     browser.lead_to(url, &format!("to reconnect {} to {name}", addon.app_label()), printer)?;
 
     let progress = printer.start(format!("Reconnecting {name} to {}...", addon.app_label()));
-    let id = started.id.to_string();
     let look = async || client.connections().get(&id).await;
-    // What is live stays live meanwhile, so its status alone does not tell that somebody has logged in.
-    let settled = |seen: &Connection| {
+    let is_new = |seen: &Connection| {
         seen.status != ConnectionStatus::Connecting && seen.last_modified_at != started.last_modified_at
     };
-    let limit = Some(Duration::from_secs(args.timeout));
-    match poll::until_at_most(limit, look, settled).await {
-        Ok(Some(Waited::Done(connection))) => {
-            progress.finish(&status_title(connection.status.as_str()));
-            conclude(&connection, args.output.json, printer)
-        }
-        Ok(Some(Waited::Interrupted)) => {
-            Err(CliError::interrupted(format!("stopped waiting; {name} is as it was until somebody logs in"))
-                .hint("run the same command again to go on"))
-        }
-        Ok(None) => {
-            Err(CliError::refused(format!("nobody logged in within {} s; {name} is as it was", args.timeout)))
-        }
-        Err(error) => Err(addon.explain(error)),
-    }
+    let connection = log_in.wait(args.timeout, look, is_new).await?;
+    progress.finish(&status_title(connection.status.as_str()));
+    conclude(&connection, args.output.json, printer)
 }
 
 pub(crate) async fn wait(

@@ -18,6 +18,7 @@ async fn list_accounts(invocation: Invocation) -> Result<Json<Value>, StatusCode
         eprintln!("{error}");
         StatusCode::BAD_GATEWAY
     })?;
-    let accounts = page.records.iter().map(|record| json!({"id": record.text("Id"), "name": record.text("Name")}));
+    let accounts =
+        page.records.iter().map(|record| json!({"id": record.text("Id"), "name": record.text("Name")}));
     Ok(Json(json!({"accounts": accounts.collect::<Vec<_>>()})))
 }

@@ -5,7 +5,7 @@ use std::net::TcpStream;
 async fn get(path: &'static str) -> String {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    tokio::spawn(async move { axum::serve(listener, @CRATE@::app()).await });
+    tokio::spawn(async move { axum::serve(listener, app::app()).await });
     let asked = tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(address).unwrap();
         write!(stream, "GET {path} HTTP/1.1\r\nhost: app\r\nconnection: close\r\n\r\n").unwrap();
