@@ -12,7 +12,7 @@ async function jwtClient(dev, name) {
   const client = await sim(dev, '/oauth-clients', {
     name,
     public_key_pem: publicKey.export({ type: 'spki', format: 'pem' }),
-    scopes: ['api', 'id', 'refresh_token'],
+    scopes: ['api', 'id', 'refresh_token', 'cdp_query_api', 'cdp_ingest_api', 'cdp_profile_api'],
     admin_approved_profiles: ['System Administrator', 'Integration User'],
   });
   return { clientId: client.consumer_key, key: privateKey.export({ type: 'pkcs8', format: 'pem' }) };
@@ -161,7 +161,7 @@ function closedPort() {
   });
 }
 
-// Data Cloud is not simulated yet; these commands wait for it.
+// What these commands send is replayed; with the plugin itself they wait for a step each.
 function dataCloudCommands(steps) {
   for (const command of [
     'datacloud:connect',
@@ -171,7 +171,7 @@ function dataCloudCommands(steps) {
     'datacloud:authorizations:remove',
     'datacloud:data-action-target:create',
   ]) {
-    steps.notYet(command, 'not tried yet');
+    steps.notYet(command, 'only its requests are replayed');
   }
 }
 

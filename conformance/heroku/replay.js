@@ -11,9 +11,9 @@ const path = require('node:path');
 
 const { Steps } = require('../node/steps');
 const { visit } = require('./browser');
+const dataCloud = require('./data_cloud');
 const {
-  closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, noticedByApp, person, revokeGrant, revokeToken,
-  sandboxOf, until,
+  closedPort, cutting, jwtClient, lookAtOrg, noticedByApp, person, revokeGrant, revokeToken, sandboxOf, until,
 } = require('./org');
 const { breaking, isLive, takenBack } = require('./publications');
 const { Run, VERSION } = require('./requests');
@@ -44,7 +44,7 @@ async function main() {
   for (const part of [preamble, connecting, connections, authorizations, publishing, ending, misfortunes]) {
     await part(stage);
   }
-  dataCloudCommands(steps);
+  await dataCloud.replayed(stage, { isError, poll });
   process.exitCode = steps.failed === 0 ? 0 : 1;
 }
 

@@ -3,6 +3,7 @@
 // - HEROKU_APPLINK_API_URL, HEROKU_APPLINK_TOKEN, HEROKU_APP_ID, as every app has them;
 // - APPLINK_DEV, the line `applink dev --json` printed;
 // - APPLINK_BIN, the applink program;
+// - CONFORMANCE_LAKE, a Data Cloud authorization of the org's admin;
 // - CONFORMANCE_ADMIN and CONFORMANCE_ADMIN_ALIAS, an authorization of the org's admin and its alias.
 'use strict';
 
@@ -20,6 +21,7 @@ function stack(environment) {
     integration: 'influencerPortal',
     admin: environment.CONFORMANCE_ADMIN,
     adminAlias: environment.CONFORMANCE_ADMIN_ALIAS,
+    lake: environment.CONFORMANCE_LAKE,
     // The org as its admin, through the SDK.
     adminOrg: () => sdk.addons.applink.getAuthorization(environment.CONFORMANCE_ADMIN),
     // Runs an applink command.

@@ -1,8 +1,118 @@
-// Data Cloud: the local org has none yet.
+// Data Cloud, through an authorization whose type makes the SDK speak to it.
 'use strict';
 
-module.exports = async (steps) => {
-  for (const method of ['query', 'queryNextBatch', 'upsert']) {
-    steps.notYet(`DataCloudApi.${method}`, 'not tried yet');
-  }
+const assert = require('node:assert/strict');
+
+const { HttpResponseError, init, parseDataActionEvent } = require('@heroku/applink');
+
+const CONNECTOR = ['AcmeWeb', 'ClickEvent'];
+const PATIENCE = 30_000;
+
+const click = (number) => ({
+  eventId: `sdk-${number}`,
+  visitor: 'conformance',
+  page: `/${number}`,
+  action: 'view',
+  product: null,
+  quantity: number,
+  occurredAt: '2026-01-01T00:00:00Z',
+});
+
+module.exports = async (steps, stack) => {
+  const { getAuthorization } = init().addons.applink;
+  const lake = async () => (await getAuthorization(stack.lake)).dataCloudApi;
+  const sim = async (where, body) => {
+    const response = await fetch(`${stack.dev.org_url}/_sim/data-cloud${where}`, {
+      method: body === undefined ? 'GET' : 'POST',
+      headers: { 'X-Sim-Key': stack.dev.sim_key, 'Content-Type': 'application/json' },
+      body: body && JSON.stringify(body),
+    });
+    assert.ok(response.ok, await response.clone().text());
+    return response.json();
+  };
+  const step = (method, name, run) => steps.step(`DataCloudApi.${method}`, name, run);
+
+  await steps.step('init().addons.applink.getAuthorization', 'of a Data Cloud org', async () => {
+    const org = await getAuthorization(stack.lake);
+    assert.equal(org.domainUrl, stack.dev.org_url);
+    assert.ok(org.accessToken.startsWith('eyJ'), "the tenant's token");
+    assert.ok(org.dataCloudApi);
+  });
+  await step('upsert', 'rows, which are applied later', async () => {
+    const data = Array.from({ length: 30 }, (_, number) => click(number));
+    assert.deepEqual(await (await lake()).upsert(...CONNECTOR, { data }), { accepted: true });
+    await sim('/run', {});
+  });
+  const rows = "SELECT page__c, quantity__c FROM ClickEvent__dlm WHERE visitor__c = 'conformance' ORDER BY quantity__c";
+  await step('query', 'as its type wants it, which wraps the SQL twice', async () => {
+    const answer = await (await lake()).query({ sql: rows });
+    assert.deepEqual(answer.data.slice(0, 2), [['/0', 0], ['/1', 1]]);
+    assert.deepEqual([answer.rowCount, answer.done], [30, true]);
+    assert.deepEqual(answer.metadata.page__c, { type: 'VARCHAR', placeInOrder: 0, typeCode: 12 });
+    assert.equal(typeof answer.queryId, 'string');
+  });
+  await step('query', 'with the SQL alone', async () => {
+    assert.equal((await (await lake()).query(rows)).rowCount, 30);
+  });
+  await step('query', 'SQL that is none', async () => {
+    const error = await (await lake()).query('nonsense').then(() => assert.fail('it should fail'), (failed) => failed);
+    assert.ok(error instanceof HttpResponseError);
+    assert.equal(error.response.status, 400);
+    assert.match((await error.response.json()).message, /SELECT/);
+  });
+  await step('queryNextBatch', 'by POST, to the end of a long result', async () => {
+    const api = await lake();
+    const many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4500) SELECT i FROM n";
+    let batch = await api.query(many);
+    let count = batch.data.length;
+    while (!batch.done) {
+      batch = await api.queryNextBatch(batch.nextBatchId);
+      count += batch.data.length;
+    }
+    assert.equal(count, 4500);
+    return `${count} rows`;
+  });
+  await step('queryNextBatch', 'a batch that is none', async () => {
+    const error = await (await lake()).queryNextBatch('nobody').then(() => assert.fail('it should fail'), (failed) => failed);
+    assert.equal(error.response.status, 404);
+  });
+  await step('upsert', 'a row the schema does not fit', async () => {
+    const wrong = { ...click(0), quantity: 'many' };
+    const error = await (await lake()).upsert(...CONNECTOR, { data: [wrong] }).then(() => assert.fail('it should fail'), (failed) => failed);
+    assert.equal((await error.response.json()).message, 'data[0].quantity: expected a number');
+  });
+  await steps.step('parseDataActionEvent', 'what an org sent', async () => {
+    await sim('/streams').then((streams) => assert.equal(streams[0].dataModelObject, 'ClickEvent__dlm'));
+    const sent = await delivered(sim, stack);
+    const parsed = parseDataActionEvent(sent);
+    assert.equal(parsed.count, 1);
+    const [event] = parsed.events;
+    assert.deepEqual([event.EventType, event.EventPrompt, event.SourceObjectDeveloperName], ['CDCEvent', 'INSERT', 'ClickEvent__dlm']);
+    assert.equal(JSON.parse(event.PayloadCurrentValue).page__c, '/99');
+    assert.equal(event.EventSchemaVersion, parsed.schemas[0].schemaId);
+    assert.match(event.ReplayId, /^\d+$/);
+  });
 };
+
+// A new row under a data action: the body the org makes for it.
+async function delivered(sim, stack) {
+  const org = await stack.adminOrg();
+  const ssot = (where, body) => org.request(`/services/data/v${org.apiVersion}/ssot${where}`, {
+    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+  }, true);
+  await ssot('/data-action-targets', { apiName: 'Sdk', label: 'SDK', type: 'WebHook', subType: 'Rest',
+    config: { targetEndpoint: `${stack.dev.mesh_url}/nobody?apiName=Sdk&orgId=${org.id}` } });
+  await ssot('/data-actions', { developerName: 'SdkClick', dataActionTargetNames: ['Sdk'],
+    dataActionSources: [{ sourceName: 'ClickEvent__dlm', sourceCdcSubscriptions: ['INSERT'] }] });
+  const { dataCloudApi } = await init().addons.applink.getAuthorization(stack.lake);
+  await dataCloudApi.upsert(...CONNECTOR, { data: [click(99)] });
+  const deadline = Date.now() + PATIENCE;
+  for (;;) {
+    const [newest] = await sim('/deliveries');
+    if (newest?.target === 'Sdk') {
+      return newest.body;
+    }
+    assert.ok(Date.now() < deadline, 'nothing was sent');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}

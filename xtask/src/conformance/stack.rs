@@ -20,6 +20,8 @@ use super::install::run;
 const PATIENCE: Duration = Duration::from_secs(900);
 /// The authorization of the org's admin, and its alias.
 const ADMIN: (&str, &str) = ("operations", "ops:primary");
+/// The Data Cloud authorization of the org's admin.
+const LAKE: &str = "lake";
 /// The authorization that apps of `applink dev` are told of in `PORTAL_AUTHORIZATION`.
 const INTEGRATION: &str = "influencerPortal";
 /// A program that has to know the stack and nothing else.
@@ -99,8 +101,9 @@ impl Stack {
         ]))?;
         let public = run(Command::new("openssl").args(["pkey", "-pubout", "-in", &key]))?;
         let client_id = self.oauth_client(&public)?;
-        self.store_user(ADMIN.0, "admin", &client_id, &key, &["--alias", ADMIN.1])?;
-        self.store_user(INTEGRATION, "integration", &client_id, &key, &[])
+        self.store_user("salesforce", ADMIN.0, "admin", &client_id, &key, &["--alias", ADMIN.1])?;
+        self.store_user("datacloud", LAKE, "admin", &client_id, &key, &[])?;
+        self.store_user("salesforce", INTEGRATION, "integration", &client_id, &key, &[])
     }
 
     /// Waits until the stack has connected its org.
@@ -123,7 +126,7 @@ impl Stack {
         let body = json!({
             "name": "conformance",
             "public_key_pem": public_key,
-            "scopes": ["api", "id", "refresh_token"],
+            "scopes": ["api", "id", "refresh_token", "cdp_query_api", "cdp_ingest_api", "cdp_profile_api"],
             "admin_approved_profiles": ["System Administrator", "Integration User"],
         });
         let url = format!("{}/_sim/oauth-clients", self.fact("org_url")?);
@@ -147,10 +150,19 @@ impl Stack {
         Ok(answer["consumer_key"].as_str().context("the OAuth client has no consumer key")?.to_owned())
     }
 
-    fn store_user(&self, name: &str, role: &str, client_id: &str, key: &str, more: &[&str]) -> Result<()> {
+    fn store_user(
+        &self,
+        topic: &str,
+        name: &str,
+        role: &str,
+        client_id: &str,
+        key: &str,
+        more: &[&str],
+    ) -> Result<()> {
         let username = self.username(role)?;
         let login_url = self.fact("org_url")?;
-        let mut words = vec!["salesforce:authorizations:add:jwt", name, "--client-id", client_id];
+        let command = format!("{topic}:authorizations:add:jwt");
+        let mut words = vec![command.as_str(), name, "--client-id", client_id];
         words.extend(["--jwt-key-file", key, "--username", username, "--login-url", login_url]);
         words.extend(more);
         let output = self.run(&self.applink, &words, NOTHING_MORE)?;
@@ -205,6 +217,7 @@ impl Stack {
             ("APPLINK_BIN", self.applink.to_str().context("the path of applink is no text")?),
             ("CONFORMANCE_ADMIN", ADMIN.0),
             ("CONFORMANCE_ADMIN_ALIAS", ADMIN.1),
+            ("CONFORMANCE_LAKE", LAKE),
         ])
     }
 
