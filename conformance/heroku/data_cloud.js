@@ -1,9 +1,10 @@
-// The plugin's Data Cloud commands: what it sends.
+// The plugin's Data Cloud commands: what it sends (`replayed`), and the commands themselves (`run`).
 'use strict';
 
 const assert = require('node:assert/strict');
 
-const { visit } = require('./browser');
+const { asProgram, visit } = require('./browser');
+const { line, refused, succeeds } = require('./expect');
 const { asApp, person } = require('./org');
 
 const TARGETS = '/connections/datacloud/my_datacloud/data_action_targets';
@@ -96,4 +97,59 @@ async function isTenants(dev, name) {
   assert.ok(org.user_auth.access_token.startsWith('eyJ'));
 }
 
-module.exports = { replayed };
+async function run({ steps, dev, home, heroku, app, jwt, at }) {
+  const step = (command, what, work) => steps.step(`datacloud:${command}`, what, work);
+  const as = (role, decision) => heroku.with({ BROWSER: asProgram(home, person(dev, role, decision)) });
+  const pressing = (shell, command, ...words) => shell.pressing('\n', `datacloud:${command}`, ...words, ...app);
+  await step('connect', 'through the log-in page in a browser', async () => {
+    const { stderr } = await succeeds(pressing(as('admin'), 'connect', 'my_datacloud'));
+    assert.match(stderr, /as my_datacloud\.\.\. Connected/);
+    line((await succeeds(heroku.run('applink:connections', ...app))).stdout, 'my_datacloud', 'Connected', 'Data Cloud Org');
+  });
+  await step('connect', 'a user who denies it', async () => {
+    const { stderr } = await succeeds(pressing(as('admin', 'deny'), 'connect', 'dc_denied'));
+    assert.match(stderr, /as dc_denied\.\.\. Failed/);
+  });
+  await step('authorizations:add', 'through the log-in page in a browser', async () => {
+    const { stderr } = await succeeds(pressing(as('integration'), 'authorizations:add', 'dc-user'));
+    assert.match(stderr, /dc-user\.\.\. Authorized/);
+    await isTenants(dev, 'dc_user');
+  });
+  const signed = (user, role) => ['datacloud:authorizations:jwt:add', user, ...jwt, '--username',
+    person(dev, role).username, ...at, ...app];
+  await step('authorizations:jwt:add', 'with the default alias', async () => {
+    const { stderr } = await succeeds(heroku.run(...signed('dc_jwt', 'integration')));
+    assert.match(stderr, /as dc_jwt\.\.\. Authorized/);
+    await isTenants(dev, 'applink:dc_jwt');
+  });
+  await step('authorizations:jwt:add', 'a user the org refuses', () =>
+    refused(heroku.run(...signed('dc_no', 'sales')), 2, '', 'authentication_failed'));
+  await step('authorizations:remove', 'confirmed with a flag', () =>
+    succeeds(heroku.run('datacloud:authorizations:remove', 'dc_jwt', '--confirm', 'dc_jwt', ...app)));
+  const create = (label, ...words) =>
+    heroku.run('datacloud:data-action-target:create', label, '-o', 'my_datacloud', ...words, ...app);
+  await step('data-action-target:create', 'a label with spaces', async () => {
+    const { stderr } = await succeeds(create('My Target', '-p', '/handleDataCloudDataChangeEvent'));
+    assert.match(stderr, /as 'My Target' data action target webhook to my_datacloud\.\.\. Created/);
+    const { body } = await listed(dev);
+    assert.deepEqual(body.map((target) => [target.api_name, target.status]), [['My_Target', 'created']]);
+  });
+  await step('data-action-target:create', 'with an API name', () =>
+    succeeds(create('Other', '-p', '/other', '-n', 'OtherName')));
+  await step('data-action-target:create', 'a path that is none', () =>
+    refused(create('Third', '-p', 'nowhere'), 2, 'path', 'validation_failed'));
+  const disconnect = (...words) => ['datacloud:disconnect', ...words, ...app];
+  await step('disconnect', 'typed', async () => {
+    const { stderr } = await succeeds(heroku.pressing('my_datacloud\n', ...disconnect('my_datacloud')));
+    assert.match(stderr, /Disconnecting Data Cloud connection my_datacloud from \S+\.\.\. Disconnected/);
+  });
+  await step('disconnect', 'an unknown name', () =>
+    refused(heroku.run(...disconnect('nobody', '--confirm', 'nobody')), 1, `nobody doesn't exist on app ${dev.app_name}`));
+}
+
+async function listed(dev) {
+  const response = await asApp(dev, 'GET', TARGETS);
+  return { body: await response.json() };
+}
+
+module.exports = { replayed, run };

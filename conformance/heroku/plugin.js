@@ -11,11 +11,11 @@ const path = require('node:path');
 
 const { Steps } = require('../node/steps');
 const { asProgram } = require('./browser');
+const dataCloud = require('./data_cloud');
 const { succeeds, refused, line } = require('./expect');
 const { Heroku } = require('./heroku');
 const {
-  asApp, closedPort, cutting, dataCloudCommands, jwtClient, lookAtOrg, noticedByApp, person, revokeGrant, revokeToken,
-  sandboxOf, until,
+  asApp, closedPort, cutting, jwtClient, lookAtOrg, noticedByApp, person, revokeGrant, revokeToken, sandboxOf, until,
 } = require('./org');
 const { breaking, isLive, takenBack } = require('./publications');
 
@@ -47,7 +47,7 @@ async function main() {
   for (const part of [connections, connecting, authorizations, publishing, disconnecting, preamble]) {
     await part(stage);
   }
-  dataCloudCommands(stage.steps);
+  await dataCloud.run(stage);
   process.exitCode = stage.steps.failed === 0 ? 0 : 1;
 }
 

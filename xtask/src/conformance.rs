@@ -11,6 +11,8 @@
 //! The CLI's AppLink plugin is not in every registry. Its requests are always replayed, from cases of our own; it runs
 //! itself where npm can install it or `APPLINK_PLUGIN` names the folder of an installed one.
 
+pub(crate) mod data_cloud;
+
 mod install;
 mod stack;
 mod steps;

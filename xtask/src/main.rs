@@ -27,6 +27,8 @@ cargo xtask <command>
                   the mesh beside its peers; writes docs/performance.md (with --quick: one round, writes nothing)
   bench publish   reading, checking and packaging of large documents; writes its part of docs/performance.md
   bench cli       our CLI beside the official one, against the same local server
+  bench data-cloud
+                  100,000 rows streamed through our SDK, beside the Node SDK
   fuzz [SECONDS]  the fuzz targets, optimised, for longer than the tests run them (default 60)
   conformance-table [NAME …]
                   run the official clients (or the named suites of them) and write the tables in docs/ from that
@@ -47,6 +49,7 @@ fn main() -> ExitCode {
         ["bench", "cli"] => outcome(bench_cli::cli()),
         ["measure", command @ ..] => outcome(bench_cli::measure(command)),
         ["bench", "publish"] => outcome(bench_publish::publish()),
+        ["bench", "data-cloud"] => outcome(conformance::data_cloud::bench()),
         ["fuzz"] => outcome(fuzz::run(None)),
         ["fuzz", seconds] => outcome(fuzz::run(Some(seconds))),
         ["suites"] => {
