@@ -5,7 +5,7 @@ use std::process::Command;
 use anyhow::{Context as _, Result};
 
 /// Their tests called `fuzz` are the targets.
-const PACKAGES: [&str; 2] = ["applink-mesh", "applink-publish"];
+const PACKAGES: [&str; 3] = ["applink-mesh", "applink-publish", "applink-sdk"];
 /// For each target, unless told otherwise.
 const SECONDS: u64 = 60;
 

@@ -28,6 +28,8 @@ mod data_actions;
 #[cfg(test)]
 #[path = "integration/data_cloud.rs"]
 mod data_cloud;
+#[path = "integration/data_cloud_apps.rs"]
+mod data_cloud_apps;
 #[path = "integration/described.rs"]
 mod described;
 #[path = "integration/disconnect.rs"]

@@ -210,13 +210,47 @@ pub fn endpoint(app_url: &str, path: &str, api_name: &str, org_id: &str) -> Resu
     Ok(url.into())
 }
 
-/// Compares in constant time: base64 of the HMAC-SHA256 of the raw bytes.
+/// Compares in constant time: base64 of the HMAC-SHA256 of the raw bytes, or else of the same JSON further escaped, which
+/// Salesforce's guide speaks of without saying how.
 pub fn is_signed(key: &[u8], payload: &[u8], signature: &str) -> bool {
     if key.is_empty() || signature.len() > LONGEST {
         return false;
     }
     let Ok(signature) = STANDARD.decode(signature.trim()) else { return false };
-    hmac::verify(&hmac::Key::new(hmac::HMAC_SHA256, key), payload, &signature).is_ok()
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let fits = |message: &[u8]| hmac::verify(&key, message, &signature).is_ok();
+    fits(payload) || escaped(payload).iter().any(|message| fits(message.as_bytes()))
+}
+
+/// The same JSON with `/` as `\/`, with everything but ASCII as `\uXXXX`, and with both. Only texts are changed, so that each
+/// form says what the payload says; what is no JSON has none.
+fn escaped(payload: &[u8]) -> Vec<String> {
+    let Ok(text) = std::str::from_utf8(payload) else { return Vec::new() };
+    if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
+        return Vec::new();
+    }
+    let forms = [(true, false), (false, true), (true, true)];
+    let mut forms: Vec<String> = forms.map(|(slashes, others)| escape(text, slashes, others)).into();
+    forms.retain(|form| form != text);
+    forms
+}
+
+fn escape(json: &str, slashes: bool, others: bool) -> String {
+    let mut escaped = String::with_capacity(json.len() + json.len() / 8);
+    let mut after_backslash = false;
+    for letter in json.chars() {
+        match letter {
+            '/' if slashes && !after_backslash => escaped.push_str("\\/"),
+            letter if others && !letter.is_ascii() => {
+                let mut units = [0; 2];
+                let units = letter.encode_utf16(&mut units).iter();
+                escaped.extend(units.map(|unit| format!("\\u{unit:04x}")));
+            }
+            letter => escaped.push(letter),
+        }
+        after_backslash = letter == '\\' && !after_backslash;
+    }
+    escaped
 }
 
 /// Names an event among those of its org: what Data Cloud sends of one event (time of its publication included) is the
@@ -264,6 +298,25 @@ mod tests {
             assert!(!is_signed(&key, &payload, wrong), "{wrong}");
         }
         assert!(!is_signed(b"", &payload, &sign(b"", &payload)), "no key is no key");
+    }
+
+    #[test]
+    fn json_that_was_escaped_before_it_was_signed_is_signed() {
+        let key = b"signing-key";
+        let sent = r#"{"page":"/café","say":"\\\/ 😀\n"}"#;
+        let slashes = r#"{"page":"\/café","say":"\\\/ 😀\n"}"#;
+        let others = r#"{"page":"/caf\u00e9","say":"\\\/ \ud83d\ude00\n"}"#;
+        let both = r#"{"page":"\/caf\u00e9","say":"\\\/ \ud83d\ude00\n"}"#;
+        for signed in [sent, slashes, others, both] {
+            assert!(is_signed(key, sent.as_bytes(), &sign(key, signed.as_bytes())), "{signed}");
+        }
+        let another = both.replace("caf", "cav");
+        assert!(!is_signed(key, sent.as_bytes(), &sign(key, another.as_bytes())));
+        assert!(
+            !is_signed(key, b"no/json", &sign(key, br"no\/json")),
+            "only JSON says the same when escaped"
+        );
+        assert_eq!(escaped(br#"{"a":1}"#), Vec::<String>::new());
     }
 
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
@@ -364,7 +417,34 @@ mod tests {
                 proptest::prop_assert!(url.path().starts_with("/base/"));
             }
             let _ = broken_name_rule(&name);
-            let _ = is_signed(name.as_bytes(), path.as_bytes(), &path);
         }
+
+        /// Nothing but a signature of the body, or of what says the same, is one, whatever the header and the body.
+        #[test]
+        fn no_body_and_no_header_break_the_judgement(value in json(), header in "\\PC{0,70}", flip in 0_usize..256) {
+            let body = value.to_string();
+            for form in escaped(body.as_bytes()) {
+                proptest::prop_assert_eq!(&serde_json::from_str::<serde_json::Value>(&form).unwrap(), &value);
+                proptest::prop_assert!(is_signed(b"key", body.as_bytes(), &sign(b"key", form.as_bytes())));
+            }
+            proptest::prop_assert!(!is_signed(b"key", body.as_bytes(), &header));
+            let good = sign(b"key", body.as_bytes());
+            proptest::prop_assert!(is_signed(b"key", body.as_bytes(), &good));
+            let mut tag = STANDARD.decode(&good).unwrap();
+            tag[flip / 8] ^= 1 << (flip % 8);
+            proptest::prop_assert!(!is_signed(b"key", body.as_bytes(), &STANDARD.encode(tag)));
+        }
+    }
+
+    fn json() -> impl proptest::strategy::Strategy<Value = serde_json::Value> {
+        use proptest::prelude::*;
+        let leaf = prop_oneof![
+            "[ -~/\\\\é😀]{0,12}".prop_map(serde_json::Value::from),
+            any::<i64>().prop_map(serde_json::Value::from)
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            proptest::collection::btree_map("[a-z/é]{0,6}", inner, 0..4)
+                .prop_map(|fields| serde_json::Value::Object(fields.into_iter().collect()))
+        })
     }
 }

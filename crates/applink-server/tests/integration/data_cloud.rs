@@ -12,9 +12,9 @@ use crate::receiver::Receiver;
 use crate::stack::{Answer, Stack};
 
 const LOGIN: &str = "https://login.salesforce.com";
-const TARGETS: &str = "/connections/datacloud/lake/data_action_targets";
+pub(crate) const TARGETS: &str = "/connections/datacloud/lake/data_action_targets";
 
-async fn start() -> (Stack, RunningOrg) {
+pub(crate) async fn start() -> (Stack, RunningOrg) {
     let org = Org::start(OrgConfig::new("Acme", "canary-sim-key".into())).await.unwrap();
     let (client_id, secret) = org.oauth_client();
     let stack = Stack::with(|config| {
@@ -30,7 +30,7 @@ fn http() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-async fn sim(org: &RunningOrg, path: &str, body: &Value) -> Value {
+pub(crate) async fn sim(org: &RunningOrg, path: &str, body: &Value) -> Value {
     let request = http().post(format!("{}/_sim{path}", org.url())).json(body);
     let answer = request.header("x-sim-key", org.sim_key().expose_secret()).send().await.unwrap();
     assert!(answer.status().is_success(), "{}", answer.text().await.unwrap());
@@ -42,13 +42,13 @@ async fn looked(org: &RunningOrg, path: &str) -> Value {
     request.header("x-sim-key", org.sim_key().expose_secret()).send().await.unwrap().json().await.unwrap()
 }
 
-async fn begin(stack: &Stack, what: &str, name: &str) -> Value {
+pub(crate) async fn begin(stack: &Stack, what: &str, name: &str) -> Value {
     let key = if what == "connections" { "connection_name" } else { "developer_name" };
     let path = format!("/{what}/datacloud");
     stack.manager(Method::POST, &path, Some(&json!({key: name}))).await.expect(202).json()
 }
 
-async fn connect(stack: &Stack, org: &RunningOrg) {
+pub(crate) async fn connect(stack: &Stack, org: &RunningOrg) {
     let begun = begin(stack, "connections", "lake").await;
     let page = log_in_as(stack, org, "admin", &begun, "allow").await;
     assert!(page.contains("lake is connected"), "{page}");
@@ -60,14 +60,14 @@ async fn query(token: &str, url: &str) -> u16 {
 }
 
 /// As the CLI of an app that says who it is.
-async fn as_app(stack: &Stack, method: Method, path: &str, body: Option<&Value>) -> Answer {
+pub(crate) async fn as_app(stack: &Stack, method: Method, path: &str, body: Option<&Value>) -> Answer {
     let bearer = format!("Bearer {}", stack.tenant.api_key);
     let app = stack.tenant.app.to_string();
     let headers = [("authorization", bearer.as_str()), ("x-app-uuid", app.as_str())];
     stack.send(method, &stack.path(path), &headers, body).await
 }
 
-async fn set_app_url(stack: &Stack, url: &str) {
+pub(crate) async fn set_app_url(stack: &Stack, url: &str) {
     let path = format!("/operator/apps/{}/url", stack.tenant.app);
     stack.operator(Method::PUT, &path, Some(&json!({"url": url}))).await.expect(200);
 }
@@ -80,7 +80,7 @@ async fn make_target(stack: &Stack) -> Value {
 }
 
 /// Reconciles until the target is where nothing more happens by itself.
-async fn settle(stack: &Stack, name: &str) -> Value {
+pub(crate) async fn settle(stack: &Stack, name: &str) -> Value {
     for _ in 0..200 {
         stack.reconcile("data action targets").await;
         let shown = stack.manager(Method::GET, &format!("{TARGETS}/{name}"), None).await.expect(200).json();
@@ -357,4 +357,17 @@ async fn bad_targets_are_named() {
     as_app(&stack, Method::POST, &TARGETS.replace("lake", "nobody"), Some(&good)).await.expect(404);
     let none = stack.manager(Method::GET, &TARGETS.replace("lake", "nobody"), None).await.expect(200).json();
     assert_eq!(none, json!([]), "as the official CLI wants it");
+}
+
+#[tokio::test]
+async fn a_new_key_that_does_not_come_leaves_the_old_one_and_is_recorded() {
+    let (stack, org) = start().await;
+    connect(&stack, &org).await;
+    make_target(&stack).await;
+    let rotate = format!("{TARGETS}/Clicks/rotate_signing_key");
+    stack.manager(Method::POST, &rotate, None).await.expect(202);
+    org.stop().await;
+    assert_eq!(settle(&stack, "Clicks").await["status"], "created", "with the key it has");
+    assert_eq!(stack.count_audited("data_action_target.key_rotation_failed").await, 1);
+    assert_eq!(stack.count_audited("data_action_target.key_rotated").await, 0);
 }
