@@ -6,6 +6,7 @@ use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use nix::sys::termios::{LocalFlags, tcgetattr};
 use serde_json::json;
 use tempfile::TempDir;
 
@@ -65,6 +66,15 @@ impl Window {
         let mut words = vec!["send-keys"];
         words.extend(keys);
         tmux(&self.socket, Path::new("/"), &words);
+    }
+
+    /// Waits until what is typed is not shown: what comes before that is thrown away with the terminal's old settings.
+    fn expect_no_echo(&self) {
+        let place = tmux(&self.socket, Path::new("/"), &["display-message", "-p", "#{pane_tty}"]);
+        let terminal = File::open(place.trim()).unwrap();
+        while tcgetattr(&terminal).unwrap().local_flags.contains(LocalFlags::ECHO) {
+            std::thread::yield_now();
+        }
     }
 
     /// The screen as a person sees it.
@@ -164,6 +174,7 @@ fn a_key_is_typed_unseen() {
     let line = format!("login {}", fake.url(&format!("/addons/{ADDON}")));
     let mut window = Window::open(applink(&line));
     window.expect("API key or add-on token: ");
+    window.expect_no_echo();
     window.type_in(&["-l", API_KEY]);
     window.type_in(&["Enter"]);
     window.expect("exit 0.");
