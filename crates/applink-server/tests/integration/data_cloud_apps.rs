@@ -74,7 +74,7 @@ async fn the_sdk_writes_reads_and_deletes_rows() {
 
 /// A mesh before `app`.
 async fn mesh(stack: &Stack, app: &Receiver) -> RunningMesh {
-    let mut config = MeshConfig::new(&api_url(stack), SecretString::from(stack.tenant.token.clone()));
+    let mut config = MeshConfig::new(api_url(stack), SecretString::from(stack.tenant.token.clone()));
     config.app = AppAddress::loopback(Url::parse(app.url()).unwrap().port().unwrap());
     config.report_every = None;
     Mesh::start(config).await.unwrap()
