@@ -198,7 +198,8 @@ fn what_operators_do() {
         "admin:vault:rotate-data",
         "keys:rotate data",
         "admin:removals",
-        "admin:manifest --slug my-applink --url https://applink.example",
+        // Its passwords are made anew each time, so only what it lacks is shown here.
+        "admin:manifest --slug my-applink",
         "audit:verify",
         "org:permsets:unassign Quotes --on-behalf-of sales@acme.example",
     ];
