@@ -16,6 +16,7 @@
 
 pub mod anchor;
 pub mod api;
+pub mod browse;
 mod chain;
 pub mod recorder;
 pub mod store;

@@ -24,16 +24,21 @@
 //! - `<div class="copy"><pre>…</pre></div>` gets a copy button; `<input type="file" data-into="id">` reads a file into the
 //!   field with that id. There is no inline script or style: the policy forbids both.
 
+pub mod activity;
 pub mod assets;
 pub mod form;
+pub mod health;
 pub mod home;
 pub mod login;
 pub mod notice;
 pub mod paging;
 pub mod parts;
+pub mod publications;
 pub mod session;
+pub mod settings;
 pub mod shell;
 pub mod store;
+pub mod targets;
 pub(crate) mod ticket;
 
 use askama::Template;

@@ -10,6 +10,7 @@
 //! ([`report`]).
 
 pub mod api;
+pub mod figures;
 pub mod flow;
 pub mod keys;
 pub mod reconcile;

@@ -150,6 +150,48 @@ fn browser() -> OpenApiRouter<App> {
 fn dashboard() -> Router<App> {
     Router::new()
         .route("/dashboard/assets/{version}/{file}", get(dashboard::assets::show))
+        .merge(dashboard_publications())
+        .merge(dashboard_settings())
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+}
+
+/// Publications, and targets of data actions. A document may be as large as the API allows.
+fn dashboard_publications() -> Router<App> {
+    use dashboard::publications::{self as pages, publish, versions};
+    use dashboard::targets;
+    Router::new()
+        .route("/dashboard/publications", get(pages::list))
+        .route("/dashboard/publications/{id}", get(pages::show))
+        .route("/dashboard/publications/{id}/versions/{number}", get(versions::download))
+        .route("/dashboard/publications/{id}/diff", get(versions::difference))
+        .route("/dashboard/publications/{id}/unpublish", post(pages::unpublish))
+        .route("/dashboard/data-action-targets", get(targets::list).post(targets::create))
+        .route("/dashboard/data-action-targets/{id}", get(targets::show))
+        .route("/dashboard/data-action-targets/{id}/rotate", post(targets::rotate))
+        .route("/dashboard/data-action-targets/{id}/delete", post(targets::remove))
+        .layer(DefaultBodyLimit::max(JSON_LIMIT))
+        .merge(
+            Router::new()
+                .route("/dashboard/publications/new", get(publish::show).post(publish::send))
+                .layer(DefaultBodyLimit::max(publications::api::BODY_LIMIT)),
+        )
+}
+
+/// What went on, and settings.
+fn dashboard_settings() -> Router<App> {
+    use dashboard::settings::webhooks;
+    use dashboard::{activity, health, settings};
+    Router::new()
+        .route("/dashboard/activity", get(activity::show))
+        .route("/dashboard/activity.csv", get(activity::csv))
+        .route("/dashboard/activity.json", get(activity::json))
+        .route("/dashboard/health", get(health::show))
+        .route("/dashboard/settings", get(settings::show))
+        .route("/dashboard/settings/webhooks", post(webhooks::add))
+        .route("/dashboard/settings/webhooks/{id}", get(webhooks::show).post(webhooks::change))
+        .route("/dashboard/settings/webhooks/{id}/rotate", post(webhooks::rotate))
+        .route("/dashboard/settings/webhooks/{id}/test", post(webhooks::test))
+        .route("/dashboard/settings/webhooks/{id}/delete", post(webhooks::remove))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 

@@ -23,6 +23,8 @@ mod client_app;
 mod connect;
 #[path = "integration/dashboard.rs"]
 mod dashboard;
+#[path = "integration/dashboard_pages.rs"]
+mod dashboard_pages;
 #[path = "integration/data_actions.rs"]
 mod data_actions;
 #[cfg(test)]
@@ -110,5 +112,8 @@ mod tenants;
 mod transit;
 #[path = "integration/trust.rs"]
 mod trust;
+#[cfg(test)]
+#[path = "integration/visitor.rs"]
+mod visitor;
 #[path = "integration/webhooks.rs"]
 mod webhooks;

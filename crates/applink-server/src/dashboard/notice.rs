@@ -14,13 +14,29 @@ const COOKIE_NAME: &str = "applink-notice";
 pub enum Notice {
     /// A form came a second time.
     SentAlready,
+    /// Changes are written.
+    Saved,
+    /// It is gone.
+    Removed,
+    /// It goes, when the org has let go of it.
+    RemovalBegun,
+    /// The same for a publication.
+    UnpublishBegun,
+    /// A webhook gets a test.
+    TestSent,
+    /// The org makes another signing key.
+    KeyRotationBegun,
 }
 
-const ALL: [(Notice, &str, &str); 1] = [(
-    Notice::SentAlready,
-    "sent-already",
-    "That was sent twice and done once. This is how things stand now.",
-)];
+const ALL: [(Notice, &str, &str); 7] = [
+    (Notice::SentAlready, "sent-already", "That was sent twice and done once. This is how things stand now."),
+    (Notice::Saved, "saved", "Saved."),
+    (Notice::Removed, "removed", "Removed."),
+    (Notice::RemovalBegun, "removal-begun", "It is being removed from the org."),
+    (Notice::UnpublishBegun, "unpublish-begun", "The org is asked to delete what publishing made."),
+    (Notice::TestSent, "test-sent", "A test is on its way."),
+    (Notice::KeyRotationBegun, "key-rotation-begun", "The org makes another signing key."),
+];
 
 impl Notice {
     fn word(self) -> &'static str {

@@ -66,7 +66,7 @@ impl Paging {
     #[must_use]
     pub fn of(mut self, total: u64) -> Self {
         self.total = total;
-        self.number = self.number.min(total.div_ceil(SIZE).max(1));
+        self.number = self.number.clamp(1, total.div_ceil(SIZE).max(1));
         self
     }
 

@@ -132,6 +132,11 @@ impl RequireSession {
         }
     }
 
+    /// The apps through which the person may change the add-on.
+    pub(super) fn apps(&self) -> &[AttachedApp] {
+        self.through.as_deref().unwrap_or_default()
+    }
+
     /// What the API demands of whoever changes something.
     pub(super) fn manager(&self) -> Result<RequireManager, ApiError> {
         let mut through = self.through.clone().ok_or_else(|| {

@@ -31,9 +31,26 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 pub enum Section {
     /// Everything at a glance.
     Overview,
+    /// Where apps are published.
+    Publications,
+    /// What Data Cloud orgs call.
+    Targets,
+    /// The audit log.
+    Activity,
+    /// Charts and the map.
+    Health,
+    /// Webhooks, tokens, apps.
+    Settings,
 }
 
-const SECTIONS: [(Section, &str, &str); 1] = [(Section::Overview, "/dashboard", "Overview")];
+const SECTIONS: [(Section, &str, &str); 6] = [
+    (Section::Overview, "/dashboard", "Overview"),
+    (Section::Publications, "/dashboard/publications", "Publications"),
+    (Section::Targets, "/dashboard/data-action-targets", "Data action targets"),
+    (Section::Activity, "/dashboard/activity", "Activity"),
+    (Section::Health, "/dashboard/health", "Health"),
+    (Section::Settings, "/dashboard/settings", "Settings"),
+];
 
 /// An entry of the navigation.
 #[derive(Clone, Copy, Debug)]
@@ -60,6 +77,20 @@ pub struct Shell {
 }
 
 impl Shell {
+    /// For tests that render a template.
+    #[cfg(test)]
+    pub(crate) fn sample() -> Self {
+        Self {
+            addon: "<b>addon</b>".to_owned(),
+            person: "<b>person</b>".to_owned(),
+            hidden: Hidden { csrf: "csrf".to_owned(), once: "once".to_owned() },
+            section: None,
+            may_change: true,
+            notice: None,
+            no_notice: None,
+        }
+    }
+
     /// The add-on's name.
     pub fn addon(&self) -> &str {
         &self.addon

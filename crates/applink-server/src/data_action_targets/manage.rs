@@ -46,7 +46,7 @@ pub(super) fn named_app<'a>(
 /// # Errors
 /// 404 when there is no such connection, 422 when it is none of Data Cloud, is not connected, or a field won't do, 409
 /// when it has a target of this name.
-pub(super) async fn create(
+pub(crate) async fn create(
     app: &App,
     manager: &RequireManager,
     pointed_at: &AttachedApp,
@@ -146,7 +146,7 @@ fn checked(
 ///
 /// # Errors
 /// 404 when there is no such target, 409 when it has no key yet, or is going.
-pub(super) async fn rotate(
+pub(crate) async fn rotate(
     app: &App,
     manager: &RequireManager,
     named: (&str, &str),
@@ -172,7 +172,7 @@ pub(super) async fn rotate(
 ///
 /// # Errors
 /// 404 when there is no such target.
-pub(super) async fn remove(
+pub(crate) async fn remove(
     app: &App,
     manager: &RequireManager,
     named: (&str, &str),

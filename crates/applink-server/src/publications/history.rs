@@ -74,12 +74,17 @@ pub async fn document(
     ApiPath((_, connection, app_uuid, client, number)): OneDeploy,
 ) -> Result<([(http::HeaderName, String); 2], Vec<u8>), ApiError> {
     let deploy = find_deploy(&app, &reader, (&connection, &app_uuid, &client), number).await?;
+    Ok(file(deploy))
+}
+
+/// The document of a deploy, to be kept as a file.
+pub(crate) fn file(deploy: Deploy) -> ([(http::HeaderName, String); 2], Vec<u8>) {
     let kind = match deploy.format {
         Format::Yaml => "application/yaml",
         Format::Json => "application/json",
     };
     let disposition = format!("attachment; filename=\"{}\"", deploy.format.file_name());
-    Ok(([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, disposition)], deploy.document))
+    ([(CONTENT_TYPE, kind.to_owned()), (CONTENT_DISPOSITION, disposition)], deploy.document)
 }
 
 async fn find(
@@ -107,7 +112,8 @@ async fn find_deploy(
     found.ok_or_else(ApiError::not_found)
 }
 
-fn entry(deploy: &Deploy) -> HistoryEntry {
+/// A deploy as listed.
+pub(crate) fn entry(deploy: &Deploy) -> HistoryEntry {
     let (status, error, problems) = match &deploy.state {
         DeployState::Published { .. } => (HistoryStatus::Done, None, Vec::new()),
         DeployState::Failed(failure) => {

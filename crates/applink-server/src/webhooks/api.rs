@@ -189,7 +189,8 @@ fn wire(endpoint: Endpoint) -> Webhook {
     }
 }
 
-fn delivery_wire(delivery: store::Delivery) -> WebhookDelivery {
+/// A delivery as listed.
+pub(crate) fn delivery_wire(delivery: store::Delivery) -> WebhookDelivery {
     let store::Delivery { row, attempts } = delivery;
     let attempts = attempts.into_iter().map(|attempt| WebhookAttempt {
         at: Timestamp::from_micros(attempt.at),

@@ -121,6 +121,7 @@ impl<O> Publishing<O> {
         let mut config = Config::local(backend.url.clone(), MasterKey::from_bytes([7; 32]));
         config.clock = clock;
         config.entropy = Entropy::system();
+        config.access.sso_salt = Some(crate::visitor::SALT.into());
         config.org_hosts = OrgHosts::salesforce().list(&login.url).unwrap();
         let server = start(&config).await;
         let (addon, app, key) = provision(&server.1, app_url).await;
@@ -144,6 +145,11 @@ impl<O> Publishing<O> {
     fn url(&self, path: &str) -> String {
         let server = &self.server.as_ref().expect("the server runs").1;
         format!("{}/addons/{}{path}", server.url(), self.addon)
+    }
+
+    /// Where the server is.
+    pub(crate) fn origin(&self) -> String {
+        self.server.as_ref().expect("the server runs").1.url().to_string()
     }
 
     pub(crate) async fn connect(&self) {

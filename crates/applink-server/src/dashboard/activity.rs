@@ -1,0 +1,298 @@
+//! Activity: the add-on's part of the audit log, filtered, page by page, and as a file.
+
+use std::collections::HashMap;
+
+use applink_api::time::Timestamp;
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::{IntoResponse as _, Response};
+use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
+use serde::Deserialize;
+use serde_json::json;
+
+use super::parts::Time;
+use super::session::RequireSession;
+use super::shell::{Section, Shell};
+use crate::app::App;
+use crate::audit::browse::{self, Cursor, Filter, Row};
+use crate::credentials::{self, Kind};
+use crate::db::RowId;
+use crate::error::ApiError;
+use crate::publications;
+
+/// Rows on a page.
+const SIZE: u64 = 100;
+/// Rows in a file, at most.
+const EXPORTED: u64 = 50_000;
+/// Characters of a filter.
+const LONGEST: usize = 200;
+
+/// Kinds of actions to choose from, with what they are for people.
+const KINDS: [(&str, &str); 10] = [
+    ("connection.", "Connections"),
+    ("authorization.", "Authorizations"),
+    ("authorization.handed_out", "Tokens handed out"),
+    ("grant.", "Grants at the org"),
+    ("publication.", "Publications"),
+    ("data_action_target.", "Data action targets"),
+    ("webhook.", "Webhooks"),
+    ("attachment.", "Attached apps"),
+    ("api_key.", "Tokens"),
+    ("session.", "Sign-ins"),
+];
+
+/// The address: filters, and behind which row the page begins.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    who: String,
+    action: String,
+    what: String,
+    since: String,
+    until: String,
+    after: String,
+}
+
+impl Asked {
+    fn filter(&self) -> Filter {
+        let text =
+            |text: &str| -> String { text.trim().chars().filter(|c| *c != '\0').take(LONGEST).collect() };
+        Filter {
+            who: text(&self.who),
+            action: text(&self.action),
+            what: text(&self.what),
+            since: day(&self.since, 0),
+            until: day(&self.until, 1),
+        }
+    }
+
+    /// `at.segment.seq`; the first page when it is garbled.
+    fn cursor(&self) -> Option<Cursor> {
+        let mut parts = self.after.split('.');
+        let (at, segment, seq) = (parts.next()?, parts.next()?, parts.next()?);
+        Some(Cursor { at: at.parse().ok()?, segment: segment.parse::<RowId>().ok()?, seq: seq.parse().ok()? })
+    }
+
+    /// The filters as a query.
+    fn query(&self, after: Option<&Cursor>) -> String {
+        let after = after.map(|at| format!("{}.{}.{}", at.at, at.segment, at.seq)).unwrap_or_default();
+        let pairs = [
+            ("who", &self.who),
+            ("action", &self.action),
+            ("what", &self.what),
+            ("since", &self.since),
+            ("until", &self.until),
+            ("after", &after),
+        ];
+        let given: Vec<(&str, &String)> = pairs.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+        serde_urlencoded::to_string(given).unwrap_or_default()
+    }
+}
+
+/// The beginning of a day in UTC, so many days later; what is no day is no limit.
+fn day(text: &str, later: i64) -> Option<Timestamp> {
+    let day: jiff::civil::Date = text.trim().parse().ok()?;
+    let begin = day.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp();
+    Some(Timestamp::from_seconds(begin.as_second().checked_add(later * 86_400)?))
+}
+
+/// A row of the page.
+struct Shown {
+    at: Time,
+    who: String,
+    kind: String,
+    action: String,
+    subject: String,
+    subject_id: String,
+    detail: String,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/activity.html")]
+struct Page {
+    shell: Shell,
+    asked: Asked,
+    kinds: Vec<(&'static str, &'static str, bool)>,
+    rows: Vec<Shown>,
+    next: Option<String>,
+    query: String,
+    is_filtered: bool,
+}
+
+/// What was done in the add-on, the newest first.
+pub async fn show(State(app): State<App>, found: RequireSession, Query(asked): Query<Asked>) -> Response {
+    let shell = found.shell(&app, Section::Activity);
+    shell.answer(load(&app, &found, shell.clone(), asked).await)
+}
+
+async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> Result<Page, ApiError> {
+    let (filter, cursor) = (asked.filter(), asked.cursor());
+    let reader = app.store.reader();
+    let mut rows = browse::page(reader, found.addon.id, &filter, cursor.as_ref(), SIZE + 1).await?;
+    let size = usize::try_from(SIZE).unwrap_or_default();
+    let is_more = rows.len() > size;
+    rows.truncate(size);
+    let last = rows.last().filter(|_| is_more).map(Row::cursor);
+    let names = names(app, found).await?;
+    Ok(Page {
+        kinds: KINDS.map(|(value, label)| (value, label, value == asked.action)).to_vec(),
+        next: last.map(|last| format!("/dashboard/activity?{}", asked.query(Some(&last)))),
+        query: asked.query(None),
+        is_filtered: filter != Filter::default() || cursor.is_some(),
+        rows: rows.into_iter().map(|row| shown(row, &names)).collect(),
+        shell,
+        asked,
+    })
+}
+
+/// What ids stand for.
+async fn names(app: &App, found: &RequireSession) -> Result<HashMap<String, String>, ApiError> {
+    let (reader, addon) = (app.store.reader(), found.addon.id);
+    let mut names = HashMap::new();
+    for kind in [Kind::Connection, Kind::Authorization] {
+        let all = credentials::store::list(reader, addon, kind).await?;
+        names.extend(
+            all.into_iter().map(|one| (one.id.to_string(), format!("{} {}", kind.as_str(), one.name))),
+        );
+    }
+    let published = publications::store::list(reader, addon).await?;
+    names
+        .extend(published.into_iter().map(|one| (one.id.to_string(), format!("publication {}", one.client))));
+    Ok(names)
+}
+
+fn shown(row: Row, names: &HashMap<String, String>) -> Shown {
+    let subject_id = row.subject.unwrap_or_default();
+    Shown {
+        at: Time(Timestamp::from_micros(row.at)),
+        who: row.name.unwrap_or_else(|| "(name erased)".to_owned()),
+        kind: match row.kind.as_deref() {
+            Some("system") => "the server",
+            Some("app") => "an app",
+            Some("api_key") => "an API key",
+            Some("person") => "signed in",
+            Some("operator") => "an operator",
+            Some("browser") => "at the org",
+            _ => "so they say",
+        }
+        .to_owned(),
+        action: row.action,
+        subject: names.get(&subject_id).cloned().unwrap_or_default(),
+        subject_id,
+        detail: row.detail,
+    }
+}
+
+/// The same rows for a spreadsheet.
+pub async fn csv(State(app): State<App>, found: RequireSession, Query(asked): Query<Asked>) -> Response {
+    let write = |rows: &[Row]| {
+        let mut text = "at,who,kind,action,subject,detail\r\n".to_owned();
+        for row in rows {
+            let at = Timestamp::from_micros(row.at).to_string();
+            let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+            let (who, kind, subject) = (optional(&row.name), optional(&row.kind), optional(&row.subject));
+            let cells = [&at, &who, &kind, &row.action, &subject, &row.detail].map(|text| cell(text));
+            text.push_str(&cells.join(","));
+            text.push_str("\r\n");
+        }
+        text
+    };
+    export(&app, &found, &asked, ("text/csv; charset=utf-8", "activity.csv"), write).await
+}
+
+/// Always in quotes. What a spreadsheet would take for a formula is made text.
+fn cell(text: &str) -> String {
+    let guard = if text.starts_with(['=', '+', '-', '@', '\t', '\r']) { "'" } else { "" };
+    format!("\"{guard}{}\"", text.replace('"', "\"\""))
+}
+
+/// The same rows for a program.
+pub async fn json(State(app): State<App>, found: RequireSession, Query(asked): Query<Asked>) -> Response {
+    let write = |rows: &[Row]| {
+        let rows: Vec<serde_json::Value> = rows
+            .iter()
+            .map(|row| {
+                json!({"at": Timestamp::from_micros(row.at), "who": row.name, "kind": row.kind,
+                    "action": row.action, "subject": row.subject, "detail": row.detail})
+            })
+            .collect();
+        serde_json::Value::from(rows).to_string()
+    };
+    export(&app, &found, &asked, ("application/json", "activity.json"), write).await
+}
+
+async fn export(
+    app: &App,
+    found: &RequireSession,
+    asked: &Asked,
+    (kind, file): (&'static str, &str),
+    write: impl FnOnce(&[Row]) -> String,
+) -> Response {
+    let rows = browse::page(app.store.reader(), found.addon.id, &asked.filter(), None, EXPORTED).await;
+    match rows {
+        Ok(rows) => {
+            let headers = [
+                (CONTENT_TYPE, kind.to_owned()),
+                (CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\"")),
+                (CACHE_CONTROL, "no-store".to_owned()),
+                (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+            ];
+            (headers, write(&rows)).into_response()
+        }
+        Err(error) => found.shell(app, Section::Activity).refused(&error.into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_are_whole_and_in_utc() {
+        assert_eq!(day("2026-11-27", 0).unwrap().to_string(), "2026-11-27T00:00:00.000000Z");
+        assert_eq!(day("2026-11-27", 1).unwrap().to_string(), "2026-11-28T00:00:00.000000Z");
+        assert_eq!((day("", 0), day("27.11.", 1)), (None, None));
+    }
+
+    #[test]
+    fn the_address_leads_to_the_same_filters_and_place() {
+        let asked = Asked { who: "a&b".to_owned(), since: "2026-11-01".to_owned(), ..Asked::default() };
+        let cursor = Cursor { at: 7, segment: RowId(uuid::Uuid::from_u128(5)), seq: 3 };
+        let read: Asked = serde_urlencoded::from_str(&asked.query(Some(&cursor))).unwrap();
+        assert_eq!((read.filter(), read.cursor()), (asked.filter(), Some(cursor)));
+        for garbled in ["", "x", "1.2.3", "1", "..", "9.00000000-0000-0000-0000-000000000005.x"] {
+            assert_eq!(Asked { after: garbled.to_owned(), ..Asked::default() }.cursor(), None);
+        }
+    }
+
+    #[test]
+    fn a_spreadsheet_runs_nothing() {
+        assert_eq!(cell("=1+1"), "\"'=1+1\"");
+        assert_eq!(cell("say \"hi\", twice"), "\"say \"\"hi\"\", twice\"");
+    }
+
+    #[test]
+    fn rows_are_text() {
+        let row = Row {
+            segment: RowId(uuid::Uuid::nil()),
+            seq: 0,
+            at: 0,
+            action: "<script>".to_owned(),
+            subject: None,
+            detail: "<script>".to_owned(),
+            kind: None,
+            name: Some("<script>".to_owned()),
+        };
+        let page = Page {
+            shell: Shell::sample(),
+            asked: Asked { who: "\"><script>".to_owned(), ..Asked::default() },
+            kinds: vec![("a.", "A", true)],
+            rows: vec![shown(row, &HashMap::new())],
+            next: Some("/dashboard/activity?after=1".to_owned()),
+            query: String::new(),
+            is_filtered: true,
+        };
+        let html = page.render().unwrap();
+        assert!(!html.contains("<script>") && !html.contains("style="), "{html}");
+    }
+}

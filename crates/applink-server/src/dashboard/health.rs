@@ -1,0 +1,274 @@
+//! Health: what went on, as charts one looks at rather than reads, and the map of what hangs together.
+//!
+//! Everything comes from what is stored anyway: the audit log (tokens handed out, refreshes, failures) and what meshes
+//! reported (counts of all calls, and a sample with their org and duration).
+
+pub mod charts;
+pub mod figures;
+pub mod map;
+
+use std::collections::{BTreeMap, HashMap};
+
+use applink_api::ids::AppUuid;
+use applink_api::time::Timestamp;
+use askama::Template;
+use axum::extract::{Query, State};
+use axum::response::Response;
+use serde::Deserialize;
+use uuid::Uuid;
+
+use self::charts::Chart;
+use self::figures::{Slices, Sums, Window, latency};
+use self::map::{Health, Map, Node};
+use super::session::RequireSession;
+use super::shell::{Section, Shell};
+use crate::addons::{self, Attachment};
+use crate::app::App;
+use crate::audit::browse;
+use crate::connections;
+use crate::credentials::{self, Credential, Kind, State as Standing};
+use crate::error::ApiError;
+use crate::invocations::figures as invocations;
+
+/// Requests of the sample that are looked at.
+const SAMPLED: i64 = 20_000;
+/// Apps and orgs to choose from, at most: a page stays small.
+const CHOICES: usize = 200;
+/// A mesh that was not heard of for this long is silent.
+const SILENT: std::time::Duration = std::time::Duration::from_secs(10 * 60);
+
+const HANDED_OUT: &str = "authorization.handed_out";
+/// What becomes of tokens at the org, with what it is for people.
+const TOKENS: [(&str, &str); 7] = [
+    ("grant.refreshed", "refreshed"),
+    ("grant.last_chance", "refused once"),
+    ("grant.dead", "ended by the org"),
+    ("connection.failed", "log-in failed"),
+    ("authorization.failed", "log-in failed"),
+    ("connection.reconnect_failed", "log-in failed"),
+    ("authorization.reconnect_failed", "log-in failed"),
+];
+
+/// How far back, and of which app and org.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Asked {
+    window: String,
+    app: String,
+    org: String,
+}
+
+/// Something to choose.
+struct Choice {
+    value: String,
+    label: String,
+    chosen: bool,
+}
+
+#[derive(Template)]
+#[template(path = "dashboard/health.html")]
+struct Page {
+    shell: Shell,
+    windows: Vec<(&'static str, bool)>,
+    apps: Vec<Choice>,
+    orgs: Vec<Choice>,
+    map: Map,
+    charts: Vec<Chart>,
+}
+
+/// The charts and the map.
+pub async fn show(State(app): State<App>, found: RequireSession, Query(asked): Query<Asked>) -> Response {
+    let shell = found.shell(&app, Section::Health);
+    shell.answer(load(&app, &found, shell.clone(), asked).await)
+}
+
+/// What ids stand for.
+struct Known {
+    attachments: Vec<Attachment>,
+    credentials: Vec<Credential>,
+}
+
+impl Known {
+    async fn load(app: &App, found: &RequireSession) -> Result<Self, ApiError> {
+        let (reader, addon) = (app.store.reader(), found.addon.id);
+        let mut credentials = credentials::store::list(reader, addon, Kind::Connection).await?;
+        credentials.extend(credentials::store::list(reader, addon, Kind::Authorization).await?);
+        let attachments = addons::store::attachments_of(reader, addon).await?;
+        Ok(Self { attachments, credentials })
+    }
+
+    fn apps(&self) -> BTreeMap<AppUuid, String> {
+        self.attachments.iter().map(|one| (one.app.id, one.app.name.clone())).collect()
+    }
+
+    /// Orgs, with what their connections are called.
+    fn orgs(&self) -> BTreeMap<String, String> {
+        let mut orgs = BTreeMap::new();
+        for one in &self.credentials {
+            if let Some(org) = one.org() {
+                let name = format!("{} ({})", one.name, org.org_id);
+                orgs.entry(org.org_id.clone()).or_insert(name);
+            }
+        }
+        orgs
+    }
+
+    fn org_of(&self) -> HashMap<Uuid, String> {
+        let known = self.credentials.iter();
+        known.filter_map(|one| Some((one.id, one.org()?.org_id.clone()))).collect()
+    }
+}
+
+async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> Result<Page, ApiError> {
+    let window = Window::of(&asked.window);
+    let now = app.clock.now();
+    let slices = Slices::until(now, window);
+    let known = Known::load(app, found).await?;
+    let choice = |value: String, label: String, asked: &str| Choice { chosen: value == asked, value, label };
+    let mut charts = token_charts(app, found, &known, slices, &asked).await?;
+    charts.extend(call_charts(app, found, &known, slices, &asked).await?);
+    Ok(Page {
+        windows: Window::ALL.map(|one| (one.word(), one == window)).to_vec(),
+        apps: known
+            .apps()
+            .into_iter()
+            .take(CHOICES)
+            .map(|(id, name)| choice(id.to_string(), name, &asked.app))
+            .collect(),
+        orgs: known.orgs().into_iter().take(CHOICES).map(|(id, name)| choice(id, name, &asked.org)).collect(),
+        map: draw(app, found, &known, now).await?,
+        charts,
+        shell,
+    })
+}
+
+/// From the audit log.
+async fn token_charts(
+    app: &App,
+    found: &RequireSession,
+    known: &Known,
+    slices: Slices,
+    asked: &Asked,
+) -> Result<Vec<Chart>, ApiError> {
+    let words: HashMap<&str, &str> = TOKENS.into_iter().collect();
+    let actions: Vec<&str> = [HANDED_OUT].into_iter().chain(TOKENS.map(|(action, _)| action)).collect();
+    let counts =
+        browse::counts(app.store.reader(), found.addon.id, &actions, slices.since(), slices.length()).await?;
+    let org_of = known.org_of();
+    let app_name = asked.app.parse().ok().and_then(|id| known.apps().get(&id).cloned());
+    let (mut by_app, mut by_org, mut fates) = (Sums::new(slices), Sums::new(slices), Sums::new(slices));
+    for count in counts {
+        let org =
+            count.subject_id().and_then(|id| org_of.get(&id)).map_or("an org that is gone", String::as_str);
+        if !asked.org.is_empty() && org != asked.org {
+            continue;
+        }
+        if count.action != HANDED_OUT {
+            let word = words.get(count.action.as_str()).copied().unwrap_or("other");
+            fates.add(word, count.slice, count.number);
+            continue;
+        }
+        // An app is recorded as "name (prefix)".
+        let name = count.name.as_deref().unwrap_or("(name erased)");
+        let name = name.rsplit_once(" (").map_or(name, |(name, _)| name);
+        if app_name.as_deref().is_none_or(|wanted| wanted == name) {
+            by_app.add(name, count.slice, count.number);
+            by_org.add(org, count.slice, count.number);
+        }
+    }
+    Ok(vec![
+        Chart::of(by_app.chart("tokens-by-app", "Tokens handed out, by app", "tokens")),
+        Chart::of(by_org.chart("tokens-by-org", "Tokens handed out, by org", "tokens")),
+        Chart::of(fates.chart("refreshes", "Refreshes and failures at the org", "times")),
+    ])
+}
+
+/// From what meshes reported.
+async fn call_charts(
+    app: &App,
+    found: &RequireSession,
+    known: &Known,
+    slices: Slices,
+    asked: &Asked,
+) -> Result<Vec<Chart>, ApiError> {
+    let (reader, addon) = (app.store.reader(), found.addon.id);
+    let names = known.apps();
+    let wanted: Option<AppUuid> = asked.app.parse().ok();
+    let (mut by_verdict, mut by_app, mut by_org) = (Sums::new(slices), Sums::new(slices), Sums::new(slices));
+    let name_of = |id: AppUuid| names.get(&id).map_or("an app that is gone", String::as_str);
+    let sample = invocations::sample(reader, addon, slices.since(), (wanted, &asked.org), SAMPLED).await?;
+    // Counts are of all calls, but tell no org: with one chosen, what the sample has must do.
+    if asked.org.is_empty() {
+        for count in invocations::counts(reader, addon, slices.since(), slices.length()).await? {
+            let id = AppUuid::from(count.app_id);
+            if wanted.is_none_or(|wanted| wanted == id) {
+                by_verdict.add(&count.verdict, count.slice, count.number);
+                by_app.add(name_of(id), count.slice, count.number);
+            }
+        }
+    }
+    for call in &sample {
+        let slice = call.at.div_euclid(slices.length());
+        if !asked.org.is_empty() {
+            by_verdict.add(&call.verdict, slice, 1);
+            by_app.add(name_of(call.app_id.into()), slice, 1);
+        }
+        let org = if call.org_id.is_empty() { "no verified org" } else { &call.org_id };
+        by_org.add(org, slice, 1);
+    }
+    let durations = sample.iter().map(|call| (Timestamp::from_micros(call.at), call.micros));
+    let of_sample = if asked.org.is_empty() { "" } else { " (of the sample)" };
+    let titled = |text: &str| format!("{text}{of_sample}");
+    Ok(vec![
+        Chart::of(by_verdict.chart("verdicts", &titled("Invocations by verdict"), "calls")),
+        Chart::of(by_app.chart("calls-by-app", &titled("Invocations by app"), "calls")),
+        Chart::of(by_org.chart("calls-by-org", "Invocations by org (of the sample)", "calls")),
+        Chart::of(latency(slices, durations)),
+    ])
+}
+
+async fn draw(app: &App, found: &RequireSession, known: &Known, now: Timestamp) -> Result<Map, ApiError> {
+    let heard = invocations::heard(app.store.reader(), found.addon.id).await?;
+    let heard: HashMap<AppUuid, i64> =
+        heard.into_iter().map(|one| (one.app_id.into(), one.seen_at)).collect();
+    let mut apps: Vec<Node> = Vec::new();
+    let mut seen: Vec<AppUuid> = Vec::new();
+    for attachment in &known.attachments {
+        if seen.contains(&attachment.app.id) {
+            continue;
+        }
+        seen.push(attachment.app.id);
+        let at = heard.get(&attachment.app.id).map(|at| Timestamp::from_micros(*at));
+        apps.push(app_node(attachment, at, now));
+    }
+    let orgs = known.credentials.iter().filter(|one| one.kind == Kind::Connection).map(org_node);
+    Ok(Map::of(&found.addon.name, apps, orgs.collect()))
+}
+
+fn app_node(attachment: &Attachment, heard: Option<Timestamp>, now: Timestamp) -> Node {
+    let (health, state) = match heard {
+        _ if attachment.app.url.is_none() => {
+            (Health::Waiting, "it has no URL, so orgs can't call it".to_owned())
+        }
+        None => (Health::Waiting, "no service mesh has reported in the last week".to_owned()),
+        Some(at) if now.since(at) > SILENT => (Health::Bad, format!("its mesh is silent since {at}")),
+        Some(_) => (Health::Good, "its mesh reports".to_owned()),
+    };
+    let detail = attachment.app.url.clone().unwrap_or_default();
+    Node { name: attachment.app.name.clone(), detail, health, state }
+}
+
+fn org_node(connection: &Credential) -> Node {
+    let health = match &connection.state {
+        Standing::Live(_) => Health::Good,
+        Standing::Pending { .. } | Standing::Disconnecting(_) => Health::Waiting,
+        Standing::Dead { .. } | Standing::Failed { .. } | Standing::Disconnected { .. } => Health::Bad,
+    };
+    let word = serde_json::to_value(connections::wire::status(connection)).unwrap_or_default();
+    let mut state = word.as_str().unwrap_or_default().to_owned();
+    if let Some(error) = connection.error() {
+        state = format!("{state}: {}", error.message);
+    }
+    let detail = connection.org().map(|org| org.org_id.clone()).unwrap_or_default();
+    Node { name: connection.name.clone(), detail, health, state }
+}

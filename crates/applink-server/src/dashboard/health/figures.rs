@@ -1,0 +1,228 @@
+//! From counted rows to what the charts show: pure.
+
+use std::collections::{BTreeMap, HashMap};
+
+use applink_api::time::Timestamp;
+
+use super::charts::{Data, Series, Style};
+
+/// Colours tell so many apart; the rest is one more.
+const MOST: usize = 7;
+
+/// How far back is looked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Window {
+    /// The last hour, minute by minute.
+    Hour,
+    /// The last day, by half hours.
+    Day,
+    /// The last week, by three hours.
+    Week,
+}
+
+impl Window {
+    /// All of them.
+    pub const ALL: [Self; 3] = [Self::Hour, Self::Day, Self::Week];
+
+    /// As in the address.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Hour => "hour",
+            Self::Day => "day",
+            Self::Week => "week",
+        }
+    }
+
+    /// The one that is asked for; a day when it is none.
+    pub fn of(word: &str) -> Self {
+        Self::ALL.into_iter().find(|window| window.word() == word).unwrap_or(Self::Day)
+    }
+
+    fn minutes(self) -> i64 {
+        match self {
+            Self::Hour => 1,
+            Self::Day => 30,
+            Self::Week => 180,
+        }
+    }
+
+    fn count(self) -> usize {
+        match self {
+            Self::Hour => 60,
+            Self::Day => 48,
+            Self::Week => 56,
+        }
+    }
+}
+
+/// The slices of time a chart shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Slices {
+    window: Window,
+    first: i64,
+}
+
+impl Slices {
+    /// Up to the one of now.
+    pub fn until(now: Timestamp, window: Window) -> Self {
+        let length = window.minutes() * 60_000_000;
+        let count = i64::try_from(window.count()).unwrap_or_default();
+        Self { window, first: now.as_micros().div_euclid(length) - count + 1 }
+    }
+
+    /// The length of one, in microseconds.
+    pub fn length(self) -> i64 {
+        self.window.minutes() * 60_000_000
+    }
+
+    /// The beginning of the first.
+    pub fn since(self) -> Timestamp {
+        Timestamp::from_micros(self.first * self.length())
+    }
+
+    /// Which of them a slice's number is.
+    pub fn index(self, slice: i64) -> Option<usize> {
+        usize::try_from(slice - self.first).ok().filter(|index| *index < self.window.count())
+    }
+
+    /// What each begins with, in UTC.
+    pub fn labels(self) -> Vec<String> {
+        let count = i64::try_from(self.window.count()).unwrap_or_default();
+        (self.first..self.first + count)
+            .map(|slice| label(Timestamp::from_micros(slice * self.length()), self.window))
+            .collect()
+    }
+}
+
+fn label(at: Timestamp, window: Window) -> String {
+    let text = at.to_string();
+    let time = text.get(11..16).unwrap_or_default();
+    match window {
+        Window::Hour | Window::Day => time.to_owned(),
+        Window::Week => format!("{} {time}", text.get(5..10).unwrap_or_default()),
+    }
+}
+
+/// Adds numbers up by name and slice.
+#[derive(Clone, Debug)]
+pub struct Sums {
+    slices: Slices,
+    by_name: BTreeMap<String, Vec<u64>>,
+}
+
+impl Sums {
+    /// Nothing yet.
+    pub fn new(slices: Slices) -> Self {
+        Self { slices, by_name: BTreeMap::new() }
+    }
+
+    /// Adds; what is outside the slices is left out.
+    pub fn add(&mut self, name: &str, slice: i64, number: i64) {
+        let Some(index) = self.slices.index(slice) else { return };
+        let count = self.slices.window.count();
+        let values = self.by_name.entry(name.to_owned()).or_insert_with(|| vec![0; count]);
+        if let Some(value) = values.get_mut(index) {
+            *value = value.saturating_add(u64::try_from(number).unwrap_or_default());
+        }
+    }
+
+    /// The chart of it: the names with the highest sums, and the rest as one.
+    pub fn chart(self, id: &str, title: &str, unit: &'static str) -> Data {
+        let total = |values: &[u64]| values.iter().fold(0_u64, |sum, value| sum.saturating_add(*value));
+        let mut all: Vec<(String, Vec<u64>)> = self.by_name.into_iter().collect();
+        all.sort_by_key(|(name, values)| (std::cmp::Reverse(total(values)), name.clone()));
+        let rest = all.split_off(all.len().min(MOST));
+        let mut series: Vec<Series> = all.into_iter().map(|(name, values)| Series { name, values }).collect();
+        if !rest.is_empty() {
+            let name = format!("{} others", rest.len());
+            let mut values = vec![0_u64; self.slices.window.count()];
+            for (sum, added) in rest.iter().flat_map(|(_, one)| one.iter().enumerate()) {
+                if let Some(value) = values.get_mut(sum) {
+                    *value = value.saturating_add(*added);
+                }
+            }
+            series.push(Series { name, values });
+        }
+        let (id, title) = (id.to_owned(), title.to_owned());
+        Data { id, title, unit, labels: self.slices.labels(), series, style: Style::Stacked }
+    }
+}
+
+/// The chart of how long calls took: what half, nineteen of twenty and ninety-nine of a hundred stayed below.
+pub fn latency(slices: Slices, sample: impl Iterator<Item = (Timestamp, i64)>) -> Data {
+    let mut by_slice: HashMap<usize, Vec<u64>> = HashMap::new();
+    for (at, micros) in sample {
+        if let Some(index) = slices.index(at.as_micros().div_euclid(slices.length())) {
+            let millis = u64::try_from(micros).unwrap_or_default().div_ceil(1000);
+            by_slice.entry(index).or_default().push(millis);
+        }
+    }
+    by_slice.values_mut().for_each(|values| values.sort_unstable());
+    let series =
+        [("half (p50)", 50), ("19 of 20 (p95)", 95), ("99 of 100 (p99)", 99)].map(|(name, percent)| {
+            let values = (0..slices.window.count())
+                .map(|index| by_slice.get(&index).map_or(0, |values| percentile(values, percent)));
+            Series { name: name.to_owned(), values: values.collect() }
+        });
+    Data {
+        id: "latency".to_owned(),
+        title: "How long calls took".to_owned(),
+        unit: "ms",
+        labels: slices.labels(),
+        series: series.to_vec(),
+        style: Style::Lines,
+    }
+}
+
+/// The smallest of sorted values that is not below so many percent of them.
+fn percentile(sorted: &[u64], percent: usize) -> u64 {
+    let rank = (sorted.len() * percent).div_ceil(100);
+    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: Timestamp = Timestamp::from_seconds(1_796_000_000);
+
+    #[test]
+    fn now_is_in_the_last_slice_and_what_is_older_in_none() {
+        for window in Window::ALL {
+            let slices = Slices::until(NOW, window);
+            let slice = |at: Timestamp| at.as_micros() / slices.length();
+            assert_eq!(slices.index(slice(NOW)), Some(window.count() - 1));
+            assert_eq!(slices.index(slice(slices.since())), Some(0));
+            assert_eq!(slices.index(slice(slices.since()) - 1), None);
+            assert_eq!(slices.labels().len(), window.count());
+            assert_eq!(Window::of(window.word()), window);
+        }
+    }
+
+    #[test]
+    fn the_rest_is_one_series_and_nothing_is_lost() {
+        let slices = Slices::until(NOW, Window::Hour);
+        let slice = NOW.as_micros() / slices.length();
+        let mut sums = Sums::new(slices);
+        for number in 0..20 {
+            sums.add(&format!("app {number}"), slice, number);
+        }
+        let data = sums.chart("calls", "Calls", "calls");
+        assert_eq!(data.series.len(), MOST + 1);
+        assert_eq!(data.series[0].name, "app 19");
+        let total: u64 = data.series.iter().flat_map(|one| &one.values).sum();
+        assert_eq!(total, (0..20).sum::<u64>());
+    }
+
+    #[test]
+    fn percentiles_are_the_nearest_rank() {
+        let hundred: Vec<u64> = (1..=100).collect();
+        assert_eq!([50, 95, 99].map(|percent| percentile(&hundred, percent)), [50, 95, 99]);
+        assert_eq!(percentile(&[7], 99), 7);
+        assert_eq!(percentile(&[], 50), 0);
+        let slices = Slices::until(NOW, Window::Day);
+        let data = latency(slices, [(NOW, 1500), (NOW, 2_500_000)].into_iter());
+        let last: Vec<u64> = data.series.iter().map(|one| *one.values.last().unwrap()).collect();
+        assert_eq!(last, [2, 2500, 2500]);
+    }
+}

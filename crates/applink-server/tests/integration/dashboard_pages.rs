@@ -1,0 +1,281 @@
+//! The dashboard's pages that publish, tell what went on, and set things up.
+
+use applink_api::mesh_report::{InvocationCount, InvocationRecord};
+use applink_server::invocations::store as invocations;
+use reqwest::Method;
+use serde_json::json;
+
+use crate::publishing_stack::{CONNECTION, Publishing};
+use crate::receiver::Receiver;
+use crate::stack::Stack;
+use crate::visitor::{SALT, Visitor};
+
+const SPEC: &str = include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml");
+const NEW: &str = "/dashboard/publications/new";
+
+async fn visited(stack: &Stack) -> Visitor {
+    let addon = stack.tenant.addon.to_string();
+    Visitor::sign_in(stack.server.url(), stack.server.app(), &addon).await
+}
+
+/// The value of the connection in the form.
+async fn connection_of(visitor: &Visitor) -> String {
+    let form = visitor.get(NEW).await.expect(200).says(&[CONNECTION]);
+    let choice = form.text.split("name=\"connection\"><option value=\"").nth(1).expect("a choice");
+    choice.split('"').next().unwrap().to_owned()
+}
+
+#[tokio::test]
+async fn an_app_is_checked_published_compared_and_unpublished_in_the_browser() {
+    let stack = Publishing::start().await;
+    let visitor = Visitor::sign_in(&stack.origin(), stack.app(), &stack.addon.to_string()).await;
+    visitor.get("/dashboard/publications").await.expect(200).says(&["No app is published yet"]);
+    let connection = connection_of(&visitor).await;
+    let fields = |step: &'static str, document: &str| {
+        let pairs = [
+            ("connection", connection.as_str()),
+            ("client_name", "Reports"),
+            ("document", document),
+            ("step", step),
+        ];
+        pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))
+    };
+    let send = async |step, document: &str, more: &[(&str, &str)]| {
+        let form = fields(step, document);
+        let mut form: Vec<(&str, &str)> =
+            form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        form.extend(more);
+        visitor.send(NEW, NEW, &form).await
+    };
+
+    let broken = SPEC.replace("paths:", "paths: [");
+    let refused = send("publish", &broken, &[]).await.expect(422);
+    refused.says(&["It can't be published yet", "finding error", "paths: ["]);
+    assert!(stack.org.sent().is_empty(), "nothing was sent");
+    let checked = send("check", SPEC, &[]).await.expect(200);
+    checked.says(&["It can be published", "Reports.buildReport", "Permission sets"]);
+    assert!(stack.org.sent().is_empty(), "to check sends nothing");
+
+    let form = visitor
+        .fill(NEW, &fields("publish", SPEC).each_ref().map(|(name, value)| (name.as_str(), value.as_str())))
+        .await;
+    let begun = visitor.post(NEW, &form).await.expect(303);
+    assert!(begun.location.starts_with("/dashboard/publications/"), "{}", begun.location);
+    let again = visitor.post(NEW, &form).await.expect(303);
+    assert_eq!(again.location, "/dashboard/publications", "a second press does nothing");
+    let path = begun.location;
+    let done = visitor.wait_for(&path, ">published<").await;
+    done.says(&["ExternalServiceRegistration", "created", "person@acme.example"]).keeps_quiet_of(&["hx-get"]);
+    let listed = visitor.get("/dashboard/publications?q=repo").await.expect(200);
+    listed.says(&[CONNECTION, "connected", "Reports", "report-tools"]);
+    visitor.get("/dashboard/publications?q=nothing").await.expect(200).says(&["Nothing found"]);
+
+    let renamed = SPEC.replace("jobId: {type: string}", "job: {type: string}");
+    let refused = send("publish", &renamed, &[]).await.expect(409);
+    refused.says(&["will break", "Reports_buildReport_OUT_202.jobId", "allow_breaking"]);
+    send("publish", &renamed, &[("allow_breaking", "yes")]).await.expect(303);
+    let settled = visitor.wait_for(&path, "Compare with 1").await;
+    assert!(settled.text.contains("versions/2"), "{}", settled.text);
+    visitor.wait_for(&path, ">published<").await;
+    let compared = visitor.get(&format!("{path}/diff?from=1&to=2")).await.expect(200);
+    compared.says(&["breaks callers", "- ", "jobId: {type: string}", "class=\"added\""]);
+    let kept = visitor.get(&format!("{path}/versions/1")).await.expect(200);
+    assert_eq!(kept.text.trim(), SPEC.trim());
+
+    for path in ["/dashboard/publications/6e0a9a4e-1111-4111-8111-111111111111", "/dashboard/publications/x"]
+    {
+        visitor.get(path).await.expect(404);
+        visitor.get(&format!("{path}/diff?from=1&to=2")).await.expect(404);
+        visitor.get(&format!("{path}/versions/1")).await.expect(404);
+        visitor.send(NEW, &format!("{path}/unpublish"), &[("confirm", "Reports")]).await.expect(404);
+    }
+    let unpublish = format!("{path}/unpublish");
+    visitor
+        .send(&path, &unpublish, &[("confirm", "reports")])
+        .await
+        .expect(422)
+        .says(&["not the client name"]);
+    visitor.send(&path, &unpublish, &[("confirm", "Reports")]).await.expect(303);
+    visitor.wait_for("/dashboard/publications", "No app is published yet").await;
+}
+
+#[tokio::test]
+async fn what_was_done_is_listed_filtered_and_exported() {
+    let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
+    stack.connect("prod").await;
+    stack.authorize("worker").await;
+    for _ in 0..3 {
+        stack.token_of("worker").await;
+    }
+    let visitor = visited(&stack).await;
+    let all = visitor.get("/dashboard/activity").await.expect(200);
+    all.says(&["connection.connected", "connection prod", "authorization.handed_out", "person@acme.example"])
+        .keeps_quiet_of(&["canary"]);
+    let some =
+        visitor.get("/dashboard/activity?action=authorization.handed_out&who=MY-APP").await.expect(200);
+    assert_eq!(some.text.matches("<code>authorization.handed_out</code>").count(), 3, "{}", some.text);
+    some.keeps_quiet_of(&["<code>connection.connected"]);
+    for none in ["who=%25", "what=%27%20OR%201%3D1", "until=2001-01-01", "since=2090-01-01"] {
+        visitor.get(&format!("/dashboard/activity?{none}")).await.expect(200).says(&["Nothing matches"]);
+    }
+    for garbled in ["after=x", "since=x", "after=1.2.3"] {
+        visitor.get(&format!("/dashboard/activity?{garbled}")).await.expect(200).says(&["session.begun"]);
+    }
+    let csv = visitor.get("/dashboard/activity.csv?action=authorization.handed_out").await.expect(200).text;
+    assert_eq!(csv.lines().count(), 4, "{csv}");
+    let json = visitor.get("/dashboard/activity.json").await.expect(200).text;
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert!(json.as_array().unwrap().iter().any(|row| row["action"] == "connection.connected"), "{json}");
+}
+
+#[tokio::test]
+async fn a_long_log_is_read_page_by_page_and_no_row_is_lost() {
+    let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
+    let tx = {
+        let mut tx = stack.server.app().store.begin().await.unwrap();
+        for number in 0..230 {
+            let actor = applink_server::audit::Actor::system();
+            let id = stack.server.app().entropy.uuid();
+            let entry = applink_server::audit::Entry::new(&actor, "grant.refreshed", stack.tenant.addon, id);
+            tx.audit(entry.with_detail(format!("number {number}.")));
+        }
+        tx
+    };
+    tx.commit().await.unwrap();
+    let other = stack.another_tenant("other-app").await;
+    let visitor = visited(&stack).await;
+    let mut path = "/dashboard/activity?action=grant.".to_owned();
+    let (mut seen, mut pages) = (Vec::new(), 0);
+    loop {
+        let page = visitor.get(&path).await.expect(200);
+        seen.extend((0..230).filter(|number| page.text.contains(&format!("number {number}."))));
+        pages += 1;
+        let Some(next) = page.text.split("rel=\"next\" href=\"").nth(1) else { break };
+        path = next.split('"').next().unwrap().replace("&#38;", "&").replace("&amp;", "&");
+    }
+    seen.sort_unstable();
+    assert_eq!((pages, seen), (3, (0..230).collect::<Vec<_>>()));
+    let addon = other.addon.to_string();
+    let foreign = Visitor::sign_in(stack.server.url(), stack.server.app(), &addon).await;
+    foreign.get("/dashboard/activity").await.expect(200).keeps_quiet_of(&["grant.refreshed"]);
+}
+
+#[tokio::test]
+async fn webhooks_are_made_changed_rotated_tried_and_removed_and_a_secret_is_shown_once() {
+    let receiver = Receiver::start().await;
+    let stack = Stack::with(|config| {
+        config.access.sso_salt = Some(SALT.into());
+        config.webhook_origins.push(receiver.url().parse().unwrap());
+    })
+    .await;
+    let visitor = visited(&stack).await;
+    let settings = "/dashboard/settings";
+    visitor.get(settings).await.expect(200).says(&["No webhook yet", "my-app", "Tokens", "HEROKU_APPLINK"]);
+    let url = format!("{}/hook", receiver.url());
+    let add = "/dashboard/settings/webhooks";
+    let wrong = [("url", url.as_str()), ("events", "nonsense.*"), ("description", "<b>kept</b>")];
+    let again = visitor.send(settings, add, &wrong).await.expect(422);
+    again.says(&["There is no event type", "&#60;b&#62;kept"]);
+    let right = [("url", url.as_str()), ("events", "connection.*, webhook.test")];
+    let made = visitor.send(settings, add, &right).await.expect(200).says(&["only time"]);
+    let secret_of = |text: &str| -> String {
+        let rest = text.split("<pre id=\"secret\">").nth(1).expect("a secret");
+        rest.split('<').next().unwrap().to_owned()
+    };
+    let secret = secret_of(&made.text);
+    assert!(secret.starts_with("whsec_"), "{secret}");
+    let listed = visitor.get(settings).await.expect(200).keeps_quiet_of(&["whsec_"]).says(&[&url]);
+    let rest = listed.text.split("href=\"/dashboard/settings/webhooks/").nth(1).unwrap();
+    let path = format!("{add}/{}", rest.split('"').next().unwrap());
+    visitor.get(&path).await.expect(200).keeps_quiet_of(&["whsec_"]).says(&["Nothing was sent yet"]);
+
+    let rotate = format!("{path}/rotate");
+    let rotated = visitor.send(&path, &rotate, &[("overlap_hours", "24")]).await.expect(200);
+    assert_ne!(secret_of(&rotated.text), secret);
+    visitor.send(&path, &rotate, &[("overlap_hours", "9999")]).await.expect(422);
+    let shown = visitor.get(&path).await.expect(200).keeps_quiet_of(&["whsec_"]);
+    shown.says(&["The former secret signs too until"]);
+    visitor.send(&path, &format!("{path}/test"), &[]).await.expect(303);
+    visitor.get(&path).await.expect(200).says(&["webhook.test", "under way"]);
+    stack.reconcile("webhooks").await;
+    visitor.get(&path).await.expect(200).says(&["delivered"]);
+    let changed = [("url", url.as_str()), ("events", ""), ("description", "on call"), ("enabled", "yes")];
+    visitor.send(&path, &path, &changed).await.expect(303);
+    visitor.get(settings).await.expect(200).says(&["on call", "everything"]);
+
+    let other = stack.another_tenant("other-app").await.addon.to_string();
+    let foreign = Visitor::sign_in(stack.server.url(), stack.server.app(), &other).await;
+    foreign.get(&path).await.expect(404);
+    for verb in ["", "/rotate", "/test", "/delete"] {
+        let fields = [("url", url.as_str()), ("confirm", "delete")];
+        foreign.send(settings, &format!("{path}{verb}"), &fields).await.expect(404);
+    }
+    let remove = format!("{path}/delete");
+    visitor.send(&path, &remove, &[("confirm", "no")]).await.expect(422);
+    visitor.send(&path, &remove, &[("confirm", "delete")]).await.expect(303);
+    visitor.get(&path).await.expect(404);
+}
+
+#[tokio::test]
+async fn charts_show_tokens_calls_and_durations_per_app_and_org() {
+    let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
+    let connection = stack.connect("prod").await;
+    let org = connection["org"]["id"].as_str().unwrap().to_owned();
+    stack.authorize("worker").await;
+    stack.token_of("worker").await;
+    let (app, now) = (stack.server.app(), stack.clock.now());
+    let place = (stack.tenant.addon, stack.tenant.app);
+    let count = |verdict: &str, count| InvocationCount {
+        minute: now,
+        verdict: verdict.to_owned(),
+        status: 200,
+        count,
+    };
+    let record = InvocationRecord {
+        at: now,
+        request_id: "r".to_owned(),
+        org_id: org.clone(),
+        user_id: String::new(),
+        operation: "POST /x".to_owned(),
+        verdict: "verified".to_owned(),
+        status: 200,
+        mesh_micros: 1_000,
+        app_micros: 41_000,
+    };
+    let tx = app.store.begin().await.unwrap();
+    invocations::add_counts(&*tx, place, &[count("verified", 7), count("bad-signature", 2)]).await.unwrap();
+    invocations::add_records(&*tx, place, &[record], || app.entropy.uuid()).await.unwrap();
+    tx.commit().await.unwrap();
+    let visitor = visited(&stack).await;
+    for window in ["hour", "day", "week", "nonsense"] {
+        let page = visitor.get(&format!("/dashboard/health?window={window}")).await.expect(200);
+        page.says(&["verified <b>7</b> calls", "bad-signature <b>2</b> calls", "half (p50) <b>42</b> ms"])
+            .says(&["my-app <b>1</b> tokens", &format!("{org} <b>1</b> calls"), "prod: connected", "<desc"])
+            .keeps_quiet_of(&[" style="]);
+    }
+    let of_org = visitor.get(&format!("/dashboard/health?org={org}")).await.expect(200);
+    of_org.says(&["verified <b>1</b> calls", "(of the sample)"]).keeps_quiet_of(&["bad-signature"]);
+    let other = "/dashboard/health?app=6e0a9a4e-1111-4111-8111-111111111111";
+    visitor.get(other).await.expect(200).keeps_quiet_of(&["<b>7</b> calls"]);
+    stack.manager(Method::DELETE, "/connections/prod", None).await.expect(202);
+    visitor.get("/dashboard/health").await.expect(200).says(&["map-waiting"]);
+    assert_eq!(json!(org), connection["org"]["id"]);
+}
+
+#[tokio::test]
+async fn data_action_targets_of_others_and_of_nobody_are_not_found() {
+    let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
+    stack.connect("prod").await;
+    let visitor = visited(&stack).await;
+    let list = "/dashboard/data-action-targets";
+    visitor.get(list).await.expect(200).says(&["Connect a Data Cloud org first"]);
+    let path = format!("{list}/6e0a9a4e-1111-4111-8111-111111111111");
+    visitor.get(&path).await.expect(404);
+    for verb in ["rotate", "delete"] {
+        visitor.send(list, &format!("{path}/{verb}"), &[]).await.expect(404);
+    }
+    let app = stack.tenant.app.to_string();
+    let fields =
+        [("connection", "prod"), ("app", app.as_str()), ("label", "Orders"), ("target_endpoint", "/x")];
+    visitor.send(list, list, &fields).await.expect(422).says(&["data action targets are Data Cloud"]);
+}
