@@ -286,7 +286,11 @@ async fn of_the_variables(patient: &impl Fn() -> Patient, stack: &DevStack, char
         .await;
     let typo = stack.text("applink_api_url").replace("http:", "htp:");
     chart
-        .named("service-address", "HEROKU_APPLINK_API_URL", patient().set("HEROKU_APPLINK_API_URL", &typo))
+        .named(
+            "service-address",
+            typo.rsplit('/').next().unwrap(),
+            patient().set("HEROKU_APPLINK_API_URL", &typo),
+        )
         .await;
     let elsewhen = in_another_time(stack).await;
     let url = stack.text("applink_api_url").replace(origin, &format!("http://{elsewhen}"));
