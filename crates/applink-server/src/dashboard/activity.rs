@@ -126,6 +126,8 @@ pub async fn show(State(app): State<App>, found: RequireSession, Query(asked): Q
 }
 
 async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> Result<Page, ApiError> {
+    // As in the API: reading the log needs the right to change.
+    found.manager()?;
     let (filter, cursor) = (asked.filter(), asked.cursor());
     let reader = app.store.reader();
     let mut rows = browse::page(reader, found.addon.id, &filter, cursor.as_ref(), SIZE + 1).await?;
@@ -228,8 +230,11 @@ async fn export(
     (kind, file): (&'static str, &str),
     write: impl FnOnce(&[Row]) -> String,
 ) -> Response {
-    let rows = browse::page(app.store.reader(), found.addon.id, &asked.filter(), None, EXPORTED).await;
-    match rows {
+    let rows = async {
+        found.manager()?;
+        Ok(browse::page(app.store.reader(), found.addon.id, &asked.filter(), None, EXPORTED).await?)
+    };
+    match rows.await {
         Ok(rows) => {
             let headers = [
                 (CONTENT_TYPE, kind.to_owned()),
@@ -239,8 +244,12 @@ async fn export(
             ];
             (headers, write(&rows)).into_response()
         }
-        Err(error) => found.shell(app, Section::Activity).refused(&error.into()),
+        Err(error) => refused(app, found, &error),
     }
+}
+
+fn refused(app: &App, found: &RequireSession, error: &ApiError) -> Response {
+    found.shell(app, Section::Activity).refused(error)
 }
 
 #[cfg(test)]

@@ -120,6 +120,8 @@ impl Known {
 }
 
 async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> Result<Page, ApiError> {
+    // As in the API: reading the log and the calls needs the right to change.
+    found.manager()?;
     let window = Window::of(&asked.window);
     let now = app.clock.now();
     let slices = Slices::until(now, window);
