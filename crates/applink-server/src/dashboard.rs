@@ -26,6 +26,8 @@
 
 pub mod activity;
 pub mod assets;
+pub(crate) mod back;
+pub mod credentials;
 pub mod form;
 pub mod health;
 pub mod home;

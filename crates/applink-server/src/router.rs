@@ -148,7 +148,20 @@ fn browser() -> OpenApiRouter<App> {
 
 /// The dashboard's pages: for people, so not in the description. Sessions and forms are checked by extractors.
 fn dashboard() -> Router<App> {
+    use dashboard::credentials;
+    use dashboard::credentials::change;
     Router::new()
+        .route("/dashboard/connections", get(credentials::list).post(change::create))
+        .route("/dashboard/connections/new", get(change::new))
+        .route("/dashboard/connections/{connection}", get(credentials::show))
+        .route("/dashboard/connections/{connection}/reconnect", post(change::reconnect))
+        .route("/dashboard/connections/{connection}/delete", post(change::delete))
+        .route("/dashboard/authorizations", get(credentials::list).post(change::create))
+        .route("/dashboard/authorizations/new", get(change::new))
+        .route("/dashboard/authorizations/{authorization}", get(credentials::show))
+        .route("/dashboard/authorizations/{authorization}/reconnect", post(change::reconnect))
+        .route("/dashboard/authorizations/{authorization}/refresh", post(change::refresh))
+        .route("/dashboard/authorizations/{authorization}/delete", post(change::delete))
         .route("/dashboard/assets/{version}/{file}", get(dashboard::assets::show))
         .merge(dashboard_publications())
         .merge(dashboard_settings())

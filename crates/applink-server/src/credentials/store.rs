@@ -7,7 +7,8 @@ use applink_api::names::look_up_key;
 use applink_api::org::OrgType;
 use applink_api::time::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, IntoActiveModel as _, QueryOrder as _};
+use sea_orm::sea_query::{Func, LikeExpr};
+use sea_orm::{Condition, ExprTrait as _, IntoActiveModel as _, QueryOrder as _, QuerySelect as _};
 
 use super::{Credential, Kind, OrgUser, State, flow};
 use crate::db::claim::Due;
@@ -67,6 +68,47 @@ pub async fn list(
 ) -> Result<Vec<Credential>, StoreError> {
     let rows = of(addon, kind).order_by_asc(Column::NameKey).all(connection).await?;
     rows.into_iter().map(Credential::try_from).collect()
+}
+
+/// Some of a kind, by name: those whose name, alias, org or user has `search` in it, from `offset` on.
+pub async fn page(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    kind: Kind,
+    search: &str,
+    (offset, limit): (u64, u64),
+) -> Result<Vec<Credential>, StoreError> {
+    let query = of(addon, kind).filter(matching(search)).order_by_asc(Column::NameKey);
+    let rows = query.offset(offset).limit(limit).all(connection).await?;
+    rows.into_iter().map(Credential::try_from).collect()
+}
+
+/// How many of a kind there are whose name, alias, org or user has `search` in it.
+pub async fn count(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    kind: Kind,
+    search: &str,
+) -> Result<u64, StoreError> {
+    Ok(of(addon, kind).filter(matching(search)).count(connection).await?)
+}
+
+fn matching(search: &str) -> Condition {
+    if search.is_empty() {
+        return Condition::all();
+    }
+    let escaped = |text: &str| {
+        let plain: String =
+            text.chars().flat_map(|c| "\\%_".contains(c).then_some('\\').into_iter().chain([c])).collect();
+        LikeExpr::new(format!("%{plain}%")).escape('\\')
+    };
+    let (key, lower) = (look_up_key(search), search.to_lowercase());
+    let folded = |column: Column| Expr::expr(Func::lower(Expr::col(column))).like(escaped(&lower));
+    Condition::any()
+        .add(Expr::col(Column::NameKey).like(escaped(&key)))
+        .add(Expr::col(Column::AliasKey).like(escaped(&key)))
+        .add(folded(Column::OrgId))
+        .add(folded(Column::Username))
 }
 
 /// The one a path names: by uuid, by name, or (authorizations) by alias. `-` and `_` are the same character.

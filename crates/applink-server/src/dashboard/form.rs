@@ -196,7 +196,7 @@ struct Again {
     message: &'static str,
     action: String,
     fields: Vec<(String, String)>,
-    hidden: String,
+    hidden: Option<Hidden>,
 }
 
 impl Again {
@@ -204,10 +204,10 @@ impl Again {
         let again = Self {
             title: "You are signed out",
             message: "Nothing was changed. Sign in again in another tab (open the add-on from your app's resources, or with \
-                      applink addons:open), come back, and send what you typed. Keys and secrets are not kept.",
+                      applink open), come back, and send what you typed. Keys and secrets are not kept.",
             action: path.to_owned(),
             fields: fields.shown(),
-            hidden: String::new(),
+            hidden: None,
         };
         Page::new(StatusCode::UNAUTHORIZED, &again).into_response()
     }
@@ -218,7 +218,7 @@ impl Again {
             message: "Nothing was changed. Is this what you want to send? Keys and secrets are not kept.",
             action: path.to_owned(),
             fields: fields.shown(),
-            hidden: hidden.to_string(),
+            hidden: Some(hidden.clone()),
         };
         Page::new(StatusCode::FORBIDDEN, &again).into_response()
     }

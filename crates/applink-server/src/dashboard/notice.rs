@@ -26,9 +26,15 @@ pub enum Notice {
     TestSent,
     /// The org makes another signing key.
     KeyRotationBegun,
+    /// By JWT.
+    Connected,
+    /// Another token.
+    Refreshed,
+    /// Out of use.
+    Deleted,
 }
 
-const ALL: [(Notice, &str, &str); 7] = [
+const ALL: [(Notice, &str, &str); 10] = [
     (Notice::SentAlready, "sent-already", "That was sent twice and done once. This is how things stand now."),
     (Notice::Saved, "saved", "Saved."),
     (Notice::Removed, "removed", "Removed."),
@@ -36,6 +42,13 @@ const ALL: [(Notice, &str, &str); 7] = [
     (Notice::UnpublishBegun, "unpublish-begun", "The org is asked to delete what publishing made."),
     (Notice::TestSent, "test-sent", "A test is on its way."),
     (Notice::KeyRotationBegun, "key-rotation-begun", "The org makes another signing key."),
+    (Notice::Connected, "connected", "Connected: the org accepted the key."),
+    (Notice::Refreshed, "refreshed", "The org gave another token; apps get it from now on."),
+    (
+        Notice::Deleted,
+        "deleted",
+        "Deleted: it is out of use. Its grant is revoked at the org in the background.",
+    ),
 ];
 
 impl Notice {

@@ -29,8 +29,10 @@ const HEADERS: [(HeaderName, HeaderValue); 5] = [
 /// A part of the dashboard with an entry in the navigation, in its order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Section {
-    /// Everything at a glance.
-    Overview,
+    /// Orgs.
+    Connections,
+    /// Users of orgs.
+    Authorizations,
     /// Where apps are published.
     Publications,
     /// What Data Cloud orgs call.
@@ -43,8 +45,9 @@ pub enum Section {
     Settings,
 }
 
-const SECTIONS: [(Section, &str, &str); 6] = [
-    (Section::Overview, "/dashboard", "Overview"),
+const SECTIONS: [(Section, &str, &str); 7] = [
+    (Section::Connections, "/dashboard/connections", "Connections"),
+    (Section::Authorizations, "/dashboard/authorizations", "Authorizations"),
     (Section::Publications, "/dashboard/publications", "Publications"),
     (Section::Targets, "/dashboard/data-action-targets", "Data action targets"),
     (Section::Activity, "/dashboard/activity", "Activity"),

@@ -14,6 +14,7 @@ use crate::addons;
 use crate::app::App;
 use crate::config::Confirm;
 use crate::credentials;
+use crate::dashboard::back;
 use crate::error::ApiError;
 use crate::web::auth::hash_of;
 
@@ -69,11 +70,17 @@ async fn go_on(app: &App, returned: Returned, headers: &HeaderMap) -> Result<Res
     match (returned.answer, app.config.oauth.confirm) {
         (Ok(code), Confirm::Always) => ask_to_confirm(app, flow, code).await,
         (Ok(code), Confirm::Never) => match take(app, &flow).await? {
-            Some(flow) => Ok(complete::run(app, Flow { row: flow, code }).await),
+            Some(flow) => {
+                let id = flow.credential_id.0;
+                Ok(back::or(app, headers, id, complete::run(app, Flow { row: flow, code }).await))
+            }
             None => Ok(Trouble::unknown_state().into_response()),
         },
         (Err(refusal), _) => match take(app, &flow).await? {
-            Some(flow) => Ok(complete::refused(app, flow, refusal).await),
+            Some(flow) => {
+                let id = flow.credential_id.0;
+                Ok(back::or(app, headers, id, complete::refused(app, flow, refusal).await))
+            }
             None => Ok(Trouble::unknown_state().into_response()),
         },
     }

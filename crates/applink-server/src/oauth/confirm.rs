@@ -14,6 +14,7 @@ use super::pages::Trouble;
 use super::start::is_same_browser;
 use super::store::{self, RETURNED};
 use crate::app::App;
+use crate::dashboard::back;
 use crate::error::ApiError;
 use crate::web::auth::hash_of;
 
@@ -60,9 +61,11 @@ async fn go_on(app: &App, headers: &HeaderMap, decision: Decision) -> Result<Res
     let Some(flow) = taken else { return Ok(Trouble::unknown_state().into_response()) };
     if decision.decision != "connect" {
         let refusal = Refusal::at_authorize("access_denied", Some("cancelled on the confirmation page"));
-        return Ok(complete::refused(app, flow, refusal).await);
+        let id = flow.credential_id.0;
+        return Ok(back::or(app, headers, id, complete::refused(app, flow, refusal).await));
     }
     let Some(sealed) = &flow.code else { return Ok(Trouble::unknown_state().into_response()) };
     let code = app.vault.open_sealed(flow.place("code"), sealed).await?;
-    Ok(complete::run(app, Flow { row: flow, code }).await)
+    let id = flow.credential_id.0;
+    Ok(back::or(app, headers, id, complete::run(app, Flow { row: flow, code }).await))
 }

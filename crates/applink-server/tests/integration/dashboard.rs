@@ -68,8 +68,13 @@ async fn heroku_s_form_signs_in_and_the_page_lists_what_there_is() {
     assert!(set.contains("HttpOnly") && set.contains("SameSite=Lax"), "{set}");
     let cookie = entered.cookie();
     let page = dashboard(&stack, Some(&cookie)).await.expect(200).text;
-    for text in ["person@acme.example", "prod", "connected", "worker", "authorized", "admin@acme.example"] {
+    for text in ["person@acme.example", "prod", "connected"] {
         assert!(page.contains(text), "{text} is missing in {page}");
+    }
+    let url = format!("{}/dashboard/authorizations", stack.server.url());
+    let users = stack.browse(&url, Some(&cookie)).await.expect(200).text;
+    for text in ["worker", "authorized", "admin@acme.example"] {
+        assert!(users.contains(text), "{text} is missing in {users}");
     }
     assert!(!page.contains("canary"), "no secret is on the page");
 
@@ -253,4 +258,151 @@ async fn pages_have_a_strict_policy_and_their_assets_are_kept_by_the_browser() {
     }
     assert_eq!(assets, 3);
     assert!(weight <= 100_000, "the page and all it loads weigh {weight} bytes");
+}
+
+/// A browser that is signed in.
+struct Visitor {
+    stack: Stack,
+    cookie: String,
+}
+
+impl Visitor {
+    async fn start() -> Self {
+        let stack = start().await;
+        let cookie = sign_on(&stack, |_| {}).await.expect(303).cookie();
+        Self { stack, cookie }
+    }
+
+    async fn look(&self, path: &str) -> Answer {
+        self.stack.browse(&format!("{}{path}", self.stack.server.url()), Some(&self.cookie)).await
+    }
+
+    /// Sends a form of the page, with what is hidden in it.
+    async fn press(&self, page: &str, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let page = self.look(page).await.expect(200).text;
+        self.send(path, &form_of(&page, fields)).await
+    }
+
+    async fn send(&self, path: &str, form: &[(String, String)]) -> Answer {
+        let form: Vec<(&str, &str)> =
+            form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        self.stack.submit(&format!("{}{path}", self.stack.server.url()), Some(&self.cookie), &form).await
+    }
+}
+
+fn form_of(page: &str, fields: &[(&str, &str)]) -> Vec<(String, String)> {
+    let once =
+        page.split("name=\"once\" value=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("once");
+    let hidden = [("csrf", csrf_of(page)), ("once", once.to_owned())];
+    let hidden = hidden.map(|(name, value)| (name.to_owned(), value)).into_iter();
+    hidden.chain(fields.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))).collect()
+}
+
+const NEW: &str = "/dashboard/connections/new";
+const LIST: &str = "/dashboard/connections";
+
+#[tokio::test]
+async fn a_connection_is_created_and_the_log_in_comes_back_to_its_page() {
+    let visitor = Visitor::start().await;
+    let stack = &visitor.stack;
+    let form = [("name", "prod"), ("where", "my-domain"), ("login_url", "https://login.salesforce.com")];
+    let left = visitor.press(NEW, LIST, &form).await.expect(200);
+    let back = left.cookie();
+    let link =
+        left.text.split("content=\"0;url=").nth(1).and_then(|rest| rest.split('"').next()).expect("a link");
+    let (callback, browser) = stack.log_in(link).await;
+    let cookies = format!("{browser}; {back}");
+    let end = stack.browse(&callback, Some(&cookies)).await.expect(303);
+    let page = end.location().to_owned();
+    assert!(page.starts_with("/dashboard/connections/"), "{page}");
+    let shown = visitor.look(&page).await.expect(200).text;
+    assert!(shown.contains(">connected<") && !shown.contains("every 2s"), "{shown}");
+
+    let delete = format!("{page}/delete");
+    let refused = visitor.press(&page, &delete, &[("confirm", "prod2")]).await.expect(422).text;
+    assert!(refused.contains("Nothing was deleted"), "{refused}");
+    visitor.press(&page, &delete, &[("confirm", "prod")]).await.expect(303);
+    let shown = visitor.look(&page).await.expect(200).text;
+    assert!(shown.contains("disconnect") && !shown.contains("/delete"), "{shown}");
+    stack.settled().await;
+}
+
+#[tokio::test]
+async fn a_form_without_the_session_s_token_changes_nothing_and_keeps_what_was_typed() {
+    let visitor = Visitor::start().await;
+    let typed = [("name", "prod<b>"), ("secret_private_key", "canary-key")];
+    let page = visitor.look(NEW).await.expect(200).text;
+    let url = format!("{}{LIST}", visitor.stack.server.url());
+    let form = form_of(&page, &typed);
+    let pairs: Vec<(&str, &str)> = form.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+    let out = visitor.stack.submit(&url, None, &pairs).await.expect(401).text;
+    let stale = visitor.stack.submit(&url, Some(&visitor.cookie), &typed).await.expect(403).text;
+    for answer in [&out, &stale] {
+        assert!(answer.contains("prod&#60;b&#62;") && !answer.contains("canary-key"), "{answer}");
+    }
+    assert!(!out.contains("name=\"csrf\""), "nobody is signed in");
+    visitor.send(LIST, &form_of(&stale, &[("name", "prod")])).await.expect(200);
+    assert_eq!(visitor.stack.count_audited("connection.requested").await, 1);
+}
+
+#[tokio::test]
+async fn a_second_press_of_the_button_does_nothing_more() {
+    let visitor = Visitor::start().await;
+    let page = visitor.look(NEW).await.expect(200).text;
+    let form = form_of(&page, &[("name", "prod")]);
+    visitor.send(LIST, &form).await.expect(200);
+    let again = visitor.send(LIST, &form).await.expect(303);
+    assert_eq!(again.location(), LIST);
+    assert_eq!(visitor.stack.count_audited("connection.requested").await, 1);
+    let said = format!("{}; {}", visitor.cookie, again.cookie());
+    let url = format!("{}{LIST}", visitor.stack.server.url());
+    assert!(visitor.stack.browse(&url, Some(&said)).await.expect(200).text.contains("sent twice"));
+    let forged = format!("{}; applink-notice=call+0900", visitor.cookie);
+    assert!(!visitor.stack.browse(&url, Some(&forged)).await.expect(200).text.contains("0900"));
+}
+
+#[tokio::test]
+async fn a_bad_name_is_shown_again_escaped_with_what_is_wrong() {
+    let visitor = Visitor::start().await;
+    let form =
+        [("name", "<script>alert(1)</script>"), ("where", "sandbox"), ("secret_private_key", "canary-key")];
+    let page = visitor.press(NEW, LIST, &form).await.expect(422).text;
+    assert!(page.contains("&#60;script&#62;alert(1)") && !page.contains("<script>alert"), "{page}");
+    assert!(page.contains("role=\"alert\"") && !page.contains("canary-key"), "{page}");
+    assert!(page.contains("value=\"sandbox\" checked"), "{page}");
+}
+
+#[tokio::test]
+async fn another_add_on_s_rows_are_not_found() {
+    let visitor = Visitor::start().await;
+    let other = visitor.stack.another_tenant("other-app").await;
+    let body = json!({"connection_name": "theirs"});
+    let path = format!("/addons/{}/connections/salesforce", other.addon);
+    let bearer = format!("Bearer {}", other.api_key);
+    let headers = [("authorization", bearer.as_str())];
+    let theirs = visitor.stack.send(Method::POST, &path, &headers, Some(&body)).await.expect(202).json();
+    let path = format!("{LIST}/{}", theirs["id"].as_str().unwrap());
+    visitor.look(&path).await.expect(404);
+    visitor.press(NEW, &format!("{path}/delete"), &[("confirm", "theirs")]).await.expect(404);
+    visitor.look("/dashboard/connections/nonsense").await.expect(404);
+}
+
+#[tokio::test]
+async fn many_authorizations_are_paged_searched_and_say_who_uses_them() {
+    let visitor = Visitor::start().await;
+    visitor.stack.authorize("worker").await;
+    visitor.stack.copy_authorization("worker", 120).await;
+    visitor.stack.token_of("worker").await;
+    let first = visitor.look("/dashboard/authorizations").await.expect(200).text;
+    assert!(first.contains("1–50 of 120"), "{first}");
+    let last = visitor.look("/dashboard/authorizations?page=3").await.expect(200).text;
+    assert!(last.contains("101–120 of 120") && !last.contains("rel=\"next\""), "{last}");
+    let none = visitor.look("/dashboard/authorizations?q=100%25").await.expect(200).text;
+    assert!(none.contains("Nothing matches"), "{none}");
+    let by_user = visitor.look("/dashboard/authorizations?q=ADMIN%40acme").await.expect(200).text;
+    assert!(by_user.contains("of 120"), "{by_user}");
+    let shown = visitor.look("/dashboard/authorizations/worker").await.expect(200).text;
+    let used = shown.split("Used by").nth(1).and_then(|rest| rest.split("</section>").next()).unwrap();
+    assert!(used.contains("my-app"), "{used}");
+    assert!(!shown.contains("canary"), "no secret is on the page");
 }
