@@ -406,3 +406,31 @@ async fn many_authorizations_are_paged_searched_and_say_who_uses_them() {
     assert!(used.contains("my-app"), "{used}");
     assert!(!shown.contains("canary"), "no secret is on the page");
 }
+
+const ROUTER: &str = include_str!("../../src/router.rs");
+
+/// Every path of the dashboard that the router has, but the assets.
+fn paths() -> Vec<String> {
+    let texts = ROUTER.split('"').filter(|text| text.starts_with("/dashboard/"));
+    let paths = texts.filter(|path| !path.starts_with("/dashboard/assets/"));
+    let id = uuid::Uuid::from_u128(1).to_string();
+    let filled = |segment: &str| if segment.starts_with('{') { id.clone() } else { segment.to_owned() };
+    paths.map(|path| path.split('/').map(filled).collect::<Vec<_>>().join("/")).collect()
+}
+
+#[tokio::test]
+async fn no_page_is_shown_to_who_is_not_signed_in() {
+    let stack = start().await;
+    let paths = paths();
+    assert!(paths.len() > 10, "{paths:?}");
+    for path in paths {
+        let url = format!("{}{path}", stack.server.url());
+        for cookie in [None, Some("applink-session=nonsense")] {
+            let (looked, sent) = (stack.browse(&url, cookie).await, stack.submit(&url, cookie, &[]).await);
+            // 405: the path can't be looked at, or can't be posted to. One of the two it can.
+            let answers = [looked.status.as_u16(), sent.status.as_u16()];
+            assert!(answers.iter().all(|status| [401, 405].contains(status)), "{path}: {answers:?}");
+            assert!(answers.contains(&401), "{path}: {answers:?}");
+        }
+    }
+}
