@@ -32,6 +32,8 @@ pub mod secrets;
 pub mod start;
 pub mod store;
 
+pub(crate) use pages::AllWell;
+
 /// The page a browser gets for an error.
 pub(crate) fn trouble(error: crate::error::ApiError) -> impl axum::response::IntoResponse {
     pages::Trouble::of(error)

@@ -3,7 +3,8 @@
 //!
 //! 1. The first to ask reads at once. Who comes meanwhile must not have its answer: it may be older than the question.
 //! 2. The first of those leads the next read, which begins when that one has ended; the others follow it.
-//! 3. As it begins, it takes no more followers. When it fails, or its leader's client goes away, each follower reads alone.
+//! 3. As it begins, it takes no more followers. When it fails, or its leader's client goes away, each follower reads alone;
+//!    so does who has waited a second: a read that hangs is nobody else's trouble.
 //!
 //! So an answer is never older than its question, and the database is asked twice for any number of requests at once.
 
@@ -11,8 +12,13 @@ use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::timeout;
+
+/// How long one waits for what others read.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 type Answer<V> = watch::Receiver<Option<Arc<V>>>;
 
@@ -55,14 +61,17 @@ impl<K: Eq + Hash + Clone, V> GroupedReads<K, V> {
     {
         match self.join(key) {
             Part::Follows(mut answer) => {
-                let shared = answer.wait_for(Option::is_some).await.ok().and_then(|found| found.clone());
-                match shared {
+                let shared = timeout(PATIENCE, answer.wait_for(Option::is_some)).await.ok();
+                match shared.and_then(|shared| shared.ok().and_then(|found| found.clone())) {
                     Some(found) => Ok(found),
                     None => read().await.map(Arc::new),
                 }
             }
             Part::Leads(lead) => {
-                let _turn = lead.takes_turn().await;
+                let Ok(_turn) = timeout(PATIENCE, lead.takes_turn()).await else {
+                    drop(lead);
+                    return read().await.map(Arc::new);
+                };
                 lead.closes();
                 let found = Arc::new(read().await?);
                 // Nobody may follow.
@@ -207,6 +216,20 @@ mod tests {
         assert!(reads.locked().is_empty());
         source.ends.add_permits(1);
         assert_eq!(*ask().await.unwrap(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_read_that_hangs_is_nobody_elses_trouble() {
+        let (source, reads) = (Source::new(), GroupedReads::default());
+        let hangs = || std::future::pending::<Result<u32, u32>>();
+        let mut hanging = Box::pin(reads.read(&"worker", hangs));
+        assert!(poll_immediate(&mut hanging).await.is_none());
+        source.ends.add_permits(2);
+        let ask = || reads.read(&"worker", || source.read());
+        let (leader, follower) = futures_util::join!(ask(), ask());
+        assert_eq!(*leader.unwrap() + *follower.unwrap(), 3, "each its own");
+        drop(hanging);
+        assert!(reads.locked().is_empty());
     }
 
     #[tokio::test]

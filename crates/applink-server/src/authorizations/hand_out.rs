@@ -4,14 +4,11 @@
 //! sentence for them. The same path serves the CLI's polls; those ask by uuid, or bring `x-addon-sso` or an API key,
 //! and get the record as it is.
 
-use std::time::Duration;
-
 use applink_api::authorization::Authorization;
 use applink_api::error::error_id;
 use applink_api::ids::AddonId;
 use applink_api::org::{OrgType, UserAuth};
 use http::StatusCode;
-use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{store, to_wire};
@@ -22,9 +19,6 @@ use crate::data_cloud;
 use crate::db::StoreError;
 use crate::error::ApiError;
 use crate::tokens::{self, FreshToken, TokenError};
-
-/// A database that does not answer a read within this is away.
-const PATIENCE: Duration = Duration::from_secs(4);
 
 /// What app code gets.
 pub(super) enum Answer {
@@ -86,8 +80,7 @@ enum TokenOrStore {
 }
 
 async fn read(app: &App, addon: AddonId, named: &str) -> Result<Answer, TokenOrStore> {
-    let found = timeout(PATIENCE, store::find_with_grant(app, addon, named)).await;
-    let found = found.unwrap_or_else(|_| Err(StoreError::timed_out())).map_err(TokenOrStore::Store)?;
+    let found = store::find_with_grant(app, addon, named).await.map_err(TokenOrStore::Store)?;
     let (credential, grant) = (*found).clone().ok_or_else(|| TokenOrStore::Refused(ApiError::not_found()))?;
     if credential.live().is_none() {
         let by_uuid = Uuid::parse_str(named).is_ok();

@@ -1,10 +1,12 @@
 //! The one query of a hand-out: an authorization with its live grant.
 
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use applink_api::ids::AddonId;
 use applink_api::names::look_up_key;
 use sea_orm::{ConnectionTrait, FromQueryResult as _, IdenStatic as _, Iterable as _, Statement};
+use tokio::time::timeout;
 
 use super::grouped_reads::GroupedReads;
 use crate::app::App;
@@ -27,6 +29,9 @@ static SQL: LazyLock<String> = LazyLock::new(|| {
     )
 });
 
+/// A database that does not answer a read within this is away.
+const PATIENCE: Duration = Duration::from_secs(4);
+
 /// An authorization, with its live grant when it has one.
 pub(crate) type WithGrant = Option<(Credential, Option<grants::Model>)>;
 
@@ -40,7 +45,11 @@ pub(super) async fn find_with_grant(
     addon: AddonId,
     named: &str,
 ) -> Result<Arc<WithGrant>, StoreError> {
-    app.reads.read(&(addon, named.to_owned()), || find(app.store.reader(), addon, named)).await
+    let read = async || {
+        let found = timeout(PATIENCE, find(app.store.reader(), addon, named)).await;
+        found.unwrap_or_else(|_| Err(StoreError::timed_out()))
+    };
+    app.reads.read(&(addon, named.to_owned()), read).await
 }
 
 async fn find(

@@ -102,13 +102,14 @@ fn matching(search: &str) -> Condition {
             text.chars().flat_map(|c| "\\%_".contains(c).then_some('\\').into_iter().chain([c])).collect();
         LikeExpr::new(format!("%{plain}%")).escape('\\')
     };
-    let (key, lower) = (look_up_key(search), search.to_lowercase());
-    let folded = |column: Column| Expr::expr(Func::lower(Expr::col(column))).like(escaped(&lower));
+    let lower = search.to_lowercase();
+    let key = look_up_key(&lower);
+    let folded = |column: Column, text: &str| Expr::expr(Func::lower(Expr::col(column))).like(escaped(text));
     Condition::any()
-        .add(Expr::col(Column::NameKey).like(escaped(&key)))
-        .add(Expr::col(Column::AliasKey).like(escaped(&key)))
-        .add(folded(Column::OrgId))
-        .add(folded(Column::Username))
+        .add(folded(Column::NameKey, &key))
+        .add(folded(Column::AliasKey, &key))
+        .add(folded(Column::OrgId, &lower))
+        .add(folded(Column::Username, &lower))
 }
 
 /// The one a path names: by uuid, by name, or (authorizations) by alias. `-` and `_` are the same character.

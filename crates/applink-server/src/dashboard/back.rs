@@ -3,12 +3,13 @@
 
 use axum::response::Response;
 use cookie::{Cookie, SameSite};
+use http::HeaderMap;
 use http::header::COOKIE;
-use http::{HeaderMap, StatusCode};
 use uuid::Uuid;
 
 use super::shell::{go_to, set_cookie};
 use crate::app::App;
+use crate::oauth::AllWell;
 
 const COOKIE_NAME: &str = "applink-back";
 const LISTS: [&str; 2] = ["/dashboard/connections", "/dashboard/authorizations"];
@@ -29,14 +30,14 @@ fn build(app: &App, value: String, lifetime: cookie::time::Duration) -> Cookie<'
         .build()
 }
 
-/// The page that ends a log-in, or the way to the dashboard, whose page says how it ended.
+/// The way back to the dashboard when all went well; else the page that ends a log-in, because it says what did not.
 pub(crate) fn or(app: &App, headers: &HeaderMap, credential: Uuid, end: Response) -> Response {
     let values = headers.get_all(COOKIE).iter().filter_map(|value| value.to_str().ok());
     let mut cookies = values.flat_map(Cookie::split_parse).filter_map(Result::ok);
     let asked = cookies.find(|cookie| cookie.name() == COOKIE_NAME).map(|cookie| cookie.value().to_owned());
     let ours = LISTS.map(|list| format!("{list}/{credential}"));
     match ours.into_iter().find(|path| asked.as_deref() == Some(path)) {
-        Some(path) if end.status() == StatusCode::OK => {
+        Some(path) if end.extensions().get::<AllWell>().is_some() => {
             let mut response = go_to(app, &path, None);
             set_cookie(&mut response, &build(app, String::new(), cookie::time::Duration::ZERO));
             response

@@ -140,8 +140,11 @@ impl Show {
         let reader = app.store.reader();
         let found = store::find(reader, addon, kind, named).await?.ok_or_else(ApiError::not_found)?;
         let used_by = match kind {
-            Kind::Connection => Vec::new(),
-            Kind::Authorization => audit::store::handed_out_to(reader, addon, found.id).await?,
+            // Who did what is for those who may change it, as in the API.
+            Kind::Authorization if shell.may_change() => {
+                audit::store::handed_out_to(reader, addon, found.id).await?
+            }
+            Kind::Connection | Kind::Authorization => Vec::new(),
         };
         Ok(Self {
             shell: shell.clone(),

@@ -139,7 +139,10 @@ async fn signed(request: Request, app: &App) -> Result<(RequireSession, Fields, 
     if !is_from_us(&parts.headers, parts.uri.authority().map(http::uri::Authority::as_str)) {
         return Err(Trouble::foreign().into_response());
     }
-    let body = Bytes::from_request(Request::new(body), &()).await.map_err(|rejection| {
+    // The route's limit is among the extensions.
+    let mut limited = Request::new(body);
+    limited.extensions_mut().clone_from(&parts.extensions);
+    let body = Bytes::from_request(limited, &()).await.map_err(|rejection| {
         let status = rejection.status();
         Trouble::new(status, "The form can't be read", "It is too large, or broke off.").into_response()
     })?;
@@ -179,13 +182,17 @@ fn list_of(path: &str) -> String {
 }
 
 /// Browsers say where a form comes from; what says nothing is no browser, or an old one, and needs the token all the same.
+/// A page without referrers sends the origin `null`: then `Sec-Fetch-Site`, which no page can set, must say it is ours.
 fn is_from_us(headers: &HeaderMap, authority: Option<&str>) -> bool {
     let header = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let host = header(HOST.as_str()).or(authority);
-    let origin = header(ORIGIN.as_str()).map(|origin| origin.split_once("://").map(|(_, host)| host));
     let site = header("sec-fetch-site");
-    origin.is_none_or(|origin| origin.is_some() && origin == host)
-        && site.is_none_or(|site| matches!(site, "same-origin" | "none"))
+    let is_ours = match header(ORIGIN.as_str()) {
+        None => true,
+        Some("null") => site == Some("same-origin"),
+        Some(origin) => origin.split_once("://").is_some_and(|(_, origin)| Some(origin) == host),
+    };
+    is_ours && site.is_none_or(|site| matches!(site, "same-origin" | "none"))
 }
 
 /// What was typed, to be sent again.
@@ -241,6 +248,8 @@ mod tests {
         assert!(from_us(&[host, ("origin", "https://applink.example"), ("sec-fetch-site", "same-origin")]));
         assert!(!from_us(&[host, ("origin", "https://evil.example")]));
         assert!(!from_us(&[host, ("origin", "null")]));
+        assert!(!from_us(&[host, ("origin", "null"), ("sec-fetch-site", "cross-site")]));
+        assert!(from_us(&[host, ("origin", "null"), ("sec-fetch-site", "same-origin")]));
         assert!(!from_us(&[host, ("sec-fetch-site", "same-site")]));
         assert!(!from_us(&[host, ("sec-fetch-site", "cross-site")]));
     }

@@ -35,7 +35,11 @@ pub enum Notice {
 }
 
 const ALL: [(Notice, &str, &str); 10] = [
-    (Notice::SentAlready, "sent-already", "That was sent twice and done once. This is how things stand now."),
+    (
+        Notice::SentAlready,
+        "sent-already",
+        "That was sent already and is not done a second time. This is how things stand now.",
+    ),
     (Notice::Saved, "saved", "Saved."),
     (Notice::Removed, "removed", "Removed."),
     (Notice::RemovalBegun, "removal-begun", "It is being removed from the org."),

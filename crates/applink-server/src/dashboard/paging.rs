@@ -13,16 +13,19 @@ const LONGEST_SEARCH: usize = 200;
 pub struct Paging {
     path: String,
     search: String,
+    app: String,
     number: u64,
     total: u64,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct Query {
     #[serde(default)]
     q: String,
     #[serde(default)]
     page: String,
+    #[serde(default)]
+    app: String,
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Paging {
@@ -35,16 +38,21 @@ impl<S: Send + Sync> FromRequestParts<S> for Paging {
 
 impl Paging {
     fn read(path: &str, query: &str) -> Self {
-        let query: Query =
-            serde_urlencoded::from_str(query).unwrap_or(Query { q: String::new(), page: String::new() });
+        let query: Query = serde_urlencoded::from_str(query).unwrap_or_default();
         let search: String = query.q.trim().chars().filter(|c| *c != '\0').take(LONGEST_SEARCH).collect();
         let number = query.page.parse().unwrap_or(1).clamp(1, u64::from(u32::MAX));
-        Self { path: path.to_owned(), search, number, total: 0 }
+        let app: String = query.app.chars().filter(|c| *c != '\0').take(LONGEST_SEARCH).collect();
+        Self { path: path.to_owned(), search, app, number, total: 0 }
     }
 
     /// What is searched for; empty for everything.
     pub fn search(&self) -> &str {
         &self.search
+    }
+
+    /// The app the list is narrowed to, where it can be; empty for all.
+    pub fn app(&self) -> &str {
+        &self.app
     }
 
     /// The list's own path.
@@ -98,6 +106,9 @@ impl Paging {
         if !self.search.is_empty() {
             query.push(("q", &self.search));
         }
+        if !self.app.is_empty() {
+            query.push(("app", &self.app));
+        }
         format!("{}?{}", self.path, serde_urlencoded::to_string(query).unwrap_or_default())
     }
 }
@@ -112,6 +123,8 @@ mod tests {
         assert_eq!((page.search(), page.offset(), page.range().as_str()), ("a&b", 50, "51–100 of 120"));
         assert_eq!(page.previous().unwrap(), "/dashboard/connections?page=1&q=a%26b");
         assert_eq!(page.next().unwrap(), "/dashboard/connections?page=3&q=a%26b");
+        let page = Paging::read("/dashboard/publications", "app=7").of(120);
+        assert_eq!(page.next().unwrap(), "/dashboard/publications?page=2&app=7");
     }
 
     #[test]

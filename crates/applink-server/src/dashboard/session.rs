@@ -21,8 +21,10 @@ use crate::app::App;
 use crate::audit::{Actor, ActorKind, Entry};
 use crate::db::Tx;
 use crate::error::ApiError;
+use crate::limits::Who;
 use crate::platform;
 use crate::web::auth::{RequireManager, hash_of};
+use crate::web::limits;
 
 /// How long a session lasts, whatever is done with it.
 const LIFETIME: Duration = Duration::from_secs(8 * 3600);
@@ -154,7 +156,10 @@ impl FromRequestParts<App> for RequireSession {
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Response> {
         match load(app, &parts.headers).await {
-            Ok(Some(found)) => Ok(found),
+            Ok(Some(found)) => match limits::count(app, &parts.extensions, Who::Management(found.addon.id)) {
+                Ok(()) => Ok(found),
+                Err(error) => Err(Trouble::of(&error).into_response()),
+            },
             Ok(None) => Err(Trouble::signed_out().into_response()),
             Err(error) => Err(Trouble::of(&error).into_response()),
         }

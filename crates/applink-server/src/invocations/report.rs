@@ -3,6 +3,7 @@
 use applink_api::error::ErrorBody;
 use applink_api::ids::{AddonId, RecordId};
 use applink_api::mesh_report::{InvocationRecord, MAX_COUNTS, MAX_RECORDS, MAX_TEXT, MeshReport, TokenUse};
+use applink_api::time::Timestamp;
 use aws_lc_rs::digest::{Context, SHA256};
 use axum::extract::State;
 use http::StatusCode;
@@ -37,7 +38,7 @@ pub async fn report_invocations(
 ) -> Result<StatusCode, ApiError> {
     let mesh: Uuid =
         report.mesh.parse().map_err(|_| ApiError::validation("The field mesh is not a uuid."))?;
-    ensure_bounded(&report)?;
+    ensure_bounded(&report, app.clock.now())?;
     let of = (caller.attachment.addon.id, caller.attachment.app.id);
     let tx = app.store.begin().await?;
     if store::note_mesh(&*tx, of, mesh, &report, app.clock.now()).await? {
@@ -48,7 +49,12 @@ pub async fn report_invocations(
     Ok(StatusCode::NO_CONTENT)
 }
 
-fn ensure_bounded(report: &MeshReport) -> Result<(), ApiError> {
+/// Calls in a minute, or microseconds of one: eleven days.
+const MAX_NUMBER: u64 = 1_000_000_000_000;
+/// How far a mesh's clock may be ahead.
+const MAX_AHEAD: Duration = Duration::from_secs(300);
+
+fn ensure_bounded(report: &MeshReport, now: Timestamp) -> Result<(), ApiError> {
     let long = |text: &String| text.chars().count() > MAX_TEXT;
     let texts = report.sample.iter().flat_map(|record| {
         [&record.request_id, &record.org_id, &record.user_id, &record.operation, &record.verdict]
@@ -57,12 +63,25 @@ fn ensure_bounded(report: &MeshReport) -> Result<(), ApiError> {
     let fits = report.sample.len() <= MAX_RECORDS
         && report.counts.len() <= MAX_COUNTS
         && !texts.chain(verdicts).chain([&report.version]).any(long);
-    if fits {
-        return Ok(());
+    if !fits {
+        return Err(too_much());
     }
-    Err(ApiError::validation(format!(
+    // Sums of these are shown for a week, and what is dated later would be forgotten later.
+    let latest = now.plus(MAX_AHEAD);
+    let counts = report.counts.iter().map(|one| (one.minute, one.count));
+    let sample = report.sample.iter().flat_map(|one| [(one.at, one.mesh_micros), (one.at, one.app_micros)]);
+    if counts.chain(sample).any(|(at, number)| at > latest || number > MAX_NUMBER) {
+        return Err(ApiError::validation(format!(
+            "A report is of the past, and its numbers are at most {MAX_NUMBER}."
+        )));
+    }
+    Ok(())
+}
+
+fn too_much() -> ApiError {
+    ApiError::validation(format!(
         "A report has at most {MAX_RECORDS} records, {MAX_COUNTS} counts and texts of {MAX_TEXT} characters."
-    )))
+    ))
 }
 
 /// As many of the newest records are listed.

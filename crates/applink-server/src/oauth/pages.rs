@@ -37,9 +37,17 @@ impl Connected {
     }
 }
 
+/// On an answer: it went well, and there is nothing else on the page.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AllWell;
+
 impl IntoResponse for Connected {
     fn into_response(self) -> Response {
-        Page::new(StatusCode::OK, &self).into_response()
+        let mut response = Page::new(StatusCode::OK, &self).into_response();
+        if self.many_grants.is_none() {
+            response.extensions_mut().insert(AllWell);
+        }
+        response
     }
 }
 

@@ -47,7 +47,7 @@ pub(crate) struct Facts {
 }
 
 impl Facts {
-    /// The `--json` line. The dashboard is not part of this build, so it is null.
+    /// The `--json` line. `applink open` signs a browser in at the dashboard.
     pub(crate) fn summary(&self) -> Value {
         let users = |users: &[SampleUser]| {
             let described = users.iter().map(|user| {
@@ -62,7 +62,7 @@ impl Facts {
             "app_name": self.app_name,
             "addon_id": self.addon_id,
             "addon_name": self.addon_name,
-            "dashboard_url": Value::Null,
+            "dashboard_url": format!("{}/dashboard", self.server_url),
             "platform_api_url": self.server_url,
             "platform_api_key": self.platform_key.expose_secret(),
             "applink_api_key": self.api_key.expose_secret(),

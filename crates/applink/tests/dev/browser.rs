@@ -127,3 +127,44 @@ async fn the_samples_page_lists_campaigns() {
     let text = browser.text().await;
     assert!(text.contains("ampaign"), "{text}");
 }
+
+/// As `applink open` in a shell that has the stack's environment.
+async fn sign_in_link(stack: &DevStack) -> String {
+    let environment = stack.state_dir().join("dev.env");
+    let script = format!(". '{}' && exec '{APPLINK}' open --show-url", environment.display());
+    let output = tokio::process::Command::new("sh").args(["-c", &script]).output().await.unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    assert!(said.starts_with("http"), "{said}{}", String::from_utf8_lossy(&output.stderr));
+    said
+}
+
+#[tokio::test]
+async fn the_dashboards_forms_count_in_a_real_browser() {
+    let stack = DevStack::start(APPLINK, &[]).await;
+    stack.tour_ended(STEPS).await;
+    let browser = Browser::start().await;
+    browser.open(&sign_in_link(&stack).await).await;
+    browser.click("button.main").await;
+    browser.wait_for_text("Create Connection").await;
+    browser.screenshot("dashboard-connections").await;
+
+    // To the org and back, in the same tab.
+    let (username, password) = stack.user("integration");
+    browser.open(&format!("{}/connections/new", stack.text("dashboard_url"))).await;
+    browser.type_into("#name", "by_hand").await;
+    browser.click("main form button.main").await;
+    browser.wait_for_text("Password").await;
+    log_in(&browser, &username, &password).await;
+    browser.wait_for_text(CONSENT).await;
+    browser.click("button[value=allow]").await;
+    browser.wait_for_text("Delete this connection").await;
+    assert!(browser.text().await.contains("by_hand"));
+    browser.screenshot("dashboard-connection").await;
+
+    browser.resize(390, 800).await;
+    browser.click("main details summary").await;
+    browser.type_into("#confirm", "by_hand").await;
+    browser.click("button.danger").await;
+    browser.wait_for_text("Deleted").await;
+    browser.screenshot("dashboard-narrow").await;
+}

@@ -49,7 +49,7 @@ async fn the_line_has_every_key_and_the_file_is_private() {
     ] {
         assert!(!stack.text(key).is_empty(), "{key}");
     }
-    assert_eq!(stack.summary.get("dashboard_url"), Some(&Value::Null));
+    assert_eq!(stack.text("dashboard_url"), format!("{}/dashboard", stack.text("platform_api_url")));
     assert!(stack.text("platform_api_key").starts_with("alp_"));
     assert!(stack.text("applink_api_url").ends_with(stack.text("addon_id")));
     assert!(stack.text("org_id").starts_with("00D"));

@@ -127,6 +127,8 @@ struct Form {
     connections: Vec<Choice>,
     checked: Option<Checked>,
     problem: Option<String>,
+    /// It was published before, and not everything of then is known.
+    is_again: bool,
 }
 
 /// Which publication is to be published again.
@@ -146,7 +148,8 @@ pub async fn show(
     let form = async {
         found.manager()?;
         let draft = if again.is_empty() { Draft::default() } else { former(&app, &found, &again).await? };
-        form(&app, &found, shell.clone(), draft).await
+        let form = form(&app, &found, shell.clone(), draft).await?;
+        Ok(Form { is_again: !again.is_empty(), ..form })
     };
     shell.answer(form.await)
 }
@@ -177,7 +180,7 @@ async fn form(app: &App, found: &RequireSession, shell: Shell, draft: Draft) -> 
         chosen: one.id.to_string() == draft.app,
     });
     let (apps, connections) = (apps.collect(), connections.collect());
-    Ok(Form { shell, apps, connections, draft, checked: None, problem: None })
+    Ok(Form { shell, apps, connections, draft, checked: None, problem: None, is_again: false })
 }
 
 /// *Check*, or *Publish*.
@@ -325,6 +328,7 @@ mod tests {
             draft,
             checked: Some(checked),
             problem: Some("<script>".to_owned()),
+            is_again: false,
         };
         let html = form.render().unwrap();
         assert!(!html.contains("><script>") && !html.contains("style="), "{html}");

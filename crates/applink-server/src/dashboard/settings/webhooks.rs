@@ -142,7 +142,9 @@ pub async fn change(State(app): State<App>, ApiPath(id): ApiPath<String>, posted
         url: Some(draft.url.clone()),
         event_types: Some(draft.event_types()),
         description: Some(draft.description.clone()),
-        enabled: Some(posted.fields.is_ticked("enabled")),
+        // Switched only when somebody switched it: the page may be old, and switching on forgets why it was off.
+        enabled: Some(posted.fields.is_ticked("enabled"))
+            .filter(|enabled| *enabled != posted.fields.is_ticked("was_enabled")),
     };
     let changed = async { manage::update(&app, &posted.manager, uuid(&id)?, asked).await };
     let error = match changed.await {
