@@ -48,8 +48,13 @@ fn is_ours(app: &App, authority: &str) -> bool {
     loopback || listed || public
 }
 
+/// A page without referrers sends the origin `null`: then `Sec-Fetch-Site`, which no page can set, must say it is ours.
 fn is_same_origin(request: &Request, authority: Option<&str>) -> bool {
-    let origin = request.headers().get(ORIGIN).and_then(|value| value.to_str().ok());
+    let header = |name: &str| request.headers().get(name).and_then(|value| value.to_str().ok());
+    let origin = header(ORIGIN.as_str());
+    if origin == Some("null") {
+        return header("sec-fetch-site") == Some("same-origin");
+    }
     let origin = origin.and_then(|origin| origin.split_once("://")).map(|(_, authority)| authority);
     origin.is_some() && origin == authority
 }
