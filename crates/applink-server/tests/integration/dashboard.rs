@@ -356,7 +356,7 @@ async fn a_second_press_of_the_button_does_nothing_more() {
     assert_eq!(visitor.stack.count_audited("connection.requested").await, 1);
     let said = format!("{}; {}", visitor.cookie, again.cookie());
     let url = format!("{}{LIST}", visitor.stack.server.url());
-    assert!(visitor.stack.browse(&url, Some(&said)).await.expect(200).text.contains("sent twice"));
+    assert!(visitor.stack.browse(&url, Some(&said)).await.expect(200).text.contains("sent already"));
     let forged = format!("{}; applink-notice=call+0900", visitor.cookie);
     assert!(!visitor.stack.browse(&url, Some(&forged)).await.expect(200).text.contains("0900"));
 }
