@@ -151,10 +151,8 @@ pub async fn refresh(
     ApiPath(named): ApiPath<String>,
     posted: Posted,
 ) -> Response {
-    let addon = posted.found.addon.id;
     let refreshed: Result<Credential, ApiError> = async {
-        let row =
-            store::find(app.store.reader(), addon, kind, &named).await?.ok_or_else(ApiError::not_found)?;
+        let row = find(&app, &posted, kind, &named).await?;
         if row.live().is_none() {
             return Err(ApiError::validation("There is no token to replace: it has to be connected first."));
         }
@@ -178,10 +176,8 @@ pub async fn delete(
     ApiPath(named): ApiPath<String>,
     posted: Posted,
 ) -> Response {
-    let addon = posted.found.addon.id;
     let deleted = async {
-        let row =
-            store::find(app.store.reader(), addon, kind, &named).await?.ok_or_else(ApiError::not_found)?;
+        let row = find(&app, &posted, kind, &named).await?;
         if posted.fields.get("confirm") != row.name {
             let message = format!("Nothing was deleted: type the name {} to delete it.", row.name);
             return Err(ApiError::validation(message));
@@ -192,6 +188,11 @@ pub async fn delete(
         Ok(row) => go_to(&app, &page_of(&row), Some(Notice::Deleted)),
         Err(error) => again(&app, &posted, (kind, &named), &error).await,
     }
+}
+
+async fn find(app: &App, posted: &Posted, kind: Kind, named: &str) -> Result<Credential, ApiError> {
+    let found = store::find(app.store.reader(), posted.found.addon.id, kind, named).await?;
+    found.ok_or_else(ApiError::not_found)
 }
 
 /// Its page, with what went wrong.
