@@ -20,8 +20,6 @@ const LINEAR: f64 = 2.0;
 const RUNS: usize = 3;
 
 const PAGE: &str = "docs/performance.md";
-const BEGIN: &str = "<!-- written by `cargo xtask bench publish` -->";
-const END: &str = "<!-- end of what `cargo xtask bench publish` writes -->";
 
 /// Measures, prints, writes, and says whether every promise is kept.
 pub(crate) fn publish() -> Result<bool> {
@@ -40,7 +38,7 @@ pub(crate) fn publish() -> Result<bool> {
     let report = Report { sizes, large, peer, load: format!("{before} before, {} after", load()?) };
     let part = report.part()?;
     print!("{part}");
-    write_part(&part)?;
+    write_part("publish", &part)?;
     Ok(report.promises().iter().all(Promise::kept))
 }
 
@@ -125,13 +123,15 @@ impl Report {
     }
 }
 
-/// Puts the part into the page, in the place of the former one.
-fn write_part(part: &str) -> Result<()> {
+/// Puts the part of a bench into the page, in the place of the former one.
+pub(crate) fn write_part(bench: &str, part: &str) -> Result<()> {
+    let begin = format!("<!-- written by `cargo xtask bench {bench}` -->");
+    let end = format!("<!-- end of what `cargo xtask bench {bench}` writes -->");
     let old = std::fs::read_to_string(PAGE).context("reading docs/performance.md")?;
-    let part = format!("{BEGIN}\n{part}\n{END}");
-    let page = match (old.find(BEGIN), old.find(END)) {
-        (Some(begin), Some(end)) => {
-            let (before, after) = (old.get(..begin), old.get(end + END.len()..));
+    let part = format!("{begin}\n{part}\n{end}");
+    let page = match (old.find(&begin), old.find(&end)) {
+        (Some(from), Some(to)) => {
+            let (before, after) = (old.get(..from), old.get(to + end.len()..));
             format!("{}{part}{}", before.unwrap_or_default(), after.unwrap_or_default())
         }
         _ => format!("{}\n\n{part}\n", old.trim_end()),
@@ -140,7 +140,7 @@ fn write_part(part: &str) -> Result<()> {
 }
 
 /// The load averages of the machine.
-fn load() -> Result<String> {
+pub(crate) fn load() -> Result<String> {
     let told = std::fs::read_to_string("/proc/loadavg").context("reading the machine's load")?;
     Ok(told.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
 }

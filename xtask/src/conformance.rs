@@ -110,6 +110,13 @@ impl Client {
     }
 }
 
+/// Installs what the browser tests hold pages against.
+pub(crate) fn install_axe() -> Result<()> {
+    install::npm_ci(&root().join("crates").join("applink-testkit").join("axe"))
+        .context("installing axe-core")?;
+    Ok(())
+}
+
 /// The stock `heroku` CLI, installed: its Node, and the script that Node runs.
 pub(crate) fn heroku_cli() -> Result<[PathBuf; 2]> {
     let installed = install::install(Client::Heroku)?.context("the heroku CLI can't be had")?;

@@ -5,6 +5,7 @@
 mod artifacts;
 mod bench;
 mod bench_cli;
+mod bench_dashboard;
 mod bench_publish;
 mod conformance;
 mod figures;
@@ -26,6 +27,8 @@ cargo xtask <command>
   bench mesh [--quick]
                   the mesh beside its peers; writes docs/performance.md (with --quick: one round, writes nothing)
   bench publish   reading, checking and packaging of large documents; writes its part of docs/performance.md
+  bench dashboard
+                  the dashboard's pages with 10,000 connections; writes its part of docs/performance.md
   bench cli       our CLI beside the official one, against the same local server
   bench data-cloud
                   100,000 rows streamed through our SDK, beside the Node SDK
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         ["bench", "mesh", "--quick"] => outcome(bench::mesh(true)),
         ["bench", "cli"] => outcome(bench_cli::cli()),
         ["measure", command @ ..] => outcome(bench_cli::measure(command)),
+        ["bench", "dashboard"] => outcome(bench_dashboard::dashboard()),
         ["bench", "publish"] => outcome(bench_publish::publish()),
         ["bench", "data-cloud"] => outcome(conformance::data_cloud::bench()),
         ["fuzz"] => outcome(fuzz::run(None)),

@@ -81,7 +81,7 @@ pub(crate) fn all() -> Vec<Suite> {
         Suite {
             name: "sqlite",
             about: "every Rust test, the stores on SQLite, optional features on",
-            tools: &[Tool::Chromium, Tool::ChromeDriver, Tool::Python, Tool::Curl],
+            tools: &[Tool::Chromium, Tool::ChromeDriver, Tool::Python, Tool::Curl, Tool::NodeJs, Tool::Npm],
             runs: Runs::Workspace,
         },
         Suite {
@@ -202,6 +202,7 @@ struct Outcome {
 const VARIABLES: [&str; 2] = ["APPLINK_TEST_POSTGRES", "APPLINK_TEST_OPENBAO"];
 
 fn workspace() -> Result<Outcome> {
+    conformance::install_axe()?;
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--no-fail-fast"]).args(BUILD).stdin(Stdio::null());
     Outcome::of(command)

@@ -25,6 +25,7 @@ pub mod begin;
 pub mod change;
 pub mod disconnect;
 pub mod flow;
+pub mod overview;
 pub mod reconcile;
 pub mod store;
 pub mod write;

@@ -23,6 +23,8 @@ mod client_app;
 mod connect;
 #[path = "integration/dashboard.rs"]
 mod dashboard;
+#[path = "integration/dashboard_large.rs"]
+mod dashboard_large;
 #[path = "integration/dashboard_pages.rs"]
 mod dashboard_pages;
 #[path = "integration/data_actions.rs"]

@@ -1,5 +1,7 @@
 //! A real headless Chromium, driven through ChromeDriver. One per test; closed when dropped.
 
+mod looks;
+
 use std::io::{BufRead as _, BufReader};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
@@ -11,6 +13,8 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use serde_json::{Map, Value, json};
+
+pub use self::looks::{Asked, Scheme};
 
 /// A browser window with an empty profile.
 #[derive(Debug)]

@@ -10,3 +10,4 @@ pub mod browser;
 pub mod dev_stack;
 pub mod figures;
 pub mod leaks;
+pub mod many;

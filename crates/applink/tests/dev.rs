@@ -4,9 +4,11 @@
 mod dev {
     mod bad_input;
     mod browser;
+    mod dashboard;
     mod doctor;
     mod flows;
     mod leaks;
+    mod orgsim_pages;
     mod ready;
     mod tls;
     mod tour;

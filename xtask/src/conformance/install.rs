@@ -63,7 +63,8 @@ fn with_node(sources: &Path) -> Result<PathBuf> {
     node()
 }
 
-fn npm_ci(sources: &Path) -> Result<PathBuf> {
+/// What a folder's lock file names, in its `node_modules`.
+pub(super) fn npm_ci(sources: &Path) -> Result<PathBuf> {
     let modules = sources.join("node_modules");
     let lock = Lock::of(&sources.join("package-lock.json"), &modules)?;
     if lock.is_new() {

@@ -3,7 +3,6 @@
 use applink_api::ids::AddonId;
 use applink_api::time::Timestamp;
 use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
-use uuid::Uuid;
 
 use crate::db::{RowId, StoreError};
 
@@ -143,50 +142,99 @@ pub async fn page(
     Ok(Row::find_by_statement(statement).all(connection).await?)
 }
 
-/// How often something was done to something by somebody, within a slice of time.
+/// What is counted together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    /// What was done.
+    Action,
+    /// Who did it.
+    Name,
+    /// The org of the connection or authorization it was done to; empty when that is gone.
+    Org,
+}
+
+/// What is counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Counted<'a> {
+    /// Together with what.
+    pub by: By,
+    /// Only these actions.
+    pub actions: &'a [&'a str],
+    /// Not before.
+    pub since: Timestamp,
+    /// In slices of so many microseconds.
+    pub length: i64,
+    /// Only of one org; empty for all.
+    pub org: &'a str,
+    /// Only by one app, which the log has as `name (prefix)`.
+    pub app: Option<&'a str>,
+    /// So many with the highest counts are told apart.
+    pub most: i64,
+}
+
+/// How often, within a slice of time.
 #[derive(Clone, Debug, PartialEq, Eq, FromQueryResult)]
 pub struct Count {
     /// The slice's number: its beginning divided by its length.
     pub slice: i64,
-    /// What.
-    pub action: String,
-    /// To what.
-    pub subject: Option<String>,
-    /// By whom.
-    pub name: Option<String>,
+    /// Of what; none for all that are not told apart.
+    pub label: Option<String>,
     /// How often.
     pub number: i64,
+    /// How many labels there are in all.
+    pub labels: i64,
 }
 
-impl Count {
-    /// The id of what it was done to.
-    pub fn subject_id(&self) -> Option<Uuid> {
-        self.subject.as_deref()?.parse().ok()
-    }
-}
-
-/// Counts `actions` since a time, in slices of `length` microseconds.
+/// Counts in slices of time. However much there is to count, the answer is small.
 ///
 /// # Errors
 /// [`StoreError`].
 pub async fn counts(
     connection: &impl ConnectionTrait,
     addon: AddonId,
-    actions: &[&str],
-    since: Timestamp,
-    length: i64,
+    counted: &Counted<'_>,
 ) -> Result<Vec<Count>, StoreError> {
+    let query = counting(addon, counted);
+    let statement =
+        Statement::from_sql_and_values(connection.get_database_backend(), query.sql, query.values);
+    Ok(Count::find_by_statement(statement).all(connection).await?)
+}
+
+fn counting(addon: AddonId, counted: &Counted<'_>) -> Query {
+    let Counted { by, actions, since, length, org, app, most } = *counted;
     let mut query = Query {
         sql: String::new(),
-        values: vec![length.into(), addon.to_string().into(), since.as_micros().into()],
+        values: vec![length.into(), addon.to_string().into(), since.as_micros().into(), most.into()],
     };
+    let label = match by {
+        By::Action => "r.action",
+        By::Name => "COALESCE(a.name, '(name erased)')",
+        By::Org => "COALESCE(c.org_id, '')",
+    };
+    let mut joins = String::new();
+    if by == By::Name || app.is_some() {
+        joins.push_str(" LEFT JOIN audit_actors a ON a.id = r.actor");
+    }
+    if by == By::Org || !org.is_empty() {
+        joins.push_str(" LEFT JOIN credentials c ON c.id = r.subject AND c.addon_id = r.addon_id");
+    }
     let named: Vec<String> = actions.iter().map(|action| query.value(*action)).collect();
-    let sql = format!(
-        "SELECT r.at / $1 AS slice, r.action, r.subject, a.name, COUNT(*) AS number FROM audit_rows r \
-         LEFT JOIN audit_actors a ON a.id = r.actor WHERE r.addon_id = $2 AND r.at >= $3 AND r.action IN ({}) \
-         GROUP BY 1, 2, 3, 4",
-        named.join(", ")
+    let mut conditions = format!("r.addon_id = $2 AND r.at >= $3 AND r.action IN ({})", named.join(", "));
+    if !org.is_empty() {
+        conditions.push_str(&format!(" AND c.org_id = {}", query.value(org)));
+    }
+    if let Some(app) = app {
+        let (name, prefixed) = (query.value(app), query.value(format!("{} (%", escaped(app))));
+        conditions.push_str(&format!(" AND (a.name = {name} OR a.name LIKE {prefixed} ESCAPE '!')"));
+    }
+    query.sql = format!(
+        "WITH counted AS (SELECT r.at / $1 AS slice, {label} AS label, COUNT(*) AS number \
+           FROM audit_rows r{joins} WHERE {conditions} GROUP BY 1, 2), \
+         ranked AS (SELECT label, ROW_NUMBER() OVER (ORDER BY SUM(number) DESC, label) AS place \
+           FROM counted GROUP BY label) \
+         SELECT counted.slice AS slice, CASE WHEN ranked.place <= $4 THEN counted.label END AS label, \
+           CAST(SUM(counted.number) AS BIGINT) AS number, (SELECT COUNT(*) FROM ranked) AS labels \
+         FROM counted JOIN ranked ON ranked.label = counted.label GROUP BY 1, 2"
     );
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), sql, query.values);
-    Ok(Count::find_by_statement(statement).all(connection).await?)
+    query
 }

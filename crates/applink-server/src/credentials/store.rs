@@ -97,19 +97,21 @@ fn matching(search: &str) -> Condition {
     if search.is_empty() {
         return Condition::all();
     }
-    let escaped = |text: &str| {
-        let plain: String =
-            text.chars().flat_map(|c| "\\%_".contains(c).then_some('\\').into_iter().chain([c])).collect();
-        LikeExpr::new(format!("%{plain}%")).escape('\\')
-    };
     let lower = search.to_lowercase();
     let key = look_up_key(&lower);
-    let folded = |column: Column, text: &str| Expr::expr(Func::lower(Expr::col(column))).like(escaped(text));
+    let folded = |column: Column, text: &str| Expr::expr(Func::lower(Expr::col(column))).like(contains(text));
     Condition::any()
         .add(folded(Column::NameKey, &key))
         .add(folded(Column::AliasKey, &key))
         .add(folded(Column::OrgId, &lower))
         .add(folded(Column::Username, &lower))
+}
+
+/// Has `text` in it, whatever that text is.
+pub(crate) fn contains(text: &str) -> LikeExpr {
+    let plain: String =
+        text.chars().flat_map(|c| "\\%_".contains(c).then_some('\\').into_iter().chain([c])).collect();
+    LikeExpr::new(format!("%{plain}%")).escape('\\')
 }
 
 /// The one a path names: by uuid, by name, or (authorizations) by alias. `-` and `_` are the same character.
@@ -204,11 +206,12 @@ pub async fn delete(connection: &impl ConnectionTrait, addon: AddonId, id: Uuid)
     Ok(())
 }
 
-fn of(addon: AddonId, kind: Kind) -> sea_orm::Select<Entity> {
+pub(super) fn of(addon: AddonId, kind: Kind) -> sea_orm::Select<Entity> {
     Entity::find().filter(Column::AddonId.eq(RowId::from(addon))).filter(Column::Kind.eq(kind.as_str()))
 }
 
-const LIVE: &str = "live";
+/// As stored, of what works.
+pub(super) const LIVE: &str = "live";
 
 fn state_word(state: &State) -> &'static str {
     match state {

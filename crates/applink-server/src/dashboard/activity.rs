@@ -1,22 +1,26 @@
 //! Activity: the add-on's part of the audit log, filtered, page by page, and as a file.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
+use applink_api::ids::AddonId;
 use applink_api::time::Timestamp;
 use askama::Template;
+use axum::body::Body;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
+use futures_util::{StreamExt as _, stream};
 use http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use serde::Deserialize;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::parts::Time;
 use super::session::RequireSession;
 use super::shell::{Section, Shell};
 use crate::app::App;
 use crate::audit::browse::{self, Cursor, Filter, Row};
-use crate::credentials::{self, Kind};
-use crate::db::RowId;
+use crate::credentials::overview;
+use crate::db::{RowId, StoreError};
 use crate::error::ApiError;
 use crate::publications;
 
@@ -24,6 +28,8 @@ use crate::publications;
 const SIZE: u64 = 100;
 /// Rows in a file, at most.
 const EXPORTED: u64 = 50_000;
+/// Rows of a file that are read and sent together.
+const AT_ONCE: u64 = 1_000;
 /// Characters of a filter.
 const LONGEST: usize = 200;
 
@@ -135,7 +141,7 @@ async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> 
     let is_more = rows.len() > size;
     rows.truncate(size);
     let last = rows.last().filter(|_| is_more).map(Row::cursor);
-    let names = names(app, found).await?;
+    let names = names(app, found, &rows).await?;
     Ok(Page {
         kinds: KINDS.map(|(value, label)| (value, label, value == asked.action)).to_vec(),
         next: last.map(|last| format!("/dashboard/activity?{}", asked.query(Some(&last)))),
@@ -147,20 +153,18 @@ async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> 
     })
 }
 
-/// What ids stand for.
-async fn names(app: &App, found: &RequireSession) -> Result<HashMap<String, String>, ApiError> {
+/// What the ids on the page stand for.
+async fn names(app: &App, found: &RequireSession, rows: &[Row]) -> Result<HashMap<String, String>, ApiError> {
     let (reader, addon) = (app.store.reader(), found.addon.id);
-    let mut names = HashMap::new();
-    for kind in [Kind::Connection, Kind::Authorization] {
-        let all = credentials::store::list(reader, addon, kind).await?;
-        names.extend(
-            all.into_iter().map(|one| (one.id.to_string(), format!("{} {}", kind.as_str(), one.name))),
-        );
-    }
-    let published = publications::store::list(reader, addon).await?;
-    names
-        .extend(published.into_iter().map(|one| (one.id.to_string(), format!("publication {}", one.client))));
-    Ok(names)
+    let ids: HashSet<Uuid> = rows.iter().filter_map(|row| row.subject.as_deref()?.parse().ok()).collect();
+    let credentials = overview::by_ids(reader, addon, ids.iter().copied()).await?;
+    let credentials = credentials
+        .into_values()
+        .map(|one| (one.id.to_string(), format!("{} {}", one.kind.as_str(), one.name)));
+    let published = publications::store::lists::by_ids(reader, addon, ids).await?;
+    let published =
+        published.into_iter().map(|one| (one.id.to_string(), format!("publication {}", one.client)));
+    Ok(credentials.chain(published).collect())
 }
 
 fn shown(row: Row, names: &HashMap<String, String>) -> Shown {
@@ -187,19 +191,48 @@ fn shown(row: Row, names: &HashMap<String, String>) -> Shown {
 
 /// The same rows for a spreadsheet.
 pub async fn csv(State(app): State<App>, found: RequireSession, Query(asked): Query<Asked>) -> Response {
-    let write = |rows: &[Row]| {
-        let mut text = "at,who,kind,action,subject,detail\r\n".to_owned();
-        for row in rows {
-            let at = Timestamp::from_micros(row.at).to_string();
-            let optional = |text: &Option<String>| text.clone().unwrap_or_default();
-            let (who, kind, subject) = (optional(&row.name), optional(&row.kind), optional(&row.subject));
-            let cells = [&at, &who, &kind, &row.action, &subject, &row.detail].map(|text| cell(text));
-            text.push_str(&cells.join(","));
-            text.push_str("\r\n");
-        }
-        text
-    };
-    export(&app, &found, &asked, ("text/csv; charset=utf-8", "activity.csv"), write).await
+    export(&app, &found, &asked, &CSV).await
+}
+
+/// The same rows for a program.
+pub async fn json(State(app): State<App>, found: RequireSession, Query(asked): Query<Asked>) -> Response {
+    export(&app, &found, &asked, &JSON).await
+}
+
+/// A kind of file.
+struct File {
+    name: &'static str,
+    kind: &'static str,
+    head: &'static str,
+    row: fn(&Row) -> String,
+    between: &'static str,
+    tail: &'static str,
+}
+
+const CSV: File = File {
+    name: "activity.csv",
+    kind: "text/csv; charset=utf-8",
+    head: "at,who,kind,action,subject,detail\r\n",
+    row: csv_row,
+    between: "",
+    tail: "",
+};
+
+const JSON: File = File {
+    name: "activity.json",
+    kind: "application/json",
+    head: "[",
+    row: json_row,
+    between: ",\n",
+    tail: "]",
+};
+
+fn csv_row(row: &Row) -> String {
+    let at = Timestamp::from_micros(row.at).to_string();
+    let optional = |text: &Option<String>| text.clone().unwrap_or_default();
+    let (who, kind, subject) = (optional(&row.name), optional(&row.kind), optional(&row.subject));
+    let cells = [&at, &who, &kind, &row.action, &subject, &row.detail].map(|text| cell(text));
+    format!("{}\r\n", cells.join(","))
 }
 
 /// Always in quotes. What a spreadsheet would take for a formula is made text.
@@ -208,43 +241,72 @@ fn cell(text: &str) -> String {
     format!("\"{guard}{}\"", text.replace('"', "\"\""))
 }
 
-/// The same rows for a program.
-pub async fn json(State(app): State<App>, found: RequireSession, Query(asked): Query<Asked>) -> Response {
-    let write = |rows: &[Row]| {
-        let rows: Vec<serde_json::Value> = rows
-            .iter()
-            .map(|row| {
-                json!({"at": Timestamp::from_micros(row.at), "who": row.name, "kind": row.kind,
-                    "action": row.action, "subject": row.subject, "detail": row.detail})
-            })
-            .collect();
-        serde_json::Value::from(rows).to_string()
-    };
-    export(&app, &found, &asked, ("application/json", "activity.json"), write).await
+fn json_row(row: &Row) -> String {
+    json!({"at": Timestamp::from_micros(row.at), "who": row.name, "kind": row.kind,
+        "action": row.action, "subject": row.subject, "detail": row.detail})
+    .to_string()
 }
 
-async fn export(
-    app: &App,
-    found: &RequireSession,
-    asked: &Asked,
-    (kind, file): (&'static str, &str),
-    write: impl FnOnce(&[Row]) -> String,
-) -> Response {
-    let rows = async {
+/// Sends what is read while it is read. The first rows are there before the answer begins, so that what fails then is
+/// still told as a page; what fails later breaks the answer off, and the browser says so.
+async fn export(app: &App, found: &RequireSession, asked: &Asked, file: &'static File) -> Response {
+    let first = async {
         found.manager()?;
-        Ok(browse::page(app.store.reader(), found.addon.id, &asked.filter(), None, EXPORTED).await?)
+        let mut rest = Rest {
+            app: app.clone(),
+            addon: found.addon.id,
+            filter: asked.filter(),
+            after: None,
+            left: EXPORTED,
+        };
+        let rows = rest.next(file).await?.unwrap_or_default();
+        Ok::<_, ApiError>((rows, rest))
     };
-    match rows.await {
-        Ok(rows) => {
-            let headers = [
-                (CONTENT_TYPE, kind.to_owned()),
-                (CONTENT_DISPOSITION, format!("attachment; filename=\"{file}\"")),
-                (CACHE_CONTROL, "no-store".to_owned()),
-                (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
-            ];
-            (headers, write(&rows)).into_response()
+    let (first, rest) = match first.await {
+        Ok(begun) => begun,
+        Err(error) => return refused(app, found, &error),
+    };
+    let rest = stream::try_unfold(rest, move |mut rest| async move {
+        let next = rest.next(file).await.map_err(std::io::Error::other)?;
+        Ok(next.map(|rows| (rows, rest)))
+    });
+    let head = stream::iter([Ok(file.head.to_owned()), Ok(first)]);
+    let body = head.chain(rest).chain(stream::iter([Ok::<_, std::io::Error>(file.tail.to_owned())]));
+    let headers = [
+        (CONTENT_TYPE, file.kind.to_owned()),
+        (CONTENT_DISPOSITION, format!("attachment; filename=\"{}\"", file.name)),
+        (CACHE_CONTROL, "no-store".to_owned()),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
+    ];
+    (headers, Body::from_stream(body)).into_response()
+}
+
+/// What of an export is still to be read.
+struct Rest {
+    app: App,
+    addon: AddonId,
+    filter: Filter,
+    after: Option<Cursor>,
+    left: u64,
+}
+
+impl Rest {
+    /// The next rows as the file has them; none at the end.
+    async fn next(&mut self, file: &File) -> Result<Option<String>, StoreError> {
+        let size = self.left.min(AT_ONCE);
+        if size == 0 {
+            return Ok(None);
         }
-        Err(error) => refused(app, found, &error),
+        let reader = self.app.store.reader();
+        let rows = browse::page(reader, self.addon, &self.filter, self.after.as_ref(), size).await?;
+        let is_first = self.after.is_none();
+        let Some(last) = rows.last() else { return Ok(None) };
+        self.after = Some(last.cursor());
+        let is_last = rows.len() < usize::try_from(size).unwrap_or_default();
+        self.left = if is_last { 0 } else { self.left - size };
+        let rows: Vec<String> = rows.iter().map(file.row).collect();
+        let before = if is_first { "" } else { file.between };
+        Ok(Some(format!("{before}{}", rows.join(file.between))))
     }
 }
 

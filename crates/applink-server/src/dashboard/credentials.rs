@@ -165,10 +165,9 @@ async fn dependents(app: &App, credential: &Credential) -> Result<Vec<Dependent>
         return Ok(Vec::new());
     }
     let reader = app.store.reader();
-    let published = publications::store::list(reader, credential.addon).await?;
-    let published = published.into_iter().filter(|found| found.connection == credential.id);
+    let published = publications::store::lists::through(reader, credential.addon, credential.id).await?;
     let targets = data_action_targets::targets::list(reader, credential.addon, credential.id).await?;
-    let published = published.map(|found| Dependent { what: "Publication", name: found.client });
+    let published = published.into_iter().map(|found| Dependent { what: "Publication", name: found.client });
     let targets =
         targets.into_iter().map(|target| Dependent { what: "Data action target", name: target.api_name });
     Ok(published.chain(targets).collect())

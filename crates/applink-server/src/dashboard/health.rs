@@ -15,18 +15,17 @@ use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use self::charts::Chart;
 use self::figures::{Slices, Sums, Window, latency};
-use self::map::{Health, Map, Node};
+use self::map::{Health, Map, Node, Side};
 use super::session::RequireSession;
 use super::shell::{Section, Shell};
 use crate::addons::{self, Attachment};
 use crate::app::App;
-use crate::audit::browse;
+use crate::audit::browse::{self, By, Count, Counted};
 use crate::connections;
-use crate::credentials::{self, Credential, Kind, State as Standing};
+use crate::credentials::{Credential, State as Standing, overview};
 use crate::error::ApiError;
 use crate::invocations::figures as invocations;
 
@@ -34,6 +33,8 @@ use crate::invocations::figures as invocations;
 const SAMPLED: i64 = 20_000;
 /// Apps and orgs to choose from, at most: a page stays small.
 const CHOICES: usize = 200;
+/// Apps or orgs that are counted apart; a chart shows fewer.
+const TOLD_APART: i64 = 100;
 /// A mesh that was not heard of for this long is silent.
 const SILENT: std::time::Duration = std::time::Duration::from_secs(10 * 60);
 
@@ -82,40 +83,30 @@ pub async fn show(State(app): State<App>, found: RequireSession, Query(asked): Q
     shell.answer(load(&app, &found, shell.clone(), asked).await)
 }
 
-/// What ids stand for.
+/// What is attached, and orgs to choose from.
 struct Known {
     attachments: Vec<Attachment>,
-    credentials: Vec<Credential>,
+    /// With what one of their connections is called.
+    orgs: Vec<(String, String)>,
 }
 
 impl Known {
-    async fn load(app: &App, found: &RequireSession) -> Result<Self, ApiError> {
+    async fn load(app: &App, found: &RequireSession, asked: &Asked) -> Result<Self, ApiError> {
         let (reader, addon) = (app.store.reader(), found.addon.id);
-        let mut credentials = credentials::store::list(reader, addon, Kind::Connection).await?;
-        credentials.extend(credentials::store::list(reader, addon, Kind::Authorization).await?);
         let attachments = addons::store::attachments_of(reader, addon).await?;
-        Ok(Self { attachments, credentials })
+        let mut orgs = overview::orgs(reader, addon, CHOICES as u64).await?;
+        for (org, name) in &mut orgs {
+            *name = format!("{name} ({org})");
+        }
+        // One of ten thousand stays chosen, too.
+        if !asked.org.is_empty() && orgs.iter().all(|(org, _)| *org != asked.org) {
+            orgs.insert(0, (asked.org.clone(), asked.org.clone()));
+        }
+        Ok(Self { attachments, orgs })
     }
 
     fn apps(&self) -> BTreeMap<AppUuid, String> {
         self.attachments.iter().map(|one| (one.app.id, one.app.name.clone())).collect()
-    }
-
-    /// Orgs, with what their connections are called.
-    fn orgs(&self) -> BTreeMap<String, String> {
-        let mut orgs = BTreeMap::new();
-        for one in &self.credentials {
-            if let Some(org) = one.org() {
-                let name = format!("{} ({})", one.name, org.org_id);
-                orgs.entry(org.org_id.clone()).or_insert(name);
-            }
-        }
-        orgs
-    }
-
-    fn org_of(&self) -> HashMap<Uuid, String> {
-        let known = self.credentials.iter();
-        known.filter_map(|one| Some((one.id, one.org()?.org_id.clone()))).collect()
     }
 }
 
@@ -125,7 +116,7 @@ async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> 
     let window = Window::of(&asked.window);
     let now = app.clock.now();
     let slices = Slices::until(now, window);
-    let known = Known::load(app, found).await?;
+    let known = Known::load(app, found, &asked).await?;
     let choice = |value: String, label: String, asked: &str| Choice { chosen: value == asked, value, label };
     let mut charts = token_charts(app, found, &known, slices, &asked).await?;
     charts.extend(call_charts(app, found, &known, slices, &asked).await?);
@@ -137,8 +128,8 @@ async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> 
             .take(CHOICES)
             .map(|(id, name)| choice(id.to_string(), name, &asked.app))
             .collect(),
-        orgs: known.orgs().into_iter().take(CHOICES).map(|(id, name)| choice(id, name, &asked.org)).collect(),
         map: draw(app, found, &known, now).await?,
+        orgs: known.orgs.into_iter().map(|(id, name)| choice(id, name, &asked.org)).collect(),
         charts,
         shell,
     })
@@ -152,37 +143,55 @@ async fn token_charts(
     slices: Slices,
     asked: &Asked,
 ) -> Result<Vec<Chart>, ApiError> {
-    let words: HashMap<&str, &str> = TOKENS.into_iter().collect();
-    let actions: Vec<&str> = [HANDED_OUT].into_iter().chain(TOKENS.map(|(action, _)| action)).collect();
-    let counts =
-        browse::counts(app.store.reader(), found.addon.id, &actions, slices.since(), slices.length()).await?;
-    let org_of = known.org_of();
-    let app_name = asked.app.parse().ok().and_then(|id| known.apps().get(&id).cloned());
-    let (mut by_app, mut by_org, mut fates) = (Sums::new(slices), Sums::new(slices), Sums::new(slices));
-    for count in counts {
-        let org =
-            count.subject_id().and_then(|id| org_of.get(&id)).map_or("an org that is gone", String::as_str);
-        if !asked.org.is_empty() && org != asked.org {
-            continue;
-        }
-        if count.action != HANDED_OUT {
-            let word = words.get(count.action.as_str()).copied().unwrap_or("other");
-            fates.add(word, count.slice, count.number);
-            continue;
-        }
-        // An app is recorded as "name (prefix)".
-        let name = count.name.as_deref().unwrap_or("(name erased)");
-        let name = name.rsplit_once(" (").map_or(name, |(name, _)| name);
-        if app_name.as_deref().is_none_or(|wanted| wanted == name) {
-            by_app.add(name, count.slice, count.number);
-            by_org.add(org, count.slice, count.number);
-        }
-    }
+    let (reader, addon) = (app.store.reader(), found.addon.id);
+    let fates = TOKENS.map(|(action, _)| action);
+    let wanted = asked.app.parse().ok().and_then(|id| known.apps().get(&id).cloned());
+    let handed_out = Counted {
+        by: By::Name,
+        actions: &[HANDED_OUT],
+        since: slices.since(),
+        length: slices.length(),
+        org: &asked.org,
+        app: wanted.as_deref(),
+        most: TOLD_APART,
+    };
+    let by_org = Counted { by: By::Org, ..handed_out.clone() };
+    let fates = Counted { by: By::Action, actions: &fates, app: None, ..handed_out.clone() };
+    let by_app = summed(slices, browse::counts(reader, addon, &handed_out).await?, app_of);
+    let by_org = summed(slices, browse::counts(reader, addon, &by_org).await?, org_of);
+    let fates = summed(slices, browse::counts(reader, addon, &fates).await?, fate_of);
     Ok(vec![
         Chart::of(by_app.chart("tokens-by-app", "Tokens handed out, by app", "tokens")),
         Chart::of(by_org.chart("tokens-by-org", "Tokens handed out, by org", "tokens")),
         Chart::of(fates.chart("refreshes", "Refreshes and failures at the org", "times")),
     ])
+}
+
+fn summed(slices: Slices, counts: Vec<Count>, name: fn(&str) -> &str) -> Sums {
+    let mut sums = Sums::new(slices);
+    for count in counts {
+        match &count.label {
+            Some(label) => sums.add(name(label), count.slice, count.number),
+            None => {
+                let unnamed = usize::try_from(count.labels - TOLD_APART).unwrap_or_default();
+                sums.add_rest(unnamed, count.slice, count.number);
+            }
+        }
+    }
+    sums
+}
+
+/// An app is recorded as "name (prefix)".
+fn app_of(recorded: &str) -> &str {
+    recorded.rsplit_once(" (").map_or(recorded, |(name, _)| name)
+}
+
+fn org_of(id: &str) -> &str {
+    if id.is_empty() { "an org that is gone" } else { id }
+}
+
+fn fate_of(action: &str) -> &str {
+    TOKENS.iter().find(|(known, _)| *known == action).map_or("other", |(_, word)| word)
 }
 
 /// From what meshes reported.
@@ -243,8 +252,12 @@ async fn draw(app: &App, found: &RequireSession, known: &Known, now: Timestamp) 
         let at = heard.get(&attachment.app.id).map(|at| Timestamp::from_micros(*at));
         apps.push(app_node(attachment, at, now));
     }
-    let orgs = known.credentials.iter().filter(|one| one.kind == Kind::Connection).map(org_node);
-    Ok(Map::of(&found.addon.name, apps, orgs.collect()))
+    let (reader, addon) = (app.store.reader(), found.addon.id);
+    let (total, bad) = overview::counts(reader, addon).await?;
+    let some = overview::troubled_first(reader, addon, CHOICES as u64).await?;
+    let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    let orgs = Side { nodes: some.iter().map(org_node).collect(), total: count(total), bad: count(bad) };
+    Ok(Map::of(&found.addon.name, Side::of(apps), orgs))
 }
 
 fn app_node(attachment: &Attachment, heard: Option<Timestamp>, now: Timestamp) -> Node {

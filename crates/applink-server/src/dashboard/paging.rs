@@ -83,6 +83,11 @@ impl Paging {
         self.total
     }
 
+    /// Whether there is more than one page.
+    pub fn is_long(&self) -> bool {
+        self.total > SIZE
+    }
+
     /// "51–100 of 10,000".
     pub fn range(&self) -> String {
         let last = (self.offset() + SIZE).min(self.total);

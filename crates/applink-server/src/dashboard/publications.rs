@@ -9,8 +9,9 @@ pub mod diff;
 pub mod publish;
 pub mod versions;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
+use applink_api::ids::PublicationId;
 use applink_api::publication::HistoryEntry;
 use askama::Template;
 use axum::extract::{Query, State};
@@ -28,9 +29,10 @@ use super::shell::{Section, Shell, go_to};
 use crate::addons;
 use crate::app::App;
 use crate::connections;
-use crate::credentials::{self, Credential, Kind};
+use crate::credentials::{self, Credential, overview};
 use crate::error::ApiError;
 use crate::publications::flow::DeployState;
+use crate::publications::store::lists::{self, Filter};
 use crate::publications::{Deploy, DeployKind, Publication, history, remove, store};
 use crate::web::ApiPath;
 
@@ -87,36 +89,27 @@ async fn load_list(
     paging: Paging,
     of_app: &str,
 ) -> Result<List, ApiError> {
-    let reader = app.store.reader();
+    let (reader, addon) = (app.store.reader(), found.addon.id);
     let names = app_names(app, found).await?;
-    let connections = connections_of(app, found).await?;
-    let mut all = store::list(reader, found.addon.id).await?;
-    let published: Vec<String> = all.iter().map(|one| one.app.to_string()).collect();
+    let published: Vec<String> =
+        lists::apps(reader, addon).await?.into_iter().map(|id| id.to_string()).collect();
     let apps: Vec<(String, String, bool)> = names
         .iter()
         .filter(|(id, _)| published.contains(id))
         .map(|(id, name)| (id.clone(), name.clone(), id == of_app))
         .collect();
-    let wanted = paging.search().to_lowercase();
-    all.retain(|one| of_app.is_empty() || one.app.to_string() == of_app);
-    all.retain(|one| {
-        let connection =
-            connections.get(&one.connection).map(|found| found.name.as_str()).unwrap_or_default();
-        [one.client.as_str(), &one.org_id, connection]
-            .iter()
-            .any(|text| text.to_lowercase().contains(&wanted))
+    let filter = Filter { app: of_app.parse().ok(), search: paging.search().to_owned() };
+    let paging = paging.of(lists::count(reader, addon, &filter).await?);
+    let listed = lists::page(reader, addon, &filter, (paging.offset(), paging.limit())).await?;
+    let connections = overview::by_ids(reader, addon, listed.iter().map(|one| one.connection)).await?;
+    let ids: Vec<PublicationId> = listed.iter().map(|one| one.id).collect();
+    let newest = lists::newest_of(reader, addon, &ids).await?;
+    let pending = newest.values().any(|deploy| !deploy.state.is_final());
+    let rows = listed.into_iter().map(|publication| {
+        let (connection, deploy) = (connections.get(&publication.connection), newest.get(&publication.id));
+        row(publication, connection, deploy, &names)
     });
-    let paging = paging.of(all.len() as u64);
-    let offset = usize::try_from(paging.offset()).unwrap_or(usize::MAX);
-    let limit = usize::try_from(paging.limit()).unwrap_or(usize::MAX);
-    let (mut rows, mut pending) = (Vec::new(), false);
-    for publication in all.into_iter().skip(offset).take(limit) {
-        let newest = store::history(reader, publication.addon, publication.id, 1).await?.pop();
-        pending |= newest.as_ref().is_some_and(|deploy| !deploy.state.is_final());
-        let connection = connections.get(&publication.connection);
-        rows.push(row(publication, connection, newest.as_ref(), &names));
-    }
-    Ok(List { shell, paging, apps, rows, pending })
+    Ok(List { rows: rows.collect(), shell, paging, apps, pending })
 }
 
 fn row(
@@ -144,11 +137,6 @@ fn row(
 async fn app_names(app: &App, found: &RequireSession) -> Result<BTreeMap<String, String>, ApiError> {
     let attachments = addons::store::attachments_of(app.store.reader(), found.addon.id).await?;
     Ok(attachments.into_iter().map(|one| (one.app.id.to_string(), one.app.name)).collect())
-}
-
-async fn connections_of(app: &App, found: &RequireSession) -> Result<HashMap<Uuid, Credential>, ApiError> {
-    let all = credentials::store::list(app.store.reader(), found.addon.id, Kind::Connection).await?;
-    Ok(all.into_iter().map(|connection| (connection.id, connection)).collect())
 }
 
 /// How the connection is.

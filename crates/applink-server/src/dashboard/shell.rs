@@ -168,6 +168,12 @@ impl Shell {
         };
         let page = Refused { shell: self.clone(), title, message: message.to_owned() };
         let mut response = self.page(status, &page);
+        // A page that asks itself anew and is gone leads to its list; only htmx heeds this.
+        let list = SECTIONS.iter().find(|(section, ..)| Some(*section) == self.section);
+        if let (StatusCode::NOT_FOUND, Some((_, path, _))) = (status, list) {
+            let name = HeaderName::from_static("hx-redirect");
+            response.headers_mut().insert(name, HeaderValue::from_static(path));
+        }
         if let Some(cause) = std::error::Error::source(error) {
             response.extensions_mut().insert(ErrorCause(chain(cause).into()));
         }

@@ -12,15 +12,19 @@ use uuid::Uuid;
 
 use super::form::{Fields, Posted};
 use super::notice::Notice;
+use super::paging::Paging;
 use super::parts::{Badge, Time, Tone};
 use super::session::RequireSession;
 use super::shell::{Section, Shell, go_to};
 use crate::app::App;
-use crate::credentials::{self, Credential, Kind};
+use crate::credentials::{self, Credential, overview};
 use crate::data_action_targets::flow::{State as Standing, Target};
 use crate::data_action_targets::{manage, targets};
 use crate::error::ApiError;
 use crate::web::ApiPath;
+
+/// Connections to choose from, at most.
+const CHOICES: u64 = 200;
 
 const PATH: &str = "/dashboard/data-action-targets";
 
@@ -113,6 +117,7 @@ impl Draft {
 #[template(path = "dashboard/targets.html")]
 struct List {
     shell: Shell,
+    paging: Paging,
     rows: Vec<Row>,
     pending: bool,
     connections: Vec<Choice>,
@@ -122,38 +127,38 @@ struct List {
 }
 
 /// All of them, and the form for another.
-pub async fn list(State(app): State<App>, found: RequireSession) -> Response {
+pub async fn list(State(app): State<App>, found: RequireSession, paging: Paging) -> Response {
     let shell = found.shell(&app, Section::Targets);
-    shell.answer(load_list(&app, &found, shell.clone(), Draft::default(), None).await)
+    shell.answer(load_list(&app, &found, shell.clone(), paging, Draft::default(), None).await)
 }
 
 async fn load_list(
     app: &App,
     found: &RequireSession,
     shell: Shell,
+    paging: Paging,
     draft: Draft,
     problem: Option<String>,
 ) -> Result<List, ApiError> {
     let (reader, addon) = (app.store.reader(), found.addon.id);
-    let all = credentials::store::list(reader, addon, Kind::Connection).await?;
-    let (mut rows, mut connections, mut pending) = (Vec::new(), Vec::new(), false);
-    for connection in all.iter().filter(|one| one.org_type == OrgType::DataCloudOrg) {
-        for target in targets::list(reader, addon, connection.id).await? {
-            pending |= is_pending(&target);
-            rows.push(Row::of(&target, connection));
-        }
-        if connection.live().is_some() {
-            let chosen = connection.name == draft.connection;
-            connections.push(Choice { id: connection.name.clone(), label: connection.name.clone(), chosen });
-        }
-    }
+    let paging = paging.of(targets::count(reader, addon).await?);
+    let listed = targets::page(reader, addon, (paging.offset(), paging.limit())).await?;
+    let through = overview::by_ids(reader, addon, listed.iter().map(|one| one.connection)).await?;
+    let rows = listed.iter().filter_map(|one| Some(Row::of(one, through.get(&one.connection)?))).collect();
+    let live = overview::live(reader, addon, Some(OrgType::DataCloudOrg), CHOICES).await?;
+    let connections = live.into_iter().map(|one| Choice {
+        chosen: one.name == draft.connection,
+        id: one.name.clone(),
+        label: one.name,
+    });
     let apps = found.apps().iter().map(|one| Choice {
         id: one.id.to_string(),
         label: one.name.clone(),
         chosen: one.id.to_string() == draft.app,
     });
-    let apps = apps.collect();
-    Ok(List { shell, rows, pending, connections, apps, draft, problem })
+    let pending = listed.iter().any(is_pending);
+    let (connections, apps) = (connections.collect(), apps.collect());
+    Ok(List { shell, paging, rows, pending, connections, apps, draft, problem })
 }
 
 /// Asks the org for one.
@@ -168,7 +173,7 @@ pub async fn create(State(app): State<App>, posted: Posted) -> Response {
         return shell.refused(&error);
     }
     let problem = Some(error.message().to_owned());
-    match load_list(&app, &posted.found, shell.clone(), draft, problem).await {
+    match load_list(&app, &posted.found, shell.clone(), Paging::default(), draft, problem).await {
         Ok(page) => shell.page(error.status(), &page),
         Err(error) => shell.refused(&error),
     }

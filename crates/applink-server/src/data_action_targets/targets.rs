@@ -4,7 +4,7 @@ use applink_api::error::ResourceError;
 use applink_api::ids::{AddonId, AppUuid};
 use applink_api::time::Timestamp;
 use sea_orm::entity::prelude::*;
-use sea_orm::{Condition, IntoActiveModel as _, QueryOrder as _};
+use sea_orm::{Condition, IntoActiveModel as _, QueryOrder as _, QuerySelect as _};
 
 use super::flow::{State, Target};
 use crate::db::claim::Due;
@@ -72,6 +72,22 @@ pub async fn list(
         .all(connection)
         .await?;
     rows.into_iter().map(Target::try_from).collect()
+}
+
+/// Some targets of an add-on, by name, from `offset` on.
+pub async fn page(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    (offset, limit): (u64, u64),
+) -> Result<Vec<Target>, StoreError> {
+    let query = Entity::find().filter(Column::AddonId.eq(RowId::from(addon)));
+    let query = query.order_by_asc(Column::NameKey).order_by_asc(Column::Id).offset(offset).limit(limit);
+    query.all(connection).await?.into_iter().map(Target::try_from).collect()
+}
+
+/// How many an add-on has.
+pub async fn count(connection: &impl ConnectionTrait, addon: AddonId) -> Result<u64, StoreError> {
+    Ok(Entity::find().filter(Column::AddonId.eq(RowId::from(addon))).count(connection).await?)
 }
 
 /// The target of a connection that a path names.

@@ -1,6 +1,7 @@
 //! The tables `publications` and `publication_deploys`. Every query but the reconciler's takes the add-on first.
 
 mod deploy_rows;
+pub mod lists;
 mod publication_rows;
 
 use applink_api::ids::{AddonId, AppUuid, PublicationId};
@@ -234,6 +235,18 @@ pub async fn history(
     publication: PublicationId,
     limit: u64,
 ) -> Result<Vec<Deploy>, StoreError> {
+    let rows = light()
+        .filter(deploys::Column::AddonId.eq(RowId::from(addon)))
+        .filter(deploys::Column::PublicationId.eq(RowId::from(publication)))
+        .order_by_desc(deploys::Column::Number)
+        .limit(limit)
+        .all(connection)
+        .await?;
+    rows.into_iter().map(Deploy::try_from).collect()
+}
+
+/// Deploys without what is large in them.
+fn light() -> Select<deploys::Entity> {
     let mut query = deploys::Entity::find().select_only();
     for column in deploys::Column::iter() {
         query = match column {
@@ -242,14 +255,7 @@ pub async fn history(
             column => query.column(column),
         };
     }
-    let rows = query
-        .filter(deploys::Column::AddonId.eq(RowId::from(addon)))
-        .filter(deploys::Column::PublicationId.eq(RowId::from(publication)))
-        .order_by_desc(deploys::Column::Number)
-        .limit(limit)
-        .all(connection)
-        .await?;
-    rows.into_iter().map(Deploy::try_from).collect()
+    query
 }
 
 /// One deploy of a publication, by its number.

@@ -12,7 +12,7 @@ const CONSENT: &str = "Allow access?";
 const CONNECTED: &str = "You can close this";
 
 /// Asks for a connection as the CLI does; where the person's browser is to go, and the connection's id.
-async fn connect(stack: &DevStack, name: &str, login_url: Option<&str>) -> (String, String) {
+pub(super) async fn connect(stack: &DevStack, name: &str, login_url: Option<&str>) -> (String, String) {
     let mut body = json!({"connection_name": name});
     if let Some(login_url) = login_url {
         body["login_url"] = login_url.into();
@@ -84,7 +84,7 @@ async fn a_person_logs_in_consents_and_is_remembered() {
     assert_eq!(connection(&stack, &id).await["status"], "connected");
 }
 
-async fn log_in(browser: &Browser, username: &str, password: &str) {
+pub(super) async fn log_in(browser: &Browser, username: &str, password: &str) {
     browser.type_into("input[name=username]", username).await;
     browser.type_into("input[name=password]", password).await;
     browser.click("form button").await;
@@ -129,7 +129,7 @@ async fn the_samples_page_lists_campaigns() {
 }
 
 /// As `applink open` in a shell that has the stack's environment.
-async fn sign_in_link(stack: &DevStack) -> String {
+pub(super) async fn sign_in_link(stack: &DevStack) -> String {
     let environment = stack.state_dir().join("dev.env");
     let script = format!(". '{}' && exec '{APPLINK}' open --show-url", environment.display());
     let output = tokio::process::Command::new("sh").args(["-c", &script]).output().await.unwrap();

@@ -108,12 +108,25 @@ fn label(at: Timestamp, window: Window) -> String {
 pub struct Sums {
     slices: Slices,
     by_name: BTreeMap<String, Vec<u64>>,
+    /// Of what was not told apart when it was counted.
+    rest: Vec<u64>,
+    /// How many names that is.
+    unnamed: usize,
 }
 
 impl Sums {
     /// Nothing yet.
     pub fn new(slices: Slices) -> Self {
-        Self { slices, by_name: BTreeMap::new() }
+        Self { slices, by_name: BTreeMap::new(), rest: vec![0; slices.window.count()], unnamed: 0 }
+    }
+
+    /// Adds what belongs to none of the names that are told apart; there are so many of them.
+    pub fn add_rest(&mut self, unnamed: usize, slice: i64, number: i64) {
+        self.unnamed = unnamed;
+        let value = self.slices.index(slice).and_then(|index| self.rest.get_mut(index));
+        if let Some(value) = value {
+            *value = value.saturating_add(u64::try_from(number).unwrap_or_default());
+        }
     }
 
     /// Adds; what is outside the slices is left out.
@@ -133,9 +146,10 @@ impl Sums {
         all.sort_by_key(|(name, values)| (std::cmp::Reverse(total(values)), name.clone()));
         let rest = all.split_off(all.len().min(MOST));
         let mut series: Vec<Series> = all.into_iter().map(|(name, values)| Series { name, values }).collect();
-        if !rest.is_empty() {
-            let name = format!("{} others", rest.len());
-            let mut values = vec![0_u64; self.slices.window.count()];
+        let others = rest.len() + self.unnamed;
+        if others > 0 {
+            let name = format!("{others} others");
+            let mut values = self.rest;
             for (sum, added) in rest.iter().flat_map(|(_, one)| one.iter().enumerate()) {
                 if let Some(value) = values.get_mut(sum) {
                     *value = value.saturating_add(*added);
@@ -212,6 +226,18 @@ mod tests {
         assert_eq!(data.series[0].name, "app 19");
         let total: u64 = data.series.iter().flat_map(|one| &one.values).sum();
         assert_eq!(total, (0..20).sum::<u64>());
+    }
+
+    #[test]
+    fn what_was_not_told_apart_is_among_the_others() {
+        let slices = Slices::until(NOW, Window::Hour);
+        let slice = NOW.as_micros() / slices.length();
+        let mut sums = Sums::new(slices);
+        sums.add("app", slice, 3);
+        sums.add_rest(40, slice, 5);
+        let data = sums.chart("calls", "Calls", "calls");
+        let last = &data.series[1];
+        assert_eq!((last.name.as_str(), last.values.last()), ("40 others", Some(&5)));
     }
 
     #[test]

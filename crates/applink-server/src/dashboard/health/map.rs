@@ -61,6 +61,25 @@ pub struct Node {
     pub state: String,
 }
 
+/// The things at one side: some of them, and how many there are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Side {
+    /// Those that are drawn or listed.
+    pub nodes: Vec<Node>,
+    /// All.
+    pub total: usize,
+    /// Those that do not work.
+    pub bad: usize,
+}
+
+impl Side {
+    /// When all are there.
+    pub fn of(nodes: Vec<Node>) -> Self {
+        let bad = nodes.iter().filter(|node| node.health == Health::Bad).count();
+        Self { total: nodes.len(), bad, nodes }
+    }
+}
+
 /// The drawn map.
 #[derive(Clone, Debug, PartialEq, Eq, Template)]
 #[template(path = "dashboard/map.html")]
@@ -72,6 +91,8 @@ pub struct Map {
     width: u32,
     height: u32,
     summary: String,
+    /// Not even in the table.
+    unlisted: usize,
     /// For the table below the drawing.
     rows: Vec<(&'static str, Node)>,
 }
@@ -92,17 +113,17 @@ struct Placed {
 
 impl Map {
     /// Draws it.
-    pub fn of(addon: &str, apps: Vec<Node>, orgs: Vec<Node>) -> Self {
+    pub fn of(addon: &str, apps: Side, orgs: Side) -> Self {
+        let (counts, bad) = ([apps.total, orgs.total], apps.bad + orgs.bad);
+        let (apps, orgs) = (apps.nodes, orgs.nodes);
         let rows = apps.len().max(orgs.len()).clamp(1, MOST);
         let height = number(rows) * STEP + 12;
         let middle = height / 2;
-        let bad = apps.iter().chain(&orgs).filter(|node| node.health == Health::Bad).count();
+        let [all_apps, all_orgs] = counts;
         let summary = format!(
-            "{} apps and {} orgs around the add-on {addon}; {bad} of them do not work. The table below lists them.",
-            apps.len(),
-            orgs.len()
+            "{all_apps} apps and {all_orgs} orgs around the add-on {addon}; {bad} of them do not work. The table below lists them."
         );
-        let more = [apps.len().saturating_sub(MOST), orgs.len().saturating_sub(MOST)];
+        let more = counts.map(|count| count.saturating_sub(MOST));
         let side = |nodes: &[Node], x: u32, line_x: [u32; 2]| -> Vec<Placed> {
             let shown = nodes.len().min(MOST);
             let top = (height - number(shown) * STEP) / 2;
@@ -123,6 +144,7 @@ impl Map {
             state: String::new(),
         };
         let listed = apps.into_iter().map(|app| ("App", app)).chain(orgs.into_iter().map(|org| ("Org", org)));
+        let listed: Vec<_> = listed.take(LISTED).collect();
         Self {
             addon: place(&hub, (centre, middle - BOX / 2), [(0, 0); 2]),
             apps: placed_apps,
@@ -131,7 +153,8 @@ impl Map {
             width: WIDTH,
             height,
             summary,
-            rows: listed.take(LISTED).collect(),
+            unlisted: (all_apps + all_orgs).saturating_sub(listed.len()),
+            rows: listed,
         }
     }
 }
@@ -165,15 +188,16 @@ fn number(count: usize) -> u32 {
 mod tests {
     use super::*;
 
-    fn nodes(count: usize, health: Health) -> Vec<Node> {
-        (0..count)
+    fn nodes(count: usize, health: Health) -> Side {
+        let nodes = (0..count)
             .map(|number| Node {
                 name: format!("<script>{number}"),
                 detail: "00D000000000001AAA".to_owned(),
                 health,
                 state: "connected".to_owned(),
             })
-            .collect()
+            .collect();
+        Side::of(nodes)
     }
 
     #[test]

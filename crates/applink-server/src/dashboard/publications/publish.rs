@@ -18,7 +18,7 @@ use super::diff::{self, Noted};
 use super::find;
 use crate::addons::AttachedApp;
 use crate::app::App;
-use crate::credentials::{self, Credential, Kind};
+use crate::credentials::{self, Credential, Kind, overview};
 use crate::dashboard::form::{Fields, Posted};
 use crate::dashboard::session::RequireSession;
 use crate::dashboard::shell::{Section, Shell, go_to};
@@ -26,6 +26,8 @@ use crate::error::ApiError;
 use crate::publications::publish::{self, Asked};
 use crate::publications::{Deploy, breaking, store};
 
+/// Connections to choose from, at most.
+const CHOICES: u64 = 200;
 /// Classes and members a preview shows; the rest is counted.
 const SHOWN: usize = 100;
 
@@ -56,7 +58,8 @@ impl Draft {
             app: text("app"),
             connection: text("connection"),
             client: text("client_name"),
-            document: text("document"),
+            // Forms end lines as telegraphs did: with them a file that was chosen would not be the one that is published.
+            document: text("document").replace("\r\n", "\n"),
             external_client_app: text("external_client_app"),
             permission_set: text("permission_set"),
             allow_breaking: fields.is_ticked("allow_breaking"),
@@ -125,6 +128,8 @@ struct Form {
     draft: Draft,
     apps: Vec<Choice>,
     connections: Vec<Choice>,
+    /// There are too many to choose from: the name is typed.
+    is_typed: bool,
     checked: Option<Checked>,
     problem: Option<String>,
     /// It was published before, and not everything of then is known.
@@ -168,8 +173,9 @@ async fn former(app: &App, found: &RequireSession, id: &str) -> Result<Draft, Ap
 }
 
 async fn form(app: &App, found: &RequireSession, shell: Shell, draft: Draft) -> Result<Form, ApiError> {
-    let all = credentials::store::list(app.store.reader(), found.addon.id, Kind::Connection).await?;
-    let connections = all.iter().filter(|one| one.live().is_some()).map(|one| Choice {
+    let live = overview::live(app.store.reader(), found.addon.id, None, CHOICES + 1).await?;
+    let is_typed = live.len() > usize::try_from(CHOICES).unwrap_or(usize::MAX);
+    let connections = live.iter().map(|one| Choice {
         id: one.id.to_string(),
         label: format!("{} ({})", one.name, one.org().map(|org| org.org_id.as_str()).unwrap_or_default()),
         chosen: one.id.to_string() == draft.connection,
@@ -180,7 +186,7 @@ async fn form(app: &App, found: &RequireSession, shell: Shell, draft: Draft) -> 
         chosen: one.id.to_string() == draft.app,
     });
     let (apps, connections) = (apps.collect(), connections.collect());
-    Ok(Form { shell, apps, connections, draft, checked: None, problem: None, is_again: false })
+    Ok(Form { shell, apps, connections, is_typed, draft, checked: None, problem: None, is_again: false })
 }
 
 /// *Check*, or *Publish*.
@@ -225,12 +231,17 @@ async fn chosen(app: &App, posted: &Posted, draft: &Draft) -> Result<(AttachedAp
         (_, None) => None,
     };
     let chosen = chosen.ok_or_else(|| ApiError::validation("Choose the app that is to be published."))?;
-    let named = draft.connection.parse::<Uuid>();
-    let named = named.map_err(|_| ApiError::validation("Choose the connection to publish through."))?;
-    let connection =
-        credentials::store::find_by_id(app.store.reader(), posted.manager.addon.id, named).await?;
-    let connection = connection.filter(|connection| connection.kind == Kind::Connection);
-    Ok((chosen.clone(), connection.ok_or_else(ApiError::not_found)?))
+    if draft.connection.is_empty() {
+        return Err(ApiError::validation("Choose the connection to publish through."));
+    }
+    let (reader, addon) = (app.store.reader(), posted.manager.addon.id);
+    let connection = credentials::store::find(reader, addon, Kind::Connection, &draft.connection).await?;
+    let is_id = draft.connection.parse::<Uuid>().is_ok();
+    let connection = connection.ok_or_else(|| match is_id {
+        true => ApiError::not_found(),
+        false => ApiError::validation("No connection has this name."),
+    })?;
+    Ok((chosen.clone(), connection))
 }
 
 /// As the API does it, with the document in the archive the official clients send.
@@ -325,6 +336,7 @@ mod tests {
             shell: Shell::sample(),
             apps: Vec::new(),
             connections: Vec::new(),
+            is_typed: false,
             draft,
             checked: Some(checked),
             problem: Some("<script>".to_owned()),

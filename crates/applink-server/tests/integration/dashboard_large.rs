@@ -1,0 +1,110 @@
+//! The dashboard of an add-on with much in it: pages stay small, say how much there is, and find what is searched for.
+
+use applink_testkit::many::{Many, Owner};
+use sea_orm::{ConnectionTrait as _, DbBackend};
+
+use crate::stack::Stack;
+use crate::visitor::{SALT, Visitor};
+
+const MANY: Many =
+    Many { connections: 450, authorizations: 120, publications: 130, events: 2_500, invocations: 300 };
+/// A page with all of it would be several times as long.
+const SMALL: usize = 90_000;
+
+async fn filled() -> (Stack, Visitor) {
+    let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
+    let app = stack.server.app();
+    let addon = stack.tenant.addon.to_string();
+    let owner = Owner {
+        addon: &addon,
+        app: &stack.tenant.app.to_string(),
+        now: app.clock.now().as_micros(),
+        is_postgres: app.store.reader().get_database_backend() == DbBackend::Postgres,
+    };
+    let tx = app.store.begin().await.unwrap();
+    for statement in MANY.statements(&owner) {
+        tx.execute_unprepared(&statement).await.unwrap();
+    }
+    tx.commit().await.unwrap();
+    let visitor = Visitor::sign_in(stack.server.url(), app, &addon).await;
+    (stack, visitor)
+}
+
+#[tokio::test]
+async fn lists_are_paged_and_searched_in_the_database() {
+    let (_stack, visitor) = filled().await;
+    visitor.get("/dashboard/connections").await.expect(200).says(&["1–50 of 450", "conn_00001"]);
+    let last = visitor.get("/dashboard/connections?page=9").await.expect(200);
+    last.says(&["401–450 of 450", "conn_00450"]).keeps_quiet_of(&["conn_00001"]);
+
+    let first = visitor.get("/dashboard/publications").await.expect(200);
+    first.says(&["1–50 of 130", "Client00001", "conn_00050", "published"]).keeps_quiet_of(&["Client00051"]);
+    let last = visitor.get("/dashboard/publications?page=3").await.expect(200);
+    last.says(&["101–130 of 130", "Client00130"]).keeps_quiet_of(&["Client00100"]);
+    visitor.get("/dashboard/publications?page=2").await.expect(200).says(&["Client00100", "disconnected"]);
+    for (search, found) in
+        [("CLIENT00077", 1), ("conn_00077", 1), ("00DSB0000000077", 1), ("client0010", 10), ("%25", 0)]
+    {
+        let page = visitor.get(&format!("/dashboard/publications?q={search}")).await.expect(200).text;
+        assert_eq!(page.matches("/dashboard/publications/0000").count(), found, "{search}: {page}");
+    }
+    let of_no_app = "/dashboard/publications?app=6e0a9a4e-1111-4111-8111-111111111111";
+    visitor.get(of_no_app).await.expect(200).keeps_quiet_of(&["Client0"]);
+}
+
+#[tokio::test]
+async fn a_connection_is_typed_where_there_are_too_many_to_choose_from() {
+    let (_stack, visitor) = filled().await;
+    let new = "/dashboard/publications/new";
+    let form = visitor.get(new).await.expect(200).says(&["its connection's name"]);
+    assert!(form.text.len() < SMALL, "{}", form.text.len());
+    let document = include_str!("../../../applink-publish/tests/fixtures/specs/callbacks.yaml");
+    let send = async |connection, step| {
+        let fields =
+            [("connection", connection), ("client_name", "Reports"), ("document", document), ("step", step)];
+        visitor.send(new, new, &fields).await
+    };
+    send("nobody", "publish").await.expect(422).says(&["No connection has this name"]);
+    send("conn-00002", "check").await.expect(200).says(&["It can be published", "value=\"conn-00002\""]);
+}
+
+#[tokio::test]
+async fn health_counts_everything_and_shows_some() {
+    let (_stack, visitor) = filled().await;
+    let page = visitor.get("/dashboard/health").await.expect(200);
+    assert!(page.text.len() < SMALL * 3, "{}", page.text.len());
+    page.says(&[
+        "1 apps and 450 orgs",
+        "4 of them do not work",
+        "430 orgs more",
+        "large-app",
+        "101 others",
+        "refreshed",
+        "disconnected: The org ended the grant: reconnect it.",
+    ]);
+    let one = visitor.get("/dashboard/health?org=00DSB00000000072AA").await.expect(200);
+    one.says(&["00DSB00000000072AA"]).keeps_quiet_of(&["others"]);
+    // Not among the 200 to choose from, and chosen all the same.
+    let far = visitor.get("/dashboard/health?org=00DSB00000004422AA").await.expect(200);
+    far.says(&["<option value=\"00DSB00000004422AA\" selected>"]);
+}
+
+#[tokio::test]
+async fn a_long_log_is_sent_as_a_file_row_by_row() {
+    let (_stack, visitor) = filled().await;
+    visitor.get("/dashboard/activity?what=event+2400").await.expect(200).says(&["authorization auth_00001"]);
+    let csv = visitor.get("/dashboard/activity.csv?action=authorization.handed_out").await.expect(200).text;
+    assert_eq!(csv.lines().count(), 1 + 2_250);
+    assert!(csv.ends_with("\r\n") && csv.contains("\"'=event 1\""), "{}", &csv[..300]);
+    let mut distinct: Vec<&str> = csv.lines().collect();
+    distinct.sort_unstable();
+    distinct.dedup();
+    assert_eq!(distinct.len(), 1 + 2_250, "no row is sent twice");
+    let json = visitor.get("/dashboard/activity.json?action=grant.").await.expect(200).text;
+    let rows: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(rows.as_array().unwrap().len(), 250);
+    for none in ["activity.json?who=nobody", "activity.csv?who=nobody"] {
+        let file = visitor.get(&format!("/dashboard/{none}")).await.expect(200).text;
+        assert!(file == "[]" || file == "at,who,kind,action,subject,detail\r\n", "{file}");
+    }
+}
