@@ -1,8 +1,9 @@
 //! `cargo xtask bench cli`: our CLI beside the official one, against the same local server, in one run: time and memory of
-//! a list as JSON, the time to start, the size of the program.
+//! a list, the time to start, the size of the program. Writes its part of `docs/performance.md`.
 //!
-//! The official AppLink plugin is not in every registry, so the official CLI is measured at the closest thing its core
-//! does: `heroku addons --json`, one request to the same server. The plugin's own list makes six.
+//! The official AppLink plugin is not in every registry. With it (`APPLINK_PLUGIN` names its folder, or npm has it) its
+//! `applink:connections` is measured; without it the closest thing the CLI's core does, `heroku addons --json`: one request to
+//! the same server, where the plugin's list makes six. The page says which of the two it was.
 
 use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use nix::sys::resource::{UsageWho, getrusage};
 use serde_json::Value;
 
 use crate::conformance;
+use crate::part::{Part, load};
 
 /// How many times less time and memory a list takes than the official CLI's.
 const LESS_TIME: f64 = 100.0;
@@ -23,6 +25,7 @@ const START_MILLIS: f64 = 5.0;
 /// Ours is quick, so many runs; theirs is not.
 const OUR_RUNS: usize = 30;
 const THEIR_RUNS: usize = 5;
+const MEBIBYTE: f64 = 1024.0 * 1024.0;
 
 /// One run of a program.
 #[derive(Clone, Copy, Debug)]
@@ -31,67 +34,199 @@ struct Run {
     mebibytes: f64,
 }
 
-/// Measures, prints, and says whether every promise is kept.
+const PART: Part = Part {
+    page: "docs/performance.md",
+    begin: "<!-- written by `cargo xtask bench cli` -->",
+    end: "<!-- end of what `cargo xtask bench cli` writes -->",
+};
+
+/// Measures, prints, writes, and says whether every promise is kept.
 pub(crate) fn cli() -> Result<bool> {
     let built = Command::new(env!("CARGO")).args(["build", "--release", "--package", "applink"]).status();
     if !built.context("building the release")?.success() {
         bail!("the release build failed");
     }
     let applink = std::fs::canonicalize("target/release/applink").context("finding the program")?;
-    let official = conformance::heroku_cli()?;
+    let official = Official::install()?;
     let folder = std::env::temp_dir().join(format!("applink-bench-cli-{}", std::process::id()));
     std::fs::create_dir_all(&folder).context("making a folder")?;
-    let stack = Stack::start(&applink, &folder)?;
-    let measured = compare(&applink, &official, &stack, &folder);
-    drop(stack);
+    let measured = Stack::start(&applink, &folder).and_then(|stack| {
+        Report::measure(&Bench { applink: &applink, official: &official, stack: &stack, folder: &folder })
+    });
     let _ = std::fs::remove_dir_all(&folder);
-    measured
+    let report = measured?;
+    let part = report.part();
+    println!("{part}");
+    PART.write(&part)?;
+    Ok(report.promises().iter().all(|promise| promise.is_kept()))
 }
 
-fn compare(applink: &Path, official: &[PathBuf; 2], stack: &Stack, folder: &Path) -> Result<bool> {
-    let [node, heroku] = official;
-    let ours = |arguments: &[&str]| {
-        let mut command = measuring(applink, folder)?;
-        command.args(arguments).envs(stack.addon()?);
-        Ok::<_, anyhow::Error>(command)
-    };
-    let version = middle(OUR_RUNS, || ours(&["--version"]))?;
-    let list = middle(OUR_RUNS, || ours(&["connections", "--json"]))?;
-    let through_heroku = middle(OUR_RUNS, || {
-        let mut command = measuring(applink, folder)?;
-        command.args(["connections", "--json", "--app", stack.text("app_name")?]).envs(stack.platform()?);
+/// The official CLI: its Node, the script that Node runs, and its AppLink plugin where that can be had.
+struct Official {
+    node: PathBuf,
+    script: PathBuf,
+    plugin: Option<PathBuf>,
+}
+
+impl Official {
+    fn install() -> Result<Self> {
+        let [node, script] = conformance::heroku_cli()?;
+        Ok(Self { node, script, plugin: conformance::heroku_plugin()? })
+    }
+
+    /// What does most nearly what `applink connections --json` does.
+    fn list(&self) -> &'static [&'static str] {
+        if self.plugin.is_some() { &["applink:connections"] } else { &["addons", "--json"] }
+    }
+
+    fn about(&self) -> &'static str {
+        if self.plugin.is_some() {
+            "`heroku applink:connections`, the official plugin"
+        } else {
+            "`heroku addons --json`, the official CLI's core, since its AppLink plugin could not be had"
+        }
+    }
+}
+
+/// What is measured, and where.
+struct Bench<'a> {
+    applink: &'a Path,
+    official: &'a Official,
+    stack: &'a Stack,
+    folder: &'a Path,
+}
+
+impl Bench<'_> {
+    /// Ours, as an app has its add-on in the environment.
+    fn ours(&self, words: &[&str]) -> Result<Run> {
+        middle(OUR_RUNS, || {
+            let mut command = measuring(self.applink, self.folder)?;
+            command.args(words).envs(self.stack.addon()?);
+            Ok(command)
+        })
+    }
+
+    /// Ours, as somebody has it who is logged in at Heroku.
+    fn ours_through_heroku(&self, words: &[&str]) -> Result<Run> {
+        middle(OUR_RUNS, || {
+            let mut command = measuring(self.applink, self.folder)?;
+            command.args(words).args(["--app", self.stack.text("app_name")?]).envs(self.stack.platform()?);
+            Ok(command)
+        })
+    }
+
+    fn theirs(&self, words: &[&str]) -> Result<Run> {
+        middle(THEIR_RUNS, || self.official(words))
+    }
+
+    fn official(&self, words: &[&str]) -> Result<Command> {
+        let mut command = measuring(&self.official.node, self.folder)?;
+        command.arg(&self.official.script).args(words).args(["--app", self.stack.text("app_name")?]);
+        command.envs(self.stack.platform()?);
         Ok(command)
-    })?;
-    let theirs = middle(THEIR_RUNS, || {
-        let mut command = measuring(node, folder)?;
-        command.arg(heroku).args(["addons", "--json", "--app", stack.text("app_name")?]);
-        command.envs(stack.platform()?);
-        Ok(command)
-    })?;
-    let size = std::fs::metadata(applink).context("the program's size")?.len() as f64 / (1024.0 * 1024.0);
-    println!("release build, medians of {OUR_RUNS} and {THEIR_RUNS} runs, one local server");
-    row("applink --version", version);
-    row("applink connections --json", list);
-    row("the same with the add-on looked up at the Platform API (6 requests)", through_heroku);
-    row("heroku addons --json (its plugin is not in every registry)", theirs);
-    println!("the program has {size:.1} MiB");
-    let kept = [
-        figure("time, times less", theirs.millis / list.millis, LESS_TIME, true),
-        figure("memory, times less", theirs.mebibytes / list.mebibytes, LESS_MEMORY, true),
-        figure("start, ms", version.millis, START_MILLIS, false),
-    ];
-    Ok(kept.into_iter().all(|kept| kept))
+    }
+
+    /// Tells the official CLI, whose home is the folder, of the plugin.
+    fn link(&self) -> Result<()> {
+        let Some(plugin) = &self.official.plugin else { return Ok(()) };
+        let mut command = measuring(&self.official.node, self.folder)?;
+        command.arg(&self.official.script).args(["plugins:link", "--no-install"]).arg(plugin);
+        command.envs(self.stack.platform()?);
+        once(command).map(|_run| ()).context("the plugin can't be linked")
+    }
 }
 
-fn row(what: &str, run: Run) {
-    println!("{what:<70} {:>9.1} ms {:>8.1} MiB", run.millis, run.mebibytes);
+/// All that was measured.
+struct Report {
+    version: Run,
+    list: Run,
+    through_heroku: Run,
+    theirs: Run,
+    their_list: &'static str,
+    size: f64,
+    load: String,
 }
 
-fn figure(name: &str, value: f64, limit: f64, at_least: bool) -> bool {
-    let kept = if at_least { value >= limit } else { value <= limit };
-    let sign = if at_least { '≥' } else { '≤' };
-    println!("{name:<26} {value:>8.1}   promised {sign} {limit}  {}", if kept { "ok" } else { "MISSED" });
-    kept
+impl Report {
+    fn measure(bench: &Bench<'_>) -> Result<Self> {
+        bench.link()?;
+        let before = load()?;
+        let size = std::fs::metadata(bench.applink).context("the program's size")?.len();
+        Ok(Self {
+            version: bench.ours(&["--version"])?,
+            list: bench.ours(&["connections", "--json"])?,
+            through_heroku: bench.ours_through_heroku(&["connections", "--json"])?,
+            theirs: bench.theirs(bench.official.list())?,
+            their_list: bench.official.about(),
+            size: size as f64 / MEBIBYTE,
+            load: format!("{before} before, {} after", load()?),
+        })
+    }
+
+    fn promises(&self) -> [Promise; 3] {
+        let (theirs, list) = (self.theirs, self.list);
+        [
+            Promise {
+                what: "time of the list, times less",
+                value: theirs.millis / list.millis,
+                limit: LESS_TIME,
+                at_least: true,
+            },
+            Promise {
+                what: "its memory, times less",
+                value: theirs.mebibytes / list.mebibytes,
+                limit: LESS_MEMORY,
+                at_least: true,
+            },
+            Promise {
+                what: "`applink --version`, ms",
+                value: self.version.millis,
+                limit: START_MILLIS,
+                at_least: false,
+            },
+        ]
+    }
+
+    fn part(&self) -> String {
+        let rows = [
+            ("`applink --version`", self.version),
+            ("`applink connections --json`", self.list),
+            ("the same, the add-on looked up at the Platform API (6 requests)", self.through_heroku),
+            (self.their_list, self.theirs),
+        ];
+        let rows = rows.map(|(what, run)| format!("| {what} | {:.1} | {:.1} |", run.millis, run.mebibytes));
+        let promises = self.promises().map(|promise| promise.row());
+        format!(
+            "## The command line\n\n`cargo xtask bench cli` measures this anew: release build, medians of {OUR_RUNS} runs of ours and \
+             {THEIR_RUNS} of theirs, all against one local server over plain HTTP. The program has {:.0} MiB: server, org simulator and mesh \
+             are in it. The machine's load was {} (1, 5, 15 minutes).\n\n\
+             | | milliseconds | peak memory, MiB |\n|---|---:|---:|\n{}\n\n\
+             | promised | measured | limit | |\n|---|---:|---:|---|\n{}",
+            self.size,
+            self.load,
+            rows.join("\n"),
+            promises.join("\n")
+        )
+    }
+}
+
+struct Promise {
+    what: &'static str,
+    value: f64,
+    limit: f64,
+    at_least: bool,
+}
+
+impl Promise {
+    fn is_kept(&self) -> bool {
+        if self.at_least { self.value >= self.limit } else { self.value <= self.limit }
+    }
+
+    fn row(&self) -> String {
+        let sign = if self.at_least { '≥' } else { '≤' };
+        let verdict = if self.is_kept() { "kept" } else { "MISSED" };
+        format!("| {} | {:.1} | {sign} {} | {verdict} |", self.what, self.value, self.limit)
+    }
 }
 
 /// The run in the middle, by time.

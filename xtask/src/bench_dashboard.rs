@@ -7,13 +7,18 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
-use crate::bench_publish::{load, write_part};
+use crate::part::{Part, load};
 
 /// Milliseconds the server may take for the first page.
 const MILLISECONDS: f64 = 50.0;
 /// What the first page may weigh, with all it loads.
 const KILOBYTES: f64 = 100.0;
-const NAME: &str = "dashboard";
+
+const PART: Part = Part {
+    page: "docs/performance.md",
+    begin: "<!-- written by `cargo xtask bench dashboard` -->",
+    end: "<!-- end of what `cargo xtask bench dashboard` writes -->",
+};
 
 /// Measures, prints, writes, and says whether every promise is kept.
 pub(crate) fn dashboard() -> Result<bool> {
@@ -33,7 +38,7 @@ pub(crate) fn dashboard() -> Result<bool> {
     let first = pages.first().context("no page was measured")?;
     let part = part(&measured, &pages, first, &format!("{before} before, {} after", load()?))?;
     print!("{part}");
-    write_part(NAME, &part)?;
+    PART.write(&part)?;
     Ok(first.p95 <= MILLISECONDS && first.weight() <= KILOBYTES)
 }
 

@@ -10,6 +10,8 @@ use std::process::Command;
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use crate::part::{Part, load};
+
 /// A document of 3 MB with 1,000 operations is read, checked and packaged within this.
 const SECONDS: f64 = 1.0;
 /// And with no more memory than this.
@@ -19,7 +21,11 @@ const LINEAR: f64 = 2.0;
 /// Runs per size; the fastest counts, since everything else on the machine only adds.
 const RUNS: usize = 3;
 
-const PAGE: &str = "docs/performance.md";
+const PART: Part = Part {
+    page: "docs/performance.md",
+    begin: "<!-- written by `cargo xtask bench publish` -->",
+    end: "<!-- end of what `cargo xtask bench publish` writes -->",
+};
 
 /// Measures, prints, writes, and says whether every promise is kept.
 pub(crate) fn publish() -> Result<bool> {
@@ -38,7 +44,7 @@ pub(crate) fn publish() -> Result<bool> {
     let report = Report { sizes, large, peer, load: format!("{before} before, {} after", load()?) };
     let part = report.part()?;
     print!("{part}");
-    write_part("publish", &part)?;
+    PART.write(&part)?;
     Ok(report.promises().iter().all(Promise::kept))
 }
 
@@ -121,28 +127,6 @@ impl Report {
         )?;
         Ok(page)
     }
-}
-
-/// Puts the part of a bench into the page, in the place of the former one.
-pub(crate) fn write_part(bench: &str, part: &str) -> Result<()> {
-    let begin = format!("<!-- written by `cargo xtask bench {bench}` -->");
-    let end = format!("<!-- end of what `cargo xtask bench {bench}` writes -->");
-    let old = std::fs::read_to_string(PAGE).context("reading docs/performance.md")?;
-    let part = format!("{begin}\n{part}\n{end}");
-    let page = match (old.find(&begin), old.find(&end)) {
-        (Some(from), Some(to)) => {
-            let (before, after) = (old.get(..from), old.get(to + end.len()..));
-            format!("{}{part}{}", before.unwrap_or_default(), after.unwrap_or_default())
-        }
-        _ => format!("{}\n\n{part}\n", old.trim_end()),
-    };
-    std::fs::write(PAGE, page).context("writing docs/performance.md")
-}
-
-/// The load averages of the machine.
-pub(crate) fn load() -> Result<String> {
-    let told = std::fs::read_to_string("/proc/loadavg").context("reading the machine's load")?;
-    Ok(told.split_whitespace().take(3).collect::<Vec<_>>().join(" "))
 }
 
 struct Measured {

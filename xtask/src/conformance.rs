@@ -123,6 +123,11 @@ pub(crate) fn heroku_cli() -> Result<[PathBuf; 2]> {
     Ok(installed.command("node_modules/heroku/bin/run.js").map(PathBuf::from))
 }
 
+/// The CLI's AppLink plugin: that of `APPLINK_PLUGIN`, else npm's. None when it can't be had.
+pub(crate) fn heroku_plugin() -> Result<Option<PathBuf>> {
+    install::installed_plugin()
+}
+
 /// Goes through one client, and compares the documentation with what came out. None when it can't be had, which only
 /// the plugin may be.
 pub(crate) fn test(client: Client) -> Result<Option<Steps>> {

@@ -11,6 +11,7 @@ mod conformance;
 mod figures;
 mod fuzz;
 mod openbao;
+mod part;
 mod postgres;
 mod suites;
 mod tools;
@@ -29,9 +30,9 @@ cargo xtask <command>
   bench publish   reading, checking and packaging of large documents; writes its part of docs/performance.md
   bench dashboard
                   the dashboard's pages with 10,000 connections; writes its part of docs/performance.md
-  bench cli       our CLI beside the official one, against the same local server
+  bench cli       our CLI beside the official one, against the same local server; writes its part of docs/performance.md
   bench data-cloud
-                  100,000 rows streamed through our SDK, beside the Node SDK
+                  100,000 rows streamed through our SDK, beside the Node SDK; writes its part of docs/data-cloud.md
   fuzz [SECONDS]  the fuzz targets, optimised, for longer than the tests run them (default 60)
   conformance-table [NAME …]
                   run the official clients (or the named suites of them) and write the tables in docs/ from that

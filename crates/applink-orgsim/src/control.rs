@@ -8,9 +8,11 @@ mod grants;
 mod guard;
 mod invocations;
 mod oauth_clients;
+mod people;
 pub(crate) mod permission_sets;
 mod probe;
 mod problem;
+mod services;
 mod tokens;
 mod views;
 
@@ -29,8 +31,10 @@ const MAX_BODY_BYTES: usize = 6 * 1024 * 1024;
 pub(crate) fn routes(state: &OrgState) -> Router<OrgState> {
     Router::new()
         .route("/org", get(views::org))
-        .route("/users", get(views::users))
+        .route("/users", get(views::users).post(people::save_user))
+        .route("/profiles", post(people::save_profile))
         .route("/services", get(views::services))
+        .route("/services/remove", post(services::remove))
         .route("/deployments", get(views::deployments))
         .route("/deployments/step", post(views::step_deployment))
         .route("/jobs/step", post(views::step_job))

@@ -31,6 +31,8 @@
 //! |---|---|
 //! | `GET org`, `users`, `permission-sets`, `services`, `deployments`, `oauth-clients` | lists what there is |
 //! | `POST permission-sets/assign`, `/unassign` | `{permission_set, username}` |
+//! | `POST services/remove` | `{service}`: an admin deletes it in Setup |
+//! | `POST users`; `POST profiles` | `{username, active}`; `{name, permissions}`: what the users of a profile may do, such as `{"ApiEnabled": false}` |
 //! | `POST oauth-clients` | `{name, certificate_pem or public_key_pem, callbacks, scopes, …}` makes or changes a client |
 //! | `POST grants/revoke` | `{username, newest}` takes from apps what a user has granted them, or with `newest` the last of it |
 //! | `POST invoke` | `{service, operation, as, body, parameters, mode, callback_timeout_minutes}` calls a published app |

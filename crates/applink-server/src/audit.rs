@@ -18,6 +18,7 @@ pub mod anchor;
 pub mod api;
 pub mod browse;
 mod chain;
+pub mod page;
 pub mod recorder;
 pub mod store;
 pub mod verify;

@@ -1,8 +1,11 @@
 //! Flags that several commands share.
+//!
+//! What a `struct` of arguments is for is said in a plain comment: clap takes a doc comment for the text of the command it is
+//! flattened into.
 
 use clap::Args;
 
-/// Which app and add-on.
+// Which app and add-on.
 #[derive(Debug, Args)]
 pub(crate) struct AddonArgs {
     /// App to run the command against: its name or uuid
@@ -16,7 +19,7 @@ pub(crate) struct AddonArgs {
     pub(crate) addon: Option<String>,
 }
 
-/// How the answer is written.
+// How the answer is written.
 #[derive(Debug, Args)]
 pub(crate) struct OutputArgs {
     /// Write JSON to standard output
@@ -24,7 +27,7 @@ pub(crate) struct OutputArgs {
     pub(crate) json: bool,
 }
 
-/// Where a person logs in.
+// Where a person logs in.
 #[derive(Debug, Args)]
 pub(crate) struct LoginArgs {
     /// Where the org's users log in.
@@ -35,7 +38,7 @@ pub(crate) struct LoginArgs {
     pub(crate) login_url: Option<String>,
 }
 
-/// Signing in without a browser.
+// Signing in without a browser.
 #[derive(Debug, Args)]
 pub(crate) struct JwtArgs {
     /// Consumer key of the org's external client app or connected app
@@ -52,7 +55,7 @@ pub(crate) struct JwtArgs {
     pub(crate) username: String,
 }
 
-/// A new key for what was made with one.
+// A new key for what was made with one.
 #[derive(Debug, Args)]
 pub(crate) struct RotateKeyArgs {
     /// File with the new RSA private key in PEM format; `-` reads standard input

@@ -27,7 +27,10 @@ pub(crate) struct Cli {
 }
 
 /// Every command. The names are the official ones where there is an official one.
+///
+/// A command's arguments are made when it is asked for: those of all of them are most of what a start would take.
 #[derive(Debug, Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Run the whole stack on this machine: org, control plane, mesh and an app
     Dev(dev::Args),

@@ -20,7 +20,7 @@ use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
 use crate::publish_dir::write_files;
 
-/// What is asked of a rehearsal.
+// What is asked of a rehearsal.
 #[derive(Debug, clap::Args)]
 pub(crate) struct RehearsalArgs {
     /// Check everything, say what would be made, and send nothing

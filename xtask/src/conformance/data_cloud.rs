@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::stack::Stack;
 use super::{Client, install, target};
+use crate::part::{Part, load};
 
 /// As many rows as are promised.
 const ROWS: u64 = 100_000;
@@ -18,6 +19,11 @@ const FEW: u64 = ROWS / 10;
 const GROWTH: f64 = 8.0;
 /// Runs of each; the fastest counts, since everything else on the machine only adds.
 const RUNS: usize = 3;
+const PART: Part = Part {
+    page: "docs/data-cloud.md",
+    begin: "<!-- written by `cargo xtask bench data-cloud` -->",
+    end: "<!-- end of what `cargo xtask bench data-cloud` writes -->",
+};
 /// How long the local org may take to apply what was sent.
 const PATIENCE: Duration = Duration::from_secs(300);
 
@@ -27,7 +33,7 @@ struct Measured {
     mebibytes: f64,
 }
 
-/// Measures, prints, and says whether memory stays the same.
+/// Measures, prints, writes, and says whether memory stays the same.
 pub(crate) fn bench() -> Result<bool> {
     for build in [
         ["build", "--release", "--package", "applink", "--bin", "applink"],
@@ -45,14 +51,26 @@ pub(crate) fn bench() -> Result<bool> {
 
     let loaded = measure(&stack, &ours, &["load", &ROWS.to_string()])?;
     println!("{} rows sent in {:.2} s: {:.0} rows/s", loaded.rows, loaded.seconds, per_second(&loaded));
+    let before = load()?;
     wait_until_applied(&stack, &ours)?;
-    println!("{:<22} {:>8} {:>10} {:>12} {:>10}", "streamed by", "rows", "seconds", "rows/s", "peak MiB");
     let read = |count: u64| fastest(&stack, &ours, &["read", &count.to_string()]);
     let (few, many) = (read(FEW)?, read(ROWS)?);
-    print("applink-sdk", &few);
-    print("applink-sdk", &many);
     let peer = fastest(&stack, Path::new(&interpreter), &[&script, &ROWS.to_string()])?;
-    print("@heroku/applink", &peer);
+    let table = [
+        ("`applink-sdk`, sent", &loaded),
+        ("`applink-sdk`, streamed", &few),
+        ("`applink-sdk`, streamed", &many),
+        ("`@heroku/applink`, batch by batch", &peer),
+    ]
+    .map(|(who, measured)| row(who, measured));
+    let part = format!(
+        "Release builds, the fastest of {RUNS}; the machine's load was {before} before, {} after (1, 5, 15 minutes).\n\n\
+         | | rows | seconds | rows/s | peak memory |\n|---|---:|---:|---:|---:|\n{}",
+        load()?,
+        table.join("\n")
+    );
+    println!("{part}");
+    PART.write(&part)?;
     let grown = many.mebibytes - few.mebibytes;
     let is_kept = grown <= GROWTH && many.rows == ROWS && peer.rows == ROWS;
     println!(
@@ -103,7 +121,7 @@ fn per_second(measured: &Measured) -> f64 {
     measured.rows as f64 / measured.seconds
 }
 
-fn print(who: &str, measured: &Measured) {
+fn row(who: &str, measured: &Measured) -> String {
     let Measured { rows, seconds, mebibytes } = measured;
-    println!("{who:<22} {rows:>8} {seconds:>10.2} {:>12.0} {mebibytes:>10.1}", per_second(measured));
+    format!("| {who} | {rows} | {seconds:.2} | {:.0} | {mebibytes:.1} MiB |", per_second(measured))
 }

@@ -75,7 +75,7 @@ pub(super) fn npm_ci(sources: &Path) -> Result<PathBuf> {
 }
 
 /// The plugin that `APPLINK_PLUGIN` names, else npm's. Not every registry has it, and then there is none.
-fn installed_plugin() -> Result<Option<PathBuf>> {
+pub(super) fn installed_plugin() -> Result<Option<PathBuf>> {
     if let Some(named) = std::env::var_os("APPLINK_PLUGIN") {
         let folder = PathBuf::from(named);
         if !folder.join("package.json").is_file() {

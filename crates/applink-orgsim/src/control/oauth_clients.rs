@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use http::StatusCode;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -26,6 +26,8 @@ pub(super) struct ClientForm {
     scopes: Option<Vec<String>>,
     pkce_required: Option<bool>,
     secret_required: Option<bool>,
+    /// Another consumer secret; the one before is of no use any more.
+    consumer_secret: Option<SecretString>,
     rotates_refresh_tokens: Option<bool>,
     keeps_grant_on_replay: Option<bool>,
     session_timeout_minutes: Option<u32>,
@@ -161,6 +163,8 @@ fn change(client: &mut Client, form: ClientForm, public_key: Option<String>) {
     set(&mut client.pkce_required, form.pkce_required);
     set(&mut client.secret_required, form.secret_required);
     set(&mut client.secret_required_for_refresh, form.secret_required);
+    let fingerprint = form.consumer_secret.map(|secret| secrets::fingerprint_text(secret.expose_secret()));
+    set(&mut client.secret_fingerprint, fingerprint.map(Some));
     set(&mut client.rotates_refresh_tokens, form.rotates_refresh_tokens);
     set(&mut client.keeps_grant_on_replay, form.keeps_grant_on_replay);
     set(&mut client.session_timeout_minutes, form.session_timeout_minutes.map(Some));

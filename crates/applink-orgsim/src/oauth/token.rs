@@ -154,7 +154,8 @@ fn redeem(
             return Err(token_error::invalid_grant("invalid authorization code"));
         }
     };
-    if request.redirect_uri != redirect_uri {
+    // The client may have lost the callback since the person was sent here.
+    if request.redirect_uri != redirect_uri || !client.accepts_callback(redirect_uri) {
         return Err(token_error::redirect_mismatch());
     }
     check_verifier(request.code_challenge.as_deref(), form.code_verifier.as_ref())?;

@@ -4,7 +4,8 @@ use reqwest::header::{ACCESS_CONTROL_ALLOW_ORIGIN, CONTENT_TYPE, HOST, ORIGIN};
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
-use super::support::{SIM_KEY, TestOrg};
+use super::support::browser::Browser;
+use super::support::{CALLBACK, SIM_KEY, TestOrg, VERIFIER};
 
 #[tokio::test]
 async fn the_key_is_needed_for_everything() {
@@ -106,4 +107,62 @@ async fn what_the_org_is_and_has_can_be_seen() {
         org.sim_post("/_sim/permission-sets/assign", &json!({"permission_set": "X", "username": "y"})).await;
     assert_eq!(status, StatusCode::NOT_FOUND);
     assert!(answer["message"].as_str().unwrap().contains("\"X\""));
+}
+
+#[tokio::test]
+async fn people_are_let_in_or_not_and_profiles_change_for_all_their_users() {
+    let org = TestOrg::start().await;
+    let intern = org.username("intern");
+    let may = async || {
+        let (status, rows) = org
+            .probe(json!({"username": intern}), "SELECT PermissionsApiEnabled FROM UserPermissionAccess")
+            .await;
+        assert_eq!(status, 200, "{rows}");
+        rows["records"][0]["PermissionsApiEnabled"].clone()
+    };
+    assert_eq!(may().await, json!(true));
+    for on in [false, true] {
+        let form = json!({"name": "Intern", "permissions": {"ApiEnabled": on}});
+        let (status, answer) = org.sim_post("/_sim/profiles", &form).await;
+        assert_eq!((status, may().await), (StatusCode::OK, json!(on)), "{answer}");
+    }
+    let form = json!({"name": "Intern", "permissions": {"Fly": true}});
+    let (status, answer) = org.sim_post("/_sim/profiles", &form).await;
+    assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_permission")));
+
+    let (status, _) = org.sim_post("/_sim/users", &json!({"username": intern, "active": false})).await;
+    assert_eq!(status, StatusCode::OK);
+    let users = org.sim("/_sim/users").await;
+    let shown = users.as_array().unwrap().iter().find(|user| user["username"] == *intern).unwrap();
+    assert_eq!(shown["active"], false);
+    for (path, form) in [
+        ("/_sim/users", json!({"username": "nobody@acme.example", "active": true})),
+        ("/_sim/profiles", json!({"name": "Nobody", "permissions": {}})),
+        ("/_sim/services/remove", json!({"service": "Nothing"})),
+    ] {
+        assert_eq!(org.sim_post(path, &form).await.0, StatusCode::NOT_FOUND, "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_lost_its_secret_or_its_callback_gets_no_tokens() {
+    let org = TestOrg::start().await;
+    let change = async |change: Value| {
+        let mut form = change;
+        form["name"] = json!("AppLink_Control_Plane");
+        assert_eq!(org.sim_post("/_sim/oauth-clients", &form).await.0, StatusCode::OK);
+    };
+    let code = async || {
+        let mut browser = Browser::new(&org);
+        browser.authorize_and_allow(&org.authorize_url(&[]), "sales").await
+    };
+    let (first, second) = (code().await, code().await);
+    change(json!({"callbacks": ["https://elsewhere.example/callback"]})).await;
+    let (status, answer) = org.exchange(&first, VERIFIER).await;
+    assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &json!("redirect_uri_mismatch")));
+    change(json!({"callbacks": [CALLBACK], "consumer_secret": "another secret"})).await;
+    let (status, answer) = org.exchange(&second, VERIFIER).await;
+    assert_eq!((status, &answer["error"]), (StatusCode::BAD_REQUEST, &json!("invalid_client")));
+    let clients = org.sim("/_sim/oauth-clients").await;
+    assert!(!clients.to_string().contains("another secret"), "{clients}");
 }

@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use super::store;
 use crate::app::App;
+use crate::audit::page::{LISTED, Page};
 use crate::error::ApiError;
 use crate::vault::hex;
 use crate::web::auth::{RequireApp, RequireManager};
@@ -84,24 +85,23 @@ fn too_much() -> ApiError {
     ))
 }
 
-/// As many of the newest records are listed.
-const LISTED: u64 = 200;
-
 /// What meshes said of single calls.
 ///
-/// The newest records, the oldest of them first. A mesh reports all calls in counts, and some of them in detail.
+/// The newest records, or the newest not after `before`, the oldest of them first. A mesh reports all calls in counts, and some of them in detail.
 #[utoipa::path(
     get,
     path = "/addons/{addon}/invocations",
     tag = "audit",
+    params(("before" = Option<Timestamp>, Query, description = "The newest that are not after this time")),
     responses((status = 200, description = "At most 200", body = Vec<InvocationRecord>)),
     security(("addon_token" = [], "addon_sso" = []), ("api_key" = []))
 )]
 pub async fn list_invocations(
     State(app): State<App>,
     manager: RequireManager,
+    page: Page,
 ) -> Result<Json<Vec<InvocationRecord>>, ApiError> {
-    let mut newest = store::newest_records(app.store.reader(), manager.addon.id, LISTED).await?;
+    let mut newest = store::newest_records(app.store.reader(), manager.addon.id, page.before, LISTED).await?;
     newest.reverse();
     Ok(Json(newest))
 }

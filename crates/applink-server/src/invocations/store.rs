@@ -6,7 +6,9 @@ use applink_api::mesh_report::{InvocationCount, InvocationRecord, MeshReport};
 use applink_api::time::Timestamp;
 use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::OnConflict;
-use sea_orm::{ExprTrait as _, IntoActiveModel as _, QueryOrder as _, QuerySelect as _, TryInsertResult};
+use sea_orm::{
+    ExprTrait as _, IntoActiveModel as _, QueryOrder as _, QuerySelect as _, QueryTrait as _, TryInsertResult,
+};
 
 use crate::db::{RowId, StoreError};
 
@@ -240,14 +242,16 @@ pub async fn add_records(
     Ok(())
 }
 
-/// The newest records of an add-on.
+/// The newest records of an add-on, those not after `before`.
 pub async fn newest_records(
     connection: &impl ConnectionTrait,
     addon: AddonId,
+    before: Option<Timestamp>,
     limit: u64,
 ) -> Result<Vec<InvocationRecord>, StoreError> {
     let rows = records::Entity::find()
         .filter(records::Column::AddonId.eq(RowId::from(addon)))
+        .apply_if(before, |query, before| query.filter(records::Column::At.lte(before.as_micros())))
         .order_by_desc(records::Column::At)
         .limit(limit)
         .all(connection)

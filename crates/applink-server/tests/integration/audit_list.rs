@@ -23,3 +23,28 @@ async fn a_manager_sees_what_happened_and_an_app_does_not() {
     assert!(!listed.to_string().contains(&other.addon.to_string()));
     stack.app(Method::GET, "/audit", None).await.expect_error(401, "unauthorized");
 }
+
+#[tokio::test]
+async fn one_pages_back_by_the_time() {
+    let stack = Stack::start().await;
+    stack.connect("first").await;
+    stack.advance(60);
+    stack.connect("second").await;
+    let all = stack.manager(Method::GET, "/audit", None).await.expect(200).json();
+    let all = all.as_array().unwrap();
+    let at = |entry: &serde_json::Value| entry["at"].as_str().unwrap().to_owned();
+    let middle =
+        all.iter().position(|entry| entry["detail"].as_str().unwrap().starts_with("second")).unwrap();
+    assert!(middle > 0 && at(&all[middle - 1]) < at(&all[middle]), "{all:?}");
+    for (before, expected) in [(at(&all[middle - 1]), middle), (at(all.last().unwrap()), all.len())] {
+        let path = format!("/audit?before={before}");
+        let page = stack.manager(Method::GET, &path, None).await.expect(200).json();
+        assert_eq!(page.as_array().unwrap().len(), expected, "what happened at {before} is in it: {page}");
+        let path = format!("/invocations?before={before}");
+        assert_eq!(stack.manager(Method::GET, &path, None).await.expect(200).json(), serde_json::json!([]));
+    }
+    for path in ["/audit?before=yesterday", "/invocations?before=1"] {
+        let refused = stack.manager(Method::GET, path, None).await;
+        assert!(refused.expect_error(422, "validation_failed").contains("before"), "{path}");
+    }
+}

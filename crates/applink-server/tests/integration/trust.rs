@@ -143,7 +143,7 @@ async fn a_report_is_counted_once_however_often_it_is_sent() {
         assert_eq!(counted(&stack, addon).await, total, "after report {sequence}");
     }
     let reader = stack.server.app().store.reader();
-    let kept = store::newest_records(reader, addon, 10).await.unwrap();
+    let kept = store::newest_records(reader, addon, None, 10).await.unwrap();
     assert_eq!(kept.len(), 2);
     assert_eq!((kept[0].operation.as_str(), kept[0].status), ("POST /quotes", 201));
     let listed = stack.manager(Method::GET, "/invocations", None).await.expect(200).json();

@@ -14,6 +14,7 @@ use crate::settings::Settings;
 
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// List the apps of a control plane
     #[command(name = "admin:apps", alias = "admin:apps:list")]
@@ -99,7 +100,7 @@ pub(crate) async fn dispatch(
     }
 }
 
-/// Which control plane.
+// Which control plane.
 #[derive(Debug, clap::Args)]
 pub(crate) struct ServerArgs {
     /// Address of the control plane [default: APPLINK_SERVER_URL]

@@ -6,7 +6,6 @@ use std::io::Read as _;
 use applink_api::client::Client;
 use applink_api::ids::AppUuid;
 use applink_api::operator::API_KEY_PREFIX;
-use console::Term;
 use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::json;
 
@@ -88,8 +87,7 @@ pub(crate) fn logout(
 fn read_key(printer: Printer) -> Result<SecretString, CliError> {
     let unreadable = |error| CliError::broken("the key can't be read").because(error);
     let text = if prompt::can_ask() {
-        printer.ask("API key or add-on token: ");
-        SecretString::from(Term::stderr().read_secure_line().map_err(unreadable)?)
+        prompt::secret("API key or add-on token: ", printer)?
     } else {
         let mut text = String::new();
         std::io::stdin().take(16 * 1024).read_to_string(&mut text).map_err(unreadable)?;

@@ -1,7 +1,7 @@
 //! `logs`: what happened in an add-on and who did it, from the control plane's audit ledger, and the calls that meshes told it
 //! of.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::time::Duration;
 
 use applink_api::audit::AuditEntry;
@@ -18,6 +18,10 @@ use crate::settings::{Addon, Settings};
 
 /// Between two looks of `--tail`.
 const LOOK: Duration = Duration::from_secs(2);
+/// As many lines are on a page of the service.
+const PAGE: usize = 200;
+/// Meshes and other processes tell some lines later than they happened, by no more than this.
+const LATE: Duration = Duration::from_secs(300);
 /// So many looks in a row may fail for a passing reason before `--tail` gives up.
 const MISSES: u32 = 5;
 
@@ -59,8 +63,10 @@ enum Line {
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
-    let seen = args.look(&client).await.map_err(|error| addon.explain(error))?;
-    let newest = &seen[seen.len().saturating_sub(args.num)..];
+    let mut seen = Seen::default();
+    let lines = args.look(&client, &seen, args.num).await.map_err(|error| addon.explain(error))?;
+    seen.note(&lines);
+    let newest = &lines[lines.len().saturating_sub(args.num)..];
     if args.output.json && !args.tail {
         printer.json(&newest)?;
         return Ok(ExitStatus::Success);
@@ -69,7 +75,6 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     if !args.tail {
         return Ok(ExitStatus::Success);
     }
-    let seen = seen.iter().map(Line::key).collect();
     match poll::interruptible(tail(&args, &addon, &client, seen, printer)).await {
         Waited::Done(ended) => ended.map(|()| ExitStatus::Success),
         Waited::Interrupted => Ok(ExitStatus::Success),
@@ -80,13 +85,13 @@ async fn tail(
     args: &Args,
     addon: &Addon,
     client: &Client,
-    mut seen: HashSet<String>,
+    mut seen: Seen,
     printer: Printer,
 ) -> Result<(), CliError> {
     let mut misses = 0;
     loop {
         tokio::time::sleep(LOOK).await;
-        let lines = match args.look(client).await {
+        let lines = match args.look(client, &seen, 0).await {
             Ok(lines) => lines,
             Err(error) if error.is_transient() && misses < MISSES => {
                 misses += 1;
@@ -95,26 +100,76 @@ async fn tail(
             Err(error) => return Err(addon.explain(error)),
         };
         misses = 0;
-        for line in lines.iter().filter(|line| !seen.contains(&line.key())) {
+        for line in lines.iter().filter(|line| seen.is_new(line)) {
             args.show(line, printer)?;
         }
-        seen = lines.iter().map(Line::key).collect();
+        seen.note(&lines);
+    }
+}
+
+/// What was shown lately, and from when on something may be new.
+#[derive(Debug, Default)]
+struct Seen {
+    lines: HashMap<String, Timestamp>,
+    since: Option<Timestamp>,
+}
+
+impl Seen {
+    fn is_new(&self, line: &Line) -> bool {
+        self.since.is_none_or(|since| line.at() >= since) && !self.lines.contains_key(&line.key())
+    }
+
+    fn note(&mut self, lines: &[Line]) {
+        self.lines.extend(lines.iter().map(|line| (line.key(), line.at())));
+        let newest = self.lines.values().max().map(|newest| newest.minus(LATE));
+        self.since = self.since.max(newest);
+        self.lines.retain(|_, at| self.since.is_none_or(|since| *at >= since));
+    }
+}
+
+/// The newest lines of one source, page after page into the past: at least `enough`, and all that are new.
+async fn back(
+    seen: &Seen,
+    enough: usize,
+    page: impl AsyncFn(Option<Timestamp>) -> Result<Vec<Line>, ClientError>,
+) -> Result<Vec<Line>, ClientError> {
+    let mut found: HashMap<String, Line> = HashMap::new();
+    let mut before = None;
+    loop {
+        let lines = page(before).await?;
+        before = lines.iter().map(Line::at).min();
+        let is_last = lines.len() < PAGE;
+        let known = found.len();
+        let any_new = lines.iter().any(|line| seen.is_new(line) && !found.contains_key(&line.key()));
+        found.extend(lines.into_iter().map(|line| (line.key(), line)));
+        let is_enough = found.len() >= enough && (seen.since.is_none() || !any_new);
+        if is_last || is_enough || found.len() == known {
+            return Ok(found.into_values().collect());
+        }
     }
 }
 
 impl Args {
-    /// What there is now, the oldest first.
-    async fn look(&self, client: &Client) -> Result<Vec<Line>, ClientError> {
+    /// What there is now, the oldest first: all that is new, and at least `enough` lines of each source.
+    async fn look(&self, client: &Client, seen: &Seen, enough: usize) -> Result<Vec<Line>, ClientError> {
         let audit = client.audit();
         let mut lines = Vec::new();
         if self.source != Some(Source::Mesh) {
-            lines.extend(audit.list().await?.into_iter().map(Line::Audit));
+            let page = async |before| {
+                let entries = audit.list_before(before).await?;
+                Ok(entries.into_iter().map(Line::Audit).collect())
+            };
+            lines.extend(back(seen, enough, page).await?);
         }
         if self.source != Some(Source::Audit) {
-            lines.extend(audit.invocations().await?.into_iter().map(Line::Mesh));
+            let page = async |before| {
+                let records = audit.invocations_before(before).await?;
+                Ok(records.into_iter().map(Line::Mesh).collect())
+            };
+            lines.extend(back(seen, enough, page).await?);
         }
         lines.retain(|line| self.action.as_ref().is_none_or(|prefix| line.action().starts_with(prefix)));
-        lines.sort_by_key(Line::at);
+        lines.sort_by_cached_key(|line| (line.at(), line.key()));
         Ok(lines)
     }
 

@@ -10,6 +10,7 @@ use crate::settings::Settings;
 
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Run a local Salesforce org
     #[command(name = "org:serve", visible_alias = "org")]

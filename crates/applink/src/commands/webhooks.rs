@@ -16,6 +16,7 @@ use crate::settings::{Addon, Settings};
 
 /// The commands.
 #[derive(Debug, clap::Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// List who is told what happens
     #[command(name = "applink:webhooks", visible_alias = "webhooks", aliases = ["applink:webhooks:list", "webhooks:list"])]
@@ -69,7 +70,7 @@ pub(crate) struct ListArgs {
     output: OutputArgs,
 }
 
-/// Which one, for the commands that need no more.
+// Which one, for the commands that need no more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OneArgs {
     /// ID of the webhook

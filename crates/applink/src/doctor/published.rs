@@ -5,6 +5,9 @@ use applink_api::connection::{Connection, ConnectionStatus};
 use applink_api::ids::AppUuid;
 use applink_api::org::OrgType;
 use applink_api::publication::Publication;
+use applink_salesforce::rest::OrgCall;
+use reqwest::Method;
+use serde_json::Value;
 
 use super::Report;
 use super::service::Rows;
@@ -36,9 +39,13 @@ pub(crate) async fn look(
             Err(error) => report.error("publications-unreadable", name, &addon.explain(error)),
         }
     }
-    for publication in &all {
-        still_there(publication, report);
-        callable(addon, rows, publication, user, printer, report).await;
+    for publication in &mut all {
+        let users = users_of(addon, rows, publication, printer).await;
+        if !still_there(publication, &users, report).await {
+            publication.removed_at = publication.removed_at.or(Some(publication.last_modified_at));
+            continue;
+        }
+        callable(publication, &users, user, report).await;
     }
     if let Some(document) = document {
         same_document(&client, app, &all, document, report).await;
@@ -49,32 +56,40 @@ fn can_publish(connection: &Connection) -> bool {
     connection.org.kind == OrgType::SalesforceOrg && connection.status == ConnectionStatus::Connected
 }
 
-fn still_there(publication: &Publication, report: &mut Report) {
-    let (name, connection) = (printable(&publication.esr_name), printable(&publication.connection_name));
-    if publication.removed_at.is_some() {
+/// Whether its registration is in the org: the service has looked lately, and a stored user who may see it looks now.
+async fn still_there(publication: &Publication, users: &[Access], report: &mut Report) -> bool {
+    let mut is_gone = publication.removed_at.is_some();
+    for access in users {
+        if let Some(present) = is_registered(access, &publication.esr_name).await {
+            is_gone = !present;
+            break;
+        }
+    }
+    if is_gone {
+        let name = printable(&publication.esr_name);
         report.fault(
             "publication-removed",
             format!("publication {name}"),
-            format!("somebody deleted it in the org of {connection}"),
+            format!("somebody deleted it in the org of {}", printable(&publication.connection_name)),
             "publish it again, or take it off the list with `applink unpublish`",
         );
     }
+    !is_gone
+}
+
+/// Nothing when the user may not see registrations.
+async fn is_registered(access: &Access, name: &str) -> Option<bool> {
+    let soql = format!("SELECT Id FROM ExternalServiceRegistration WHERE DeveloperName = {}", quoted(name));
+    let call = OrgCall::data(Method::GET, "tooling/query").query_param("q", &soql);
+    let page: Value = access.org().send(&call).await.ok()?.json().ok()?;
+    page["records"].as_array().map(|records| !records.is_empty())
 }
 
 /// Somebody must have the permission set; the user, when one is named.
-async fn callable(
-    addon: &Addon,
-    rows: &Rows,
-    publication: &Publication,
-    user: Option<&str>,
-    printer: Printer,
-    report: &mut Report,
-) {
-    let in_org = rows.authorizations.iter().filter(|row| row.org.id == publication.org_id);
+async fn callable(publication: &Publication, users: &[Access], user: Option<&str>, report: &mut Report) {
     let mut assigned = None;
-    for name in in_org.filter_map(|row| row.org.developer_name.as_deref()) {
-        let Some(access) = access(addon, name, printer).await else { continue };
-        assigned = self::assigned(&access, &publication.esr_name, user).await;
+    for access in users {
+        assigned = self::assigned(access, &publication.esr_name, user).await;
         if assigned.is_some() {
             break;
         }
@@ -103,13 +118,23 @@ async fn callable(
     }
 }
 
-async fn access(addon: &Addon, name: &str, printer: Printer) -> Option<Access> {
-    let client = addon.app_client(printer).ok()?;
-    Access::of(client.authorizations().get(name).await.ok()?).ok()
+/// The stored users of the publication's org whose tokens can be had.
+async fn users_of(addon: &Addon, rows: &Rows, publication: &Publication, printer: Printer) -> Vec<Access> {
+    let Ok(client) = addon.app_client(printer) else { return Vec::new() };
+    let mut users = Vec::new();
+    let in_org = rows.authorizations.iter().filter(|row| row.org.id == publication.org_id);
+    for name in in_org.filter_map(|row| row.org.developer_name.as_deref()) {
+        users.extend(client.authorizations().get(name).await.ok().and_then(|row| Access::of(row).ok()));
+    }
+    users
+}
+
+/// A SOQL text literal.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 async fn assigned(access: &Access, set: &str, user: Option<&str>) -> Option<bool> {
-    let quoted = |text: &str| format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"));
     let mut soql =
         format!("SELECT Id FROM PermissionSetAssignment WHERE PermissionSet.Name = {}", quoted(set));
     if let Some(user) = user {

@@ -67,3 +67,33 @@ fn the_tail_shows_each_line_once() {
     let rest = running.finish();
     assert_eq!((rest.code, rest.stdout.as_str()), (Some(0), ""), "{rest}");
 }
+
+#[test]
+fn the_tail_pages_back_to_what_it_has_shown() {
+    let numbered = |number: usize| {
+        let mut entry = entry(&format!("s:{number}"), 42, "a.b", json!("x"));
+        entry["at"] = json!(format!("2025-05-30T18:55:42.{number:06}Z"));
+        entry
+    };
+    let page = |numbers: std::ops::RangeInclusive<usize>| Value::from_iter(numbers.map(numbered));
+    let fake = Fake::start()
+        .on("GET /audit", 200, page(0..=0))
+        .on("GET /audit", 200, page(201..=400))
+        .on("GET /audit", 200, page(2..=201))
+        .on("GET /audit", 200, page(0..=2))
+        .on("GET /audit", 200, page(201..=400))
+        .on("GET /invocations", 200, json!([]));
+    let mut running = applink("logs --tail --json").with(&fake).spawn();
+    for number in 0..=400 {
+        let line: Value = serde_json::from_str(&running.first_line()).unwrap();
+        assert_eq!(line["id"], format!("s:{number}"));
+    }
+    running.interrupt();
+    let rest = running.finish();
+    assert_eq!((rest.code, rest.stdout.as_str()), (Some(0), ""), "{rest}");
+    let asked: Vec<String> = fake.seen().into_iter().map(|seen| seen.line).collect();
+    let before = |number: usize| format!("before=2025-05-30T18%3A55%3A42.{number:06}Z");
+    for number in [201, 2] {
+        assert!(asked.iter().any(|line| line.ends_with(&before(number))), "{asked:?}");
+    }
+}

@@ -68,13 +68,11 @@ impl Window {
         tmux(&self.socket, Path::new("/"), &words);
     }
 
-    /// Waits until what is typed is not shown: what comes before that is thrown away with the terminal's old settings.
-    fn expect_no_echo(&self) {
+    /// Whether the terminal shows what is typed.
+    fn echoes(&self) -> bool {
         let place = tmux(&self.socket, Path::new("/"), &["display-message", "-p", "#{pane_tty}"]);
         let terminal = File::open(place.trim()).unwrap();
-        while tcgetattr(&terminal).unwrap().local_flags.contains(LocalFlags::ECHO) {
-            std::thread::yield_now();
-        }
+        tcgetattr(&terminal).unwrap().local_flags.contains(LocalFlags::ECHO)
     }
 
     /// The screen as a person sees it.
@@ -173,11 +171,28 @@ fn a_key_is_typed_unseen() {
     let fake = Fake::start().on("GET /connections", 200, json!([]));
     let line = format!("login {}", fake.url(&format!("/addons/{ADDON}")));
     let mut window = Window::open(applink(&line));
+    // Typed at the very moment the question is there: nothing is shown, and nothing is lost.
     window.expect("API key or add-on token: ");
-    window.expect_no_echo();
     window.type_in(&["-l", API_KEY]);
     window.type_in(&["Enter"]);
     window.expect("exit 0.");
     assert!(!window.shown.contains(API_KEY), "{}", window.shown);
     assert_eq!(fake.only().header("authorization"), format!("Bearer {API_KEY}"));
+}
+
+#[test]
+fn ctrl_c_at_a_question_for_a_key_leaves_the_terminal_as_it_was() {
+    if !is_installed() {
+        return;
+    }
+    let fake = Fake::start().on("GET /connections", 200, json!([]));
+    let line = format!("login {}", fake.url(&format!("/addons/{ADDON}")));
+    let mut window = Window::open(applink(&line));
+    window.expect("API key or add-on token: ");
+    window.type_in(&["-l", "alk_half"]);
+    window.type_in(&["C-c"]);
+    window.expect("exit 130.");
+    assert!(!window.shown.contains("alk_half"), "{}", window.shown);
+    assert!(window.echoes(), "what is typed next is shown");
+    assert_eq!(fake.seen().len(), 0);
 }

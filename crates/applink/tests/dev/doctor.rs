@@ -1,6 +1,6 @@
 //! `applink doctor` against a running stack: nothing is wrong, then one thing at a time is, and it is named.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::Path;
 
@@ -18,6 +18,53 @@ use super::{APPLINK, http};
 const CLIENT: &str = "AppLink_Control_Plane";
 const SERVICE: &str = "ProvisioningService";
 const NOWHERE: &str = "http://127.0.0.1:1";
+
+/// Everything that is seeded below, each of which has to be named with its cause and its fix.
+const FAULTS: [&str; 43] = [
+    "addon-unknown",
+    "api-not-enabled",
+    "app-address",
+    "app-id-invalid",
+    "app-id-missing",
+    "app-on-wrong-port",
+    "app-unreachable",
+    "callback-not-registered",
+    "client-app-blocked",
+    "client-app-not-installed",
+    "client-secret-wrong",
+    "clock-skew",
+    "credentials-incomplete",
+    "flow-not-enabled",
+    "grant-dead",
+    "ip-refused",
+    "key-file-open",
+    "key-mismatch",
+    "key-unusable",
+    "log-in-unfinished",
+    "login-url",
+    "mesh-bypassed",
+    "mesh-not-in-procfile",
+    "no-addon",
+    "org-inactive",
+    "org-refused",
+    "org-unreachable",
+    "permission-missing",
+    "permission-set-unassigned",
+    "publication-removed",
+    "publications-unreadable",
+    "refresh-policy",
+    "scope-missing",
+    "service-address",
+    "service-trouble",
+    "service-unreachable",
+    "spec-invalid",
+    "spec-outdated",
+    "token-refused",
+    "user-inactive",
+    "user-not-approved",
+    "wrong-attachment",
+    "wrong-audience",
+];
 
 /// A folder of an app as it should be, and what its shell has.
 struct Patient {
@@ -127,6 +174,18 @@ impl Sim<'_> {
         body
     }
 
+    async fn get(&self, path: &str) -> Vec<Value> {
+        let url = format!("{}/_sim/{path}", self.0.text("org_url"));
+        let request = http().get(url).header("x-sim-key", self.0.text("sim_key"));
+        request.send().await.unwrap().json().await.unwrap()
+    }
+
+    /// The control plane's client as it is.
+    async fn client_now(&self) -> Value {
+        let clients = self.get("oauth-clients").await;
+        clients.into_iter().find(|client| client["name"] == CLIENT).unwrap()
+    }
+
     /// Changes the control plane's client.
     async fn client(&self, change: Value) {
         let mut form = change;
@@ -150,6 +209,41 @@ async fn connect(stack: &DevStack, name: &str, role: &str) {
     let person = Person { username, password: password.into(), decision: Decision::Allow };
     let start = begun(stack, name).await.parse().unwrap();
     Visitor::new().unwrap().visit(start, &person).await.unwrap();
+}
+
+/// Has a person log in at the org and allow everything: the request with which the browser comes back to us.
+async fn consented(stack: &DevStack, name: &str) -> reqwest::RequestBuilder {
+    let http =
+        reqwest::Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    let org = stack.text("org_url");
+    let header = |answer: &reqwest::Response, name: &str| {
+        answer
+            .headers()
+            .get(name)
+            .unwrap_or_else(|| panic!("no {name}: {answer:?}"))
+            .to_str()
+            .unwrap()
+            .to_owned()
+    };
+    let first_cookie =
+        |answer: &reqwest::Response| header(answer, "set-cookie").split(';').next().unwrap().to_owned();
+    let started = http.get(begun(stack, name).await).send().await.unwrap();
+    let ours = first_cookie(&started);
+    let asked = http.get(header(&started, "location")).send().await.unwrap();
+    let request = header(&asked, "location").split("request=").nth(1).unwrap().to_owned();
+    let (username, password) = stack.user("admin");
+    let form =
+        [("request", request.as_str()), ("next", ""), ("username", &username), ("password", &password)];
+    let logged_in = http.post(format!("{org}/login")).header("origin", org).form(&form).send().await.unwrap();
+    let theirs = first_cookie(&logged_in);
+    let page = http.get(format!("{org}/consent?request={request}")).header("cookie", &theirs);
+    let page = page.send().await.unwrap().text().await.unwrap();
+    let confirmation =
+        page.split("name=\"confirmation\" value=\"").nth(1).unwrap().split('"').next().unwrap();
+    let form = [("request", request.as_str()), ("confirmation", confirmation), ("decision", "allow")];
+    let allowed = http.post(format!("{org}/consent")).header("origin", org).header("cookie", &theirs);
+    let allowed = allowed.form(&form).send().await.unwrap();
+    http.get(header(&allowed, "location")).header("cookie", ours)
 }
 
 async fn disconnect(stack: &DevStack, name: &str) {
@@ -176,10 +270,29 @@ async fn published_document(stack: &DevStack) -> String {
     answer["document"].as_str().unwrap_or_else(|| panic!("{answer}")).to_owned()
 }
 
-/// The control plane with another clock: passes everything on, and says it is 2001.
-async fn in_another_time(stack: &DevStack) -> SocketAddr {
-    async fn pass_on(State(origin): State<String>, request: Request) -> Response {
+/// What is wrong with the way to the control plane.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    /// It says it is 2001.
+    InAnotherTime,
+    /// A gateway loses everything below `/addons`.
+    Broken,
+    /// It loses what is published.
+    LosesPublications,
+}
+
+/// The control plane behind something that passes on what it does not break.
+async fn behind(way: Way, stack: &DevStack) -> SocketAddr {
+    async fn pass_on(State((origin, way)): State<(String, Way)>, request: Request) -> Response {
         let path = request.uri().path_and_query().unwrap().as_str();
+        let is_lost = match way {
+            Way::InAnotherTime => false,
+            Way::Broken => path.starts_with("/addons/"),
+            Way::LosesPublications => path.contains("/apps/"),
+        };
+        if is_lost {
+            return Response::builder().status(502).body(Body::from("Bad Gateway")).unwrap();
+        }
         let answer = http()
             .request(request.method().clone(), format!("{origin}{path}"))
             .headers(request.headers().clone())
@@ -191,13 +304,15 @@ async fn in_another_time(stack: &DevStack) -> SocketAddr {
         for (name, value) in kept {
             response = response.header(name, value);
         }
-        let response = response.header("date", "Tue, 11 Sep 2001 12:00:00 GMT");
+        if way == Way::InAnotherTime {
+            response = response.header("date", "Tue, 11 Sep 2001 12:00:00 GMT");
+        }
         response.body(Body::from(answer.bytes().await.unwrap())).unwrap()
     }
     let origin = stack.text("platform_api_url").to_owned();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = axum::Router::new().fallback(pass_on).with_state(origin);
+    let router = axum::Router::new().fallback(pass_on).with_state((origin, way));
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
 }
@@ -233,9 +348,10 @@ async fn every_seeded_fault_is_named_with_cause_and_fix() {
     of_keys(&patient, &stack, &mut chart).await;
     of_the_org(&patient, &stack, &mut chart).await;
 
-    chart.0.sort_unstable();
-    chart.0.dedup();
-    assert!(chart.0.len() >= 20, "{} faults: {:?}", chart.0.len(), chart.0);
+    let named: BTreeSet<&str> = chart.0.into_iter().collect();
+    let missing: Vec<&&str> = FAULTS.iter().filter(|id| !named.contains(**id)).collect();
+    assert!(missing.is_empty(), "{missing:?} were not seeded");
+    assert_eq!(named.len(), FAULTS.len(), "only what is listed was named: {named:?}");
     stack.stop().await;
 }
 
@@ -292,9 +408,17 @@ async fn of_the_variables(patient: &impl Fn() -> Patient, stack: &DevStack, char
             patient().set("HEROKU_APPLINK_API_URL", &typo),
         )
         .await;
-    let elsewhen = in_another_time(stack).await;
-    let url = stack.text("applink_api_url").replace(origin, &format!("http://{elsewhen}"));
-    chart.named("clock-skew", "clock", patient().set("HEROKU_APPLINK_API_URL", &url)).await;
+    for (id, about, way) in [
+        ("clock-skew", "clock", Way::InAnotherTime),
+        ("service-trouble", "HEROKU_APPLINK_API_URL", Way::Broken),
+        ("publications-unreadable", "acme", Way::LosesPublications),
+    ] {
+        let address = behind(way, stack).await;
+        let url = stack.text("applink_api_url").replace(origin, &format!("http://{address}"));
+        chart.named(id, about, patient().set("HEROKU_APPLINK_API_URL", &url)).await;
+    }
+    let nothing = patient().unset("HEROKU_APPLINK_API_URL").unset("HEROKU_APPLINK_TOKEN");
+    chart.named("no-addon", "variables", nothing.unset("APPLINK_API_KEY")).await;
 }
 
 async fn of_the_app(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut Chart) {
@@ -331,6 +455,15 @@ async fn of_log_ins(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mu
         chart.named(id, "second_org", patient()).await;
         disconnect(stack, "second_org").await;
     }
+
+    // The callback is taken from the client while the person logs in: the org gives no tokens for the code.
+    let callbacks = sim.client_now().await["callbacks"].clone();
+    let back = consented(stack, "second_org").await;
+    sim.client(json!({"callbacks": ["https://elsewhere.example/callback"]})).await;
+    back.send().await.unwrap();
+    sim.client(json!({"callbacks": callbacks})).await;
+    chart.named("callback-not-registered", "second_org", patient()).await;
+    disconnect(stack, "second_org").await;
 }
 
 /// What goes wrong with a key: the org itself is asked.
@@ -344,20 +477,13 @@ async fn of_keys(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut C
     let client_id = made["consumer_key"].as_str().unwrap();
     let org = stack.text("org_url");
     let (admin, _) = stack.user("admin");
-    let asked = |mode: u32, client_id: &str, login: &str| {
+    let tried = |pem: &str, mode: u32, client_id: &str, username: &str, login: &str| {
         let patient = patient();
-        let file = key_file(patient.folder.path(), &private, mode);
-        patient.with(&[
-            "--jwt-key-file",
-            &file,
-            "--client-id",
-            client_id,
-            "--username",
-            &admin,
-            "--login-url",
-            login,
-        ])
+        let file = key_file(patient.folder.path(), pem, mode);
+        let [key, client, user, url] = ["--jwt-key-file", "--client-id", "--username", "--login-url"];
+        patient.with(&[key, &file, client, client_id, user, username, url, login])
     };
+    let asked = |mode: u32, client_id: &str, login: &str| tried(&private, mode, client_id, &admin, login);
     let healthy = asked(0o600, client_id, org).examined().await;
     assert_eq!(healthy["faults"], json!([]), "{healthy:#}");
 
@@ -366,11 +492,37 @@ async fn of_keys(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut C
     let localhost = org.replace("127.0.0.1", "localhost");
     chart.named("org-unreachable", &admin, asked(0o600, client_id, NOWHERE)).await;
     chart.named("wrong-audience", &admin, asked(0o600, client_id, &localhost)).await;
+    chart.named("login-url", "server-600.key", asked(0o600, client_id, "https://evil.example")).await;
+    let no_key = tried(
+        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
+        0o600,
+        client_id,
+        &admin,
+        org,
+    );
+    chart.named("key-unusable", "server-600.key", no_key).await;
+    for (id, error, description) in [
+        ("org-refused", "something_new", "nobody has ever seen this"),
+        ("org-inactive", "inactive_org", "org is inactive"),
+        ("flow-not-enabled", "unsupported_grant_type", "grant type not supported"),
+    ] {
+        sim.post("token-faults", json!({"fault": "refuse", "error": error, "description": description}))
+            .await;
+        chart.named(id, &admin, asked(0o600, client_id, org)).await;
+    }
     let change = async |change: Value| {
         let mut form = change;
         form["name"] = json!("Pipeline");
         sim.post("oauth-clients", form).await;
     };
+    let (integration, _) = stack.user("integration");
+    let as_integration = || tried(&private, 0o600, client_id, &integration, org);
+    change(json!({"admin_approved_profiles": ["System Administrator", "Integration User"]})).await;
+    let without_api = json!({"name": "Integration User", "permissions": {"ApiEnabled": false}});
+    sim.post("profiles", without_api).await;
+    chart.named("api-not-enabled", &integration, as_integration()).await;
+    sim.post("users", json!({"username": integration, "active": false})).await;
+    chart.named("user-inactive", &integration, as_integration()).await;
     change(json!({"self_authorized": true})).await;
     chart.named("user-not-approved", &admin, asked(0o600, client_id, org)).await;
     change(json!({"admin_approved_profiles": ["System Administrator"], "public_key_pem": other_public}))
@@ -395,13 +547,7 @@ async fn of_the_org(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mu
     let healthy = patient().examined().await;
     assert_eq!((&healthy["faults"], &healthy["skipped"]), (&json!([]), &json!([])), "{healthy:#}");
 
-    let sets = http()
-        .get(format!("{}/_sim/permission-sets", stack.text("org_url")))
-        .header("x-sim-key", stack.text("sim_key"))
-        .send()
-        .await
-        .unwrap();
-    let sets: Vec<Value> = sets.json().await.unwrap();
+    let sets = sim.get("permission-sets").await;
     let set = sets.iter().find(|set| set["name"] == SERVICE).unwrap();
     for username in set["assigned_to"].as_array().unwrap() {
         sim.post("permission-sets/unassign", json!({"permission_set": SERVICE, "username": username})).await;
@@ -419,4 +565,16 @@ async fn of_the_org(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mu
         http().post(url).bearer_auth(stack.text("applink_token")).json(&json!({})).send().await.unwrap();
     assert!(!report.status().is_success(), "{}", report.status());
     chart.named("grant-dead", "influencerPortal", patient()).await;
+    let url = format!("{}/authorizations/influencerPortal", stack.text("applink_api_url"));
+    let gone = http().delete(url).bearer_auth(stack.text("applink_api_key")).send().await.unwrap();
+    assert!(gone.status().is_success(), "{}", gone.status());
+
+    sim.client(json!({"refresh_tokens_last_seconds": 315_360_000, "consumer_secret": "a newer secret"}))
+        .await;
+    connect(stack, "second_org", "admin").await;
+    chart.named("client-secret-wrong", "second_org", patient()).await;
+    disconnect(stack, "second_org").await;
+
+    sim.post("services/remove", json!({"service": SERVICE})).await;
+    chart.named("publication-removed", SERVICE, patient()).await;
 }

@@ -51,7 +51,7 @@ pub(crate) struct ListArgs {
     output: OutputArgs,
 }
 
-/// Which one, for the commands that need no more.
+// Which one, for the commands that need no more.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OneArgs {
     /// API name of the data action target

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 /// One look for callbacks; the org answers earlier when one arrives.
 const LOOK: Duration = Duration::from_secs(5);
 
-/// Which org.
+// Which org.
 #[derive(Debug, clap::Args)]
 pub(crate) struct OrgArgs {
     /// Address of the org, when there are several

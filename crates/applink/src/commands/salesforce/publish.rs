@@ -52,8 +52,8 @@ pub(crate) struct Args {
     output: OutputArgs,
 }
 
-/// What the org makes beside the actions. The long names are the official ones; the camel-case ones are its
-/// older spelling.
+// What the org makes beside the actions. The long names are the official ones; the camel-case ones are its
+// older spelling.
 #[derive(Debug, clap::Args)]
 struct AuthorizationArgs {
     /// Connected app to make from the template (deprecated: use an external client app)
