@@ -24,6 +24,7 @@ pub mod reconcile;
 pub mod renew;
 pub mod store;
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -212,9 +213,9 @@ pub async fn fresh_access_token(app: &App, credential: &Credential) -> Result<Fr
 pub(crate) async fn fresh_access_token_of(
     app: &App,
     credential: &Credential,
-    grant: Option<store::Model>,
+    grant: Option<&store::Model>,
 ) -> Result<FreshToken, TokenError> {
-    hand_out(app, credential, None, grant).await
+    hand_out(app, credential, None, grant.map(Cow::Borrowed)).await
 }
 
 /// A token newer than the version `rejected`, which the org refused.
@@ -255,14 +256,14 @@ async fn hand_out(
     app: &App,
     credential: &Credential,
     rejected: Option<i64>,
-    mut first: Option<store::Model>,
+    mut first: Option<Cow<'_, store::Model>>,
 ) -> Result<FreshToken, TokenError> {
     let patience = Instant::now() + PATIENCE;
     let mut seen_paused = None;
     loop {
         let read = match first.take() {
             Some(grant) => Some(grant),
-            None => store::live(app.store.reader(), credential.addon, credential.id).await?,
+            None => store::live(app.store.reader(), credential.addon, credential.id).await?.map(Cow::Owned),
         };
         let Some(grant) = read else { return Err(not_live(app, credential).await) };
         let now = app.clock.now();
@@ -279,7 +280,9 @@ async fn hand_out(
             // One that ended between that look at the row and this has changed the row.
             Effect::RetryAfter(wait) => match app.flights.under_way(grant.id.0) {
                 Some(flight) => landed(flight, patience).await?,
-                None if seen_paused.as_ref() == Some(&grant) => return Err(paused(grant.refusal, wait)),
+                None if seen_paused.as_ref() == Some(&grant) => {
+                    return Err(paused(grant.refusal.clone(), wait));
+                }
                 None => seen_paused = Some(grant),
             },
             Effect::TooSoon(wait) => return Err(TokenError::TooSoon(wait)),

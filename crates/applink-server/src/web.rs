@@ -1,11 +1,12 @@
 //! Extractors and answers whose every rejection is an [`ErrorBody`](applink_api::error::ErrorBody), and the layers
 //! around the router. (Not named `http`, to avoid the crate.)
 
-pub mod access_log;
+mod access_log;
+pub(crate) mod arrival;
 pub mod auth;
 pub mod limits;
 pub mod page;
-pub mod request_id;
+mod request_id;
 
 use axum::body::Bytes;
 use axum::extract::rejection::BytesRejection;

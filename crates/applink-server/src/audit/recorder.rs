@@ -2,6 +2,7 @@
 //! database takes no writes, the [spool](crate::spool) does, for a while.
 
 use std::collections::{HashMap, hash_map};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -59,6 +60,17 @@ pub struct Recorder {
     reads: Reads,
     counts: Arc<Mutex<HashMap<Read, Count>>>,
     spool: Spool,
+    coming: Arc<AtomicUsize>,
+}
+
+/// Somebody who is about to hand an entry in; the commit under preparation waits a moment for it.
+#[derive(Debug)]
+pub struct Coming(Arc<AtomicUsize>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
 }
 
 /// Reads that share a row.
@@ -76,14 +88,23 @@ impl Recorder {
     /// Starts the writer. When told to stop, it writes everything handed in and ends.
     pub fn start(store: Store, spool: Spool, stop: CancellationToken) -> (Self, JoinHandle<()>) {
         let (queue, waiting) = mpsc::channel(QUEUE);
-        let writing = tokio::spawn(write_groups(store, spool.clone(), waiting, stop));
-        (Self { queue, reads: Reads::Each, counts: Arc::default(), spool }, writing)
+        let coming = Arc::<AtomicUsize>::default();
+        let writer = Writer { store, spool: spool.clone(), coming: Arc::clone(&coming) };
+        let writing = tokio::spawn(writer.write_groups(waiting, stop));
+        (Self { queue, reads: Reads::Each, counts: Arc::default(), spool, coming }, writing)
     }
 
     /// The same, recording reads so.
     #[must_use]
     pub fn with_reads(self, reads: Reads) -> Self {
         Self { reads, ..self }
+    }
+
+    /// Announces an entry that follows within moments, when the read it is about has ended. What is dropped before the entry
+    /// is handed in announces nothing any more.
+    pub fn announce(&self) -> Coming {
+        self.coming.fetch_add(1, Ordering::Relaxed);
+        Coming(Arc::clone(&self.coming))
     }
 
     /// Records that something was read, as configured.
@@ -174,22 +195,52 @@ fn followed(entry: Entry, count: u64) -> Entry {
     entry.with_detail(detail)
 }
 
-async fn write_groups(
+/// The task that commits.
+struct Writer {
     store: Store,
     spool: Spool,
-    mut waiting: mpsc::Receiver<Waiting>,
-    stop: CancellationToken,
-) {
-    let mut expected = 1;
-    while let Some(first) = next(&mut waiting, &stop).await {
-        let group = gather(first, &mut waiting, expected).await;
-        expected = group.len();
-        let (entries, callers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
-        let outcome = write(&store, &spool, entries).await.map_err(Arc::new);
-        for caller in callers {
-            // A caller that went away needs no answer.
-            let _ = caller.send(outcome.clone().map_err(|error| NotRecorded(Some(error))));
+    coming: Arc<AtomicUsize>,
+}
+
+impl Writer {
+    async fn write_groups(self, mut waiting: mpsc::Receiver<Waiting>, stop: CancellationToken) {
+        while let Some(first) = next(&mut waiting, &stop).await {
+            let group = self.gather(first, &mut waiting).await;
+            let (entries, callers): (Vec<_>, Vec<_>) = group.into_iter().unzip();
+            let outcome = write(&self.store, &self.spool, entries).await.map_err(Arc::new);
+            for caller in callers {
+                // A caller that went away needs no answer.
+                let _ = caller.send(outcome.clone().map_err(|error| NotRecorded(Some(error))));
+            }
         }
+    }
+
+    /// Everything that waits already, what is announced, and what comes while this process has other work to do: a caller
+    /// that is alone does not wait for company, and many together share a commit.
+    async fn gather(&self, first: Waiting, waiting: &mut mpsc::Receiver<Waiting>) -> Vec<Waiting> {
+        let mut group = vec![first];
+        let deadline = Instant::now() + MAX_WAIT;
+        while group.len() < MAX_GROUP && Instant::now() < deadline {
+            let before = group.len();
+            // What is ready to run runs first.
+            tokio::task::yield_now().await;
+            while group.len() < MAX_GROUP
+                && let Ok(next) = waiting.try_recv()
+            {
+                group.push(next);
+            }
+            if group.len() > before {
+                continue;
+            }
+            if self.coming.load(Ordering::Relaxed) == 0 {
+                break;
+            }
+            match tokio::time::timeout_at(deadline, waiting.recv()).await {
+                Ok(Some(next)) => group.push(next),
+                _ => break,
+            }
+        }
+        group
     }
 }
 
@@ -202,25 +253,6 @@ async fn next(waiting: &mut mpsc::Receiver<Waiting>, stop: &CancellationToken) -
             waiting.recv().await
         }
     }
-}
-
-/// Everything that waits already, and for a moment as much more as came the last time: a caller that is alone does not
-/// wait for company, and many together share a commit.
-async fn gather(first: Waiting, waiting: &mut mpsc::Receiver<Waiting>, expected: usize) -> Vec<Waiting> {
-    let mut group = vec![first];
-    let deadline = Instant::now() + MAX_WAIT;
-    while group.len() < MAX_GROUP {
-        let next = match waiting.try_recv() {
-            Ok(next) => Some(next),
-            Err(_) if group.len() >= expected => None,
-            Err(_) => tokio::time::timeout_at(deadline, waiting.recv()).await.ok().flatten(),
-        };
-        match next {
-            Some(next) => group.push(next),
-            None => break,
-        }
-    }
-    group
 }
 
 /// While rows wait in the spool the database isn't asked: the replay finds out when it is back, and keeps the order.

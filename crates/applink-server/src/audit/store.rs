@@ -1,12 +1,14 @@
 //! The tables of the ledger.
 
 use std::collections::{BTreeSet, HashSet};
+use std::sync::LazyLock;
 
 use applink_api::ids::AddonId;
 use applink_api::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, Statement, Value,
+    ActiveModelTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, IntoActiveModel as _, Statement,
+    Value,
 };
 use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _};
 
@@ -279,12 +281,12 @@ pub async fn insert_rows(
     connection: &impl ConnectionTrait,
     rows: Vec<rows::Model>,
 ) -> Result<(), StoreError> {
+    let engine = connection.get_database_backend();
     let mut rows = rows.into_iter();
-    while let Some(count) = AT_ONCE.into_iter().find(|count| *count <= rows.len()) {
-        let values: Vec<Value> = rows.by_ref().take(count).flat_map(values_of).collect();
-        let statement =
-            Statement::from_sql_and_values(connection.get_database_backend(), insert_sql(count), values);
-        connection.execute_raw(statement).await?;
+    while let Some(size) = AT_ONCE.into_iter().position(|count| count <= rows.len()) {
+        let values: Vec<Value> = rows.by_ref().take(AT_ONCE[size]).flat_map(values_of).collect();
+        let sql = if engine == DbBackend::Sqlite { &UNNUMBERED[size] } else { &NUMBERED[size] };
+        connection.execute_raw(Statement::from_sql_and_values(engine, sql, values)).await?;
     }
     Ok(())
 }
@@ -304,21 +306,24 @@ fn values_of(row: rows::Model) -> [Value; 10] {
     ]
 }
 
-fn insert_sql(count: usize) -> String {
-    let mut sql = "INSERT INTO audit_rows (segment, seq, at, actor, action, addon_id, subject, detail, \
-                   prev_mac, mac) VALUES "
-        .to_owned();
-    for row in 0..count {
-        let separator = if row == 0 { "(" } else { ", (" };
-        sql.push_str(separator);
-        for column in 1..=10 {
-            let separator = if column == 1 { "$" } else { ", $" };
-            sql.push_str(separator);
-            sql.push_str(&(row * 10 + column).to_string());
-        }
-        sql.push(')');
-    }
-    sql
+/// For each of [`AT_ONCE`]. SQLite would look every number up among all of the statement's.
+static UNNUMBERED: LazyLock<[String; 6]> =
+    LazyLock::new(|| AT_ONCE.map(|count| insert_sql(count, |_| "?".into())));
+static NUMBERED: LazyLock<[String; 6]> =
+    LazyLock::new(|| AT_ONCE.map(|count| insert_sql(count, |number| format!("${number}"))));
+
+fn insert_sql(count: usize, parameter: impl Fn(usize) -> String) -> String {
+    const COLUMNS: usize = 10;
+    let row = |row: usize| {
+        let parameters: Vec<String> = (1..=COLUMNS).map(|column| parameter(row * COLUMNS + column)).collect();
+        format!("({})", parameters.join(", "))
+    };
+    let rows: Vec<String> = (0..count).map(row).collect();
+    format!(
+        "INSERT INTO audit_rows (segment, seq, at, actor, action, addon_id, subject, detail, prev_mac, mac) \
+         VALUES {}",
+        rows.join(", ")
+    )
 }
 
 /// The opaque id of an actor that was seen before.

@@ -4,6 +4,8 @@
 //! sentence for them. The same path serves the CLI's polls; those ask by uuid, or bring `x-addon-sso` or an API key,
 //! and get the record as it is.
 
+use std::sync::Arc;
+
 use applink_api::authorization::Authorization;
 use applink_api::error::error_id;
 use applink_api::ids::AddonId;
@@ -23,9 +25,9 @@ use crate::tokens::{self, FreshToken, TokenError};
 /// What app code gets.
 pub(super) enum Answer {
     /// A live token.
-    Token(Credential, FreshToken),
+    Token(Arc<Credential>, FreshToken),
     /// A poll by uuid of what is not live.
-    Record(Credential),
+    Record(Arc<Credential>),
 }
 
 /// A live token of what `named` names. While the database is away, the one that was handed out before.
@@ -70,7 +72,7 @@ pub(super) async fn hand_out(app: &App, addon: AddonId, named: &str) -> Result<A
 
 fn from_memory(app: &App, addon: AddonId, named: &str) -> Option<Answer> {
     let found = app.handed_out.find(addon, named, app.clock.now())?;
-    Some(Answer::Token(found.credential.clone(), found.token.clone()))
+    Some(Answer::Token(Arc::clone(&found.credential), found.token.clone()))
 }
 
 enum TokenOrStore {
@@ -80,8 +82,13 @@ enum TokenOrStore {
 }
 
 async fn read(app: &App, addon: AddonId, named: &str) -> Result<Answer, TokenOrStore> {
+    let entry_comes = app.recorder.announce();
     let found = store::find_with_grant(app, addon, named).await.map_err(TokenOrStore::Store)?;
-    let (credential, grant) = (*found).clone().ok_or_else(|| TokenOrStore::Refused(ApiError::not_found()))?;
+    drop(entry_comes);
+    let Some((credential, grant)) = found.as_ref() else {
+        return Err(TokenOrStore::Refused(ApiError::not_found()));
+    };
+    let credential = Arc::clone(credential);
     if credential.live().is_none() {
         let by_uuid = Uuid::parse_str(named).is_ok();
         return if by_uuid {
@@ -90,7 +97,8 @@ async fn read(app: &App, addon: AddonId, named: &str) -> Result<Answer, TokenOrS
             Err(TokenOrStore::Refused(not_live(&credential)))
         };
     }
-    let token = tokens::fresh_access_token_of(app, &credential, grant).await.map_err(TokenOrStore::Token)?;
+    let token =
+        tokens::fresh_access_token_of(app, &credential, grant.as_ref()).await.map_err(TokenOrStore::Token)?;
     let token = match credential.org_type {
         OrgType::SalesforceOrg => token,
         OrgType::DataCloudOrg => {

@@ -25,7 +25,7 @@ const KEPT_DEAD: Duration = Duration::from_secs(300);
 /// A record with the token it was handed out with.
 #[derive(Clone, Debug)]
 pub(super) struct HandOut {
-    pub(super) credential: Credential,
+    pub(super) credential: Arc<Credential>,
     pub(super) token: FreshToken,
 }
 
@@ -48,12 +48,12 @@ impl HandedOut {
 
     /// Remembers a hand-out under the name it was asked for by, unless something was forgotten since it was read: that may
     /// have been its grant.
-    pub(super) fn remember(&self, named: &str, credential: &Credential, token: &FreshToken, since: u64) {
+    pub(super) fn remember(&self, named: &str, credential: &Arc<Credential>, token: &FreshToken, since: u64) {
         let key = (credential.addon, look_up_key(named));
         if self.with(|known| known.get(&key).is_some_and(|known| known.is(credential, token))) {
             return;
         }
-        let hand_out = Arc::new(HandOut { credential: credential.clone(), token: token.clone() });
+        let hand_out = Arc::new(HandOut { credential: Arc::clone(credential), token: token.clone() });
         let mut known = self.known();
         if self.generation() != since {
             return;
@@ -78,7 +78,8 @@ impl HandedOut {
         };
         let mut known = self.known();
         for hand_out in known.values_mut().filter(is_its) {
-            *hand_out = Arc::new(HandOut { credential: hand_out.credential.clone(), token: token.clone() });
+            *hand_out =
+                Arc::new(HandOut { credential: Arc::clone(&hand_out.credential), token: token.clone() });
         }
     }
 
@@ -147,7 +148,7 @@ mod tests {
 
     const NOW: Timestamp = Timestamp::from_seconds(1000);
 
-    fn credential(id: u128) -> Credential {
+    fn credential(id: u128) -> Arc<Credential> {
         let instance_url = "https://acme.my.salesforce.com".to_owned();
         let org = OrgUser {
             org_id: "00D".to_owned(),
@@ -156,7 +157,7 @@ mod tests {
             username: "a@acme.example".to_owned(),
             api_version: "66.0".to_owned(),
         };
-        Credential {
+        Arc::new(Credential {
             id: Uuid::from_u128(id),
             addon: Uuid::from_u128(1).into(),
             kind: Kind::Authorization,
@@ -171,7 +172,7 @@ mod tests {
             created_by: "dev@acme.example".to_owned(),
             last_modified_at: NOW,
             last_modified_by: "dev@acme.example".to_owned(),
-        }
+        })
     }
 
     fn token(lives: u64) -> FreshToken {

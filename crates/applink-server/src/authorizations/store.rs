@@ -33,7 +33,7 @@ static SQL: LazyLock<String> = LazyLock::new(|| {
 const PATIENCE: Duration = Duration::from_secs(4);
 
 /// An authorization, with its live grant when it has one.
-pub(crate) type WithGrant = Option<(Credential, Option<grants::Model>)>;
+pub(crate) type WithGrant = Option<(Arc<Credential>, Option<grants::Model>)>;
 
 /// Reads under way, by add-on and the name that was asked for.
 pub(crate) type Reads = GroupedReads<(AddonId, String), WithGrant>;
@@ -67,5 +67,5 @@ async fn find(
     let Some(row) = connection.query_one_raw(statement).await? else { return Ok(None) };
     let credential = credentials::Model::from_query_result(&row, "c_")?;
     let grant = grants::Model::from_query_result_optional(&row, "g_")?;
-    Ok(Some((Credential::try_from(credential)?, grant)))
+    Ok(Some((Arc::new(Credential::try_from(credential)?), grant)))
 }

@@ -22,6 +22,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// Concurrent readers of the SQLite file; WAL lets them run beside the writer.
 const SQLITE_READERS: u32 = 4;
+/// Pages of WAL after which a commit moves them into the file, which takes as long as many commits: 16 MiB.
+const SQLITE_CHECKPOINT: &str = "4000";
 /// How long SQLite waits for its file lock: only a foreign program can hold it.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
 
@@ -97,6 +99,7 @@ async fn connect_sqlite(url: &DatabaseUrl, clock: Clock) -> Result<Database, Ope
         .busy_timeout(SQLITE_BUSY)
         // Freed pages are overwritten: an erased ciphertext leaves the file.
         .pragma("secure_delete", "ON")
+        .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT)
         .disable_statement_logging();
     let writer = sqlite_pool(options.clone(), 1).await?;
     let reader = sqlite_pool(options.pragma("query_only", "ON"), SQLITE_READERS).await?;

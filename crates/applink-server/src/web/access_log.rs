@@ -2,27 +2,37 @@
 //! one-time links, so the *route* is logged, never the path; queries, headers and bodies never are.
 
 use axum::extract::{MatchedPath, Request};
-use axum::middleware::Next;
 use axum::response::Response;
+use http::Method;
 use tokio::time::Instant;
 
 use super::request_id::RequestId;
 use crate::error::ErrorCause;
 
-/// Logs it.
-pub async fn layer(matched: Option<MatchedPath>, request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    let id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    let response = next.run(request).await;
-    let route = matched.as_ref().map_or("(none)", MatchedPath::as_str);
-    let status = response.status().as_u16();
-    let millis = started.elapsed().as_millis();
-    let cause = response.extensions().get::<ErrorCause>().map_or("", |cause| &*cause.0);
-    if response.status().is_server_error() {
-        tracing::error!(%method, route, status, %millis, request_id = %id, cause, "request failed");
-    } else {
-        tracing::info!(%method, route, status, %millis, request_id = %id, cause, "request");
+/// What is known of a request before it is answered.
+pub(super) struct Line {
+    started: Instant,
+    method: Method,
+    route: Option<MatchedPath>,
+}
+
+impl Line {
+    /// Of a request that is about to be served.
+    pub(super) fn begin(request: &Request, route: Option<MatchedPath>) -> Self {
+        Self { started: Instant::now(), method: request.method().clone(), route }
     }
-    response
+
+    /// Logs it.
+    pub(super) fn end(self, response: &Response, id: &RequestId) {
+        let Self { started, method, route } = self;
+        let route = route.as_ref().map_or("(none)", MatchedPath::as_str);
+        let status = response.status().as_u16();
+        let millis = started.elapsed().as_millis();
+        let cause = response.extensions().get::<ErrorCause>().map_or("", |cause| &*cause.0);
+        if response.status().is_server_error() {
+            tracing::error!(%method, route, status, %millis, request_id = %id, cause, "request failed");
+        } else {
+            tracing::info!(%method, route, status, %millis, request_id = %id, cause, "request");
+        }
+    }
 }

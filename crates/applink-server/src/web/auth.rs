@@ -47,7 +47,7 @@ use sso::SignedOn;
 #[derive(Clone, Debug)]
 pub struct RequireApp {
     /// The attachment the token belongs to.
-    pub attachment: Attachment,
+    pub attachment: Arc<Attachment>,
     /// Who it is, for the audit log.
     pub actor: Actor,
     /// It also sent `x-addon-sso`: a management client at work, not an app.
@@ -60,7 +60,7 @@ pub struct RequireReader {
     /// The add-on.
     pub addon: Addon,
     /// The app, when a token names it.
-    pub attachment: Option<Attachment>,
+    pub attachment: Option<Arc<Attachment>>,
     /// Who it is.
     pub actor: Actor,
     /// Not an app at run time: no tokens in the answers.
@@ -94,15 +94,15 @@ pub fn hash_of(secret: &SecretString) -> String {
 const LOOKED_LATELY: Duration = Duration::from_secs(10);
 
 enum Caller {
-    Token(Attachment),
-    Key(ApiKey),
+    Token(Arc<Attachment>),
+    Key(Arc<ApiKey>),
 }
 
 impl From<Known> for Caller {
     fn from(known: Known) -> Self {
         match known {
-            Known::Token(attachment) => Self::Token(Attachment::clone(&attachment)),
-            Known::Key(key) => Self::Key(ApiKey::clone(&key)),
+            Known::Token(attachment) => Self::Token(attachment),
+            Known::Key(key) => Self::Key(key),
         }
     }
 }
@@ -154,13 +154,17 @@ fn is_hand_out(parts: &Parts) -> bool {
 
 /// The attachment's app must be the one the caller says it is. Heroku copies one token to every attachment of an add-on:
 /// there the app that is named chooses among them.
-async fn of_app(app: &App, headers: &HeaderMap, attachment: Attachment) -> Result<Attachment, ApiError> {
+async fn of_app(
+    app: &App,
+    headers: &HeaderMap,
+    attachment: Arc<Attachment>,
+) -> Result<Arc<Attachment>, ApiError> {
     let named = match app_uuid(headers)? {
         Some(named) if named != attachment.app.id => named,
         _ => return Ok(attachment),
     };
     if provider::store::find(app.store.reader(), attachment.addon.id).await?.is_some() {
-        return of_herokus_app(app, attachment.addon.id, named).await;
+        return of_herokus_app(app, attachment.addon.id, named).await.map(Arc::new);
     }
     Err(ApiError::forbidden(format!(
         "This token belongs to the app `{}`, but x-app-uuid names another: set HEROKU_APP_ID to {}.",
@@ -262,7 +266,7 @@ impl FromRequestParts<App> for RequireManager {
                 let attachment = of_app(app, &parts.headers, attachment).await?;
                 let actor = signed_on(app, &parts.headers, &attachment).await?;
                 limits::count(app, &parts.extensions, Who::Management(attachment.addon.id))?;
-                Ok(Self { addon: attachment.addon, app: Some(attachment.app), actor })
+                Ok(Self { addon: attachment.addon.clone(), app: Some(attachment.app.clone()), actor })
             }
             Caller::Key(key) if key.scope == Scope::Manage && key.addon.is_some() && key.addon == addon => {
                 let addon = addon_of(app, &key).await?;

@@ -1,7 +1,7 @@
 //! Rate limits at the door: who is counted where, and the headers that tell.
 //!
-//! Extractors count ([`count`]), because they know who calls; the layer around all of them puts what they read into
-//! `ratelimit-limit`, `ratelimit-remaining` and `ratelimit-reset` (seconds).
+//! Extractors count ([`count`]), because they know who calls; [`Counted`] carries what they read to the layer around all
+//! of them, which puts it into `ratelimit-limit`, `ratelimit-remaining` and `ratelimit-reset` (seconds).
 
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, OnceLock};
@@ -24,17 +24,22 @@ const FORWARDED_FOR: &str = "x-forwarded-for";
 
 /// Where an extractor leaves what it read, for the answer.
 #[derive(Clone, Debug, Default)]
-struct Slot(Arc<OnceLock<Reading>>);
+pub(super) struct Counted(Arc<OnceLock<Reading>>);
 
-/// Puts what was counted into the answer.
-pub async fn layer(mut request: Request, next: Next) -> Response {
-    let slot = Slot::default();
-    request.extensions_mut().insert(slot.clone());
-    let mut response = next.run(request).await;
-    if let Some(reading) = slot.0.get() {
-        tell(response.headers_mut(), reading);
+impl Counted {
+    /// A place within the request.
+    pub(super) fn within(request: &mut Request) -> Self {
+        let counted = Self::default();
+        request.extensions_mut().insert(counted.clone());
+        counted
     }
-    response
+
+    /// Puts what was counted into the answer.
+    pub(super) fn tell(&self, headers: &mut HeaderMap) {
+        if let Some(reading) = self.0.get() {
+            tell(headers, reading);
+        }
+    }
 }
 
 fn tell(headers: &mut HeaderMap, reading: &Reading) {
@@ -59,9 +64,9 @@ pub(crate) fn count(app: &App, extensions: &Extensions, who: Who) -> Result<(), 
         _ => "Too many calls; wait as long as Retry-After says.",
     };
     let Some(reading) = app.limiter.count(&app.config.limits, who, app.clock.now()) else { return Ok(()) };
-    if let Some(slot) = extensions.get::<Slot>() {
+    if let Some(counted) = extensions.get::<Counted>() {
         // Whoever counted first has said it.
-        let _already = slot.0.set(reading);
+        let _already = counted.0.set(reading);
     }
     match reading.retry_after {
         Some(after) => Err(ApiError::rate_limited(message, after)),

@@ -1,34 +1,42 @@
 //! One id per request: taken from the caller when it is a reasonable one, else made, and always returned.
 
-use axum::extract::{Request, State};
-use axum::middleware::Next;
+use std::fmt;
+
+use applink_api::entropy::Entropy;
+use applink_api::headers::{MESH_REQUEST_ID, REQUEST_ID};
+use axum::extract::Request;
 use axum::response::Response;
 use http::HeaderMap;
 use http::header::HeaderValue;
-use tracing::Instrument as _;
-
-use applink_api::headers::{MESH_REQUEST_ID, REQUEST_ID};
-
-use crate::app::App;
 
 /// Longest id that is taken from a caller.
 const LONGEST: usize = 128;
 
 /// The id of this request, for handlers and the access log.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RequestId(pub String);
+pub(super) struct RequestId(String);
 
-/// Sets it, and a span with it around everything the request does, so that every line says which request it is of.
-pub async fn layer(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let id = accepted(request.headers()).unwrap_or_else(|| app.entropy.uuid().to_string());
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let span = tracing::info_span!("request", request_id = %id);
-    let mut response = next.run(request).instrument(span).await;
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
-    response.extensions_mut().insert(RequestId(id));
-    response
+}
+
+impl RequestId {
+    /// The caller's or a new one; handlers find it in the request.
+    pub(super) fn of(request: &mut Request, entropy: &Entropy) -> Self {
+        let id = Self(accepted(request.headers()).unwrap_or_else(|| entropy.uuid().to_string()));
+        request.extensions_mut().insert(id.clone());
+        id
+    }
+
+    /// Puts it into the answer.
+    pub(super) fn tell(self, response: &mut Response) {
+        if let Ok(value) = HeaderValue::from_str(&self.0) {
+            response.headers_mut().insert(REQUEST_ID, value);
+        }
+        response.extensions_mut().insert(self);
+    }
 }
 
 /// `x-request-id`, or the mesh's `request_id`.
