@@ -26,6 +26,7 @@ use crate::respond::MeshError;
 pub(crate) mod cache;
 pub(crate) mod control_plane;
 pub(crate) mod data_action;
+pub(crate) mod deliveries;
 pub(crate) mod flight;
 pub(crate) mod local;
 pub(crate) mod replay;

@@ -21,7 +21,7 @@ pub(crate) fn ensure_consistent(
     request_id: &str,
     app: Option<AppUuid>,
 ) -> Result<(), Refusal> {
-    let (request_context, client_context) = (&call.request_context, &call.client_context.known);
+    let (request_context, client_context) = (&call.request_context, &call.client_context);
     if client_context.request_id != request_id {
         return Err(Refusal::RequestId);
     }
@@ -44,11 +44,11 @@ pub(crate) fn bind(
     mut context: SentClientContext,
     verified: &Verified,
 ) -> Result<SentClientContext, Refusal> {
-    if !same_record(&context.known.org_id, &verified.org_id) {
+    if !same_record(&context.org_id, &verified.org_id) {
         return Err(Refusal::Org);
     }
     if let Some(user_id) = &verified.user_id
-        && !same_record(&context.known.user_context.user_id, user_id)
+        && !same_record(&context.user_id, user_id)
     {
         return Err(Refusal::User);
     }
@@ -60,10 +60,8 @@ pub(crate) fn bind(
 
 /// Salesforce writes ids with 15 or 18 characters; both forms of one id are the same record.
 fn same_record(left: &str, right: &str) -> bool {
-    match (left.parse::<RecordId>(), right.parse::<RecordId>()) {
-        (Ok(left), Ok(right)) => left == right,
-        _ => left == right,
-    }
+    let same = || matches!((left.parse::<RecordId>(), right.parse::<RecordId>()), (Ok(left), Ok(right)) if left == right);
+    left == right || same()
 }
 
 #[cfg(test)]

@@ -3,36 +3,57 @@
 //! The header is not signed, so the app gets it only with its known fields checked ([`crate::bind`]); fields that
 //! only the org and the app know are handed on untouched.
 
+use std::borrow::Cow;
 use std::fmt;
+use std::ops::Range;
 
-use applink_api::context::{ClientContext, ContextError, MAX_ENCODED};
+use applink_api::context::{ContextError, MAX_ENCODED};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::Error as _;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value};
 
 const FIELDS: [&str; 7] =
-    ["requestId", "accessToken", "apiVersion", "namespace", "orgId", "orgDomainUrl", USER_CONTEXT];
-const USER_CONTEXT: &str = "userContext";
+    ["requestId", "accessToken", "apiVersion", "orgId", ORG_DOMAIN_URL, "namespace", "userContext"];
+/// How many of [`FIELDS`], from the first, are texts that must be there.
+const TEXTS: usize = 5;
+const NAMESPACE: usize = 5;
 const USER_FIELDS: [&str; 2] = ["userId", "username"];
 const ORG_DOMAIN_URL: &str = "orgDomainUrl";
 
 /// The header, decoded.
 pub struct SentClientContext {
-    /// The fields the mesh checks.
-    pub known: ClientContext,
-    all: Map<String, Value>,
+    /// The request it says it belongs to.
+    pub request_id: String,
+    /// The org it says it comes from.
+    pub org_id: String,
+    /// The user it says calls.
+    pub user_id: String,
+    all: All,
+}
+
+/// Everything in it.
+enum All {
+    /// As it came, and where the org's address is, with its quotes: one copy, however much an org sends.
+    Json(Vec<u8>, Range<usize>),
+    /// Taken apart, for an address that is written with escapes.
+    Tree(Map<String, Value>),
 }
 
 impl fmt::Debug for SentClientContext {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("SentClientContext").field("known", &self.known).finish_non_exhaustive()
+        f.debug_struct("SentClientContext")
+            .field("request_id", &self.request_id)
+            .field("org_id", &self.org_id)
+            .field("user_id", &self.user_id)
+            .finish_non_exhaustive()
     }
 }
 
 impl SentClientContext {
-    /// Reads the header. A field whose name differs from a known one in letter case only is refused: some JSON
-    /// readers would take it for the known one.
+    /// Reads the header. A known field that comes twice, or one whose name differs from a known one in letter case
+    /// only, is refused: some JSON readers would take it for the known one.
     ///
     /// # Errors
     /// [`ContextError`].
@@ -41,33 +62,163 @@ impl SentClientContext {
             return Err(ContextError::TooLong);
         }
         let json = STANDARD.decode(encoded).map_err(ContextError::Base64)?;
-        // A known field that comes twice is refused here.
-        let known = ClientContext::from_json(&json)?;
-        let all: Map<String, Value> = serde_json::from_slice(&json).map_err(ContextError::Json)?;
-        ensure_no_twin(&all, &FIELDS)?;
-        if let Some(Value::Object(user)) = all.get(USER_CONTEXT) {
-            ensure_no_twin(user, &USER_FIELDS)?;
-        }
-        Ok(Self { known, all })
+        let fields: Fields<'_> = serde_json::from_slice(&json).map_err(ContextError::Json)?;
+        let [request_id, org_id, user_id] =
+            [fields.request_id, fields.org_id, fields.user_id].map(Cow::into_owned);
+        let all = match place_of(&fields.org_domain_url, &json) {
+            Some(place) => All::Json(json, place),
+            None => All::Tree(serde_json::from_slice(&json).map_err(ContextError::Json)?),
+        };
+        Ok(Self { request_id, org_id, user_id, all })
     }
 
     /// The same with the org's address set to the one that was verified.
     pub(crate) fn set_org_domain_url(&mut self, url: &str) {
-        self.all.insert(ORG_DOMAIN_URL.to_owned(), Value::from(url));
+        let url = Value::from(url);
+        match &mut self.all {
+            All::Json(json, place) => {
+                let text = url.to_string();
+                let end = place.start + text.len();
+                json.splice(place.clone(), text.into_bytes());
+                *place = place.start..end;
+            }
+            All::Tree(all) => {
+                all.insert(ORG_DOMAIN_URL.to_owned(), url);
+            }
+        }
     }
 
     /// The header value.
     pub(crate) fn encode(&self) -> Result<String, ContextError> {
-        serde_json::to_vec(&self.all).map(|json| STANDARD.encode(json)).map_err(ContextError::Json)
+        match &self.all {
+            All::Json(json, _) => Ok(STANDARD.encode(json)),
+            All::Tree(all) => {
+                serde_json::to_vec(all).map(|json| STANDARD.encode(json)).map_err(ContextError::Json)
+            }
+        }
     }
 }
 
-fn ensure_no_twin(fields: &Map<String, Value>, known: &[&str]) -> Result<(), ContextError> {
-    let twin = |name: &String| known.iter().any(|known| name != known && name.eq_ignore_ascii_case(known));
-    if fields.keys().any(twin) {
-        return Err(ContextError::Json(serde_json::Error::custom("a field is there in two spellings")));
+/// Where in `json` this text is, with its quotes, if it was taken from there as it is.
+fn place_of(text: &Cow<'_, str>, json: &[u8]) -> Option<Range<usize>> {
+    let Cow::Borrowed(text) = text else { return None };
+    let start = text.as_ptr().addr().checked_sub(json.as_ptr().addr())?.checked_sub(1)?;
+    let place = start..start + text.len() + 2;
+    let quoted = json.get(place.clone())?;
+    (quoted.starts_with(b"\"") && quoted.ends_with(b"\"") && quoted.get(1..=text.len())? == text.as_bytes())
+        .then_some(place)
+}
+
+/// What the mesh checks, and what it overwrites.
+struct Fields<'j> {
+    request_id: Cow<'j, str>,
+    org_id: Cow<'j, str>,
+    org_domain_url: Cow<'j, str>,
+    user_id: Cow<'j, str>,
+}
+
+/// Borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'j>(#[serde(borrow)] Cow<'j, str>);
+
+impl<'de> Deserialize<'de> for Fields<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(FieldsVisitor)
     }
-    Ok(())
+}
+
+struct FieldsVisitor;
+
+impl<'de> Visitor<'de> for FieldsVisitor {
+    type Value = Fields<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
+        let mut texts: [Option<Cow<'de, str>>; TEXTS] = Default::default();
+        let (mut namespace, mut user) = (None, None);
+        while let Some(Text(name)) = map.next_key()? {
+            match known(&FIELDS, &name)? {
+                Some((at, name)) if at < TEXTS => {
+                    set(texts.get_mut(at), name, map.next_value::<Text<'de>>()?.0)?
+                }
+                Some((NAMESPACE, name)) => {
+                    set(Some(&mut namespace), name, map.next_value::<Option<Text<'de>>>()?.is_some())?;
+                }
+                Some((_, name)) => set(Some(&mut user), name, map.next_value::<User<'de>>()?)?,
+                // Read to its last byte, because the app gets it.
+                None => drop(map.next_value::<Value>()?),
+            }
+        }
+        let [request_id, access_token, api_version, org_id, org_domain_url] = texts;
+        let [request_id, _, _, org_id, org_domain_url] =
+            all([request_id, access_token, api_version, org_id, org_domain_url], FIELDS)?;
+        let User(user_id) = user.ok_or_else(|| M::Error::missing_field("userContext"))?;
+        Ok(Fields { request_id, org_id, org_domain_url, user_id })
+    }
+}
+
+/// The id of the user; there must be a name too.
+struct User<'j>(Cow<'j, str>);
+
+impl<'de> Deserialize<'de> for User<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(UserVisitor)
+    }
+}
+
+struct UserVisitor;
+
+impl<'de> Visitor<'de> for UserVisitor {
+    type Value = User<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<User<'de>, M::Error> {
+        let mut texts: [Option<Cow<'de, str>>; USER_FIELDS.len()] = Default::default();
+        while let Some(Text(name)) = map.next_key()? {
+            match known(&USER_FIELDS, &name)? {
+                Some((at, name)) => set(texts.get_mut(at), name, map.next_value::<Text<'de>>()?.0)?,
+                None => drop(map.next_value::<Value>()?),
+            }
+        }
+        let [user_id, _] = all(texts, USER_FIELDS)?;
+        Ok(User(user_id))
+    }
+}
+
+/// Which of the known fields this is.
+fn known<E: Error>(fields: &[&'static str], name: &str) -> Result<Option<(usize, &'static str)>, E> {
+    let found = fields.iter().enumerate().find(|(_, known)| known.eq_ignore_ascii_case(name));
+    match found {
+        Some((_, known)) if *known != name => Err(E::custom("a field is there in two spellings")),
+        found => Ok(found.map(|(at, known)| (at, *known))),
+    }
+}
+
+fn set<T, E: Error>(field: Option<&mut Option<T>>, name: &'static str, value: T) -> Result<(), E> {
+    match field {
+        Some(field @ None) => {
+            *field = Some(value);
+            Ok(())
+        }
+        _ => Err(E::duplicate_field(name)),
+    }
+}
+
+/// All of them, or an error about the first that is not there.
+fn all<'j, const N: usize, const M: usize, E: Error>(
+    texts: [Option<Cow<'j, str>>; N],
+    names: [&'static str; M],
+) -> Result<[Cow<'j, str>; N], E> {
+    if let Some((_, name)) = texts.iter().zip(names).find(|(text, _)| text.is_none()) {
+        return Err(E::missing_field(name));
+    }
+    Ok(texts.map(Option::unwrap_or_default))
 }
 
 #[cfg(test)]
@@ -107,5 +258,55 @@ mod tests {
         }
         let doubled = sent().to_string().replacen('{', "{\"orgId\":\"other\",", 1);
         assert!(SentClientContext::decode(STANDARD.encode(doubled).as_bytes()).is_err());
+        let escaped = sent().to_string().replacen('{', "{\"org\\u0049d\":\"other\",", 1);
+        assert!(SentClientContext::decode(STANDARD.encode(escaped).as_bytes()).is_err());
+    }
+
+    #[test]
+    fn an_address_is_replaced_however_it_is_written() {
+        let plain = sent().to_string();
+        for (address, verified) in [
+            ("https://claimed", "https://verified.and.longer.than.claimed"),
+            ("https:\\/\\/claimed", "https://v"),
+            ("https://cl\\u0061imed", "https://v"),
+            ("", "https://v"),
+            ("a\\\"b", "c\"d"),
+        ] {
+            let json = plain.replace("https://claimed", address);
+            let mut context = SentClientContext::decode(STANDARD.encode(&json).as_bytes()).unwrap();
+            context.set_org_domain_url("https://first");
+            context.set_org_domain_url(verified);
+            let again: Value =
+                serde_json::from_slice(&STANDARD.decode(context.encode().unwrap()).unwrap()).unwrap();
+            let mut expected: Value = serde_json::from_str(&json).unwrap();
+            expected["orgDomainUrl"] = json!(verified);
+            assert_eq!(again, expected, "{address}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_or_no_text_is_refused() {
+        for field in FIELDS.into_iter().filter(|field| *field != "namespace") {
+            let mut missing = sent();
+            missing.as_object_mut().unwrap().remove(field);
+            assert!(decode(&missing).is_err(), "{field}");
+            for wrong in [json!(null), json!(7), json!(["x"])] {
+                let mut value = sent();
+                value[field] = wrong;
+                assert!(decode(&value).is_err(), "{field}");
+            }
+        }
+        for field in USER_FIELDS {
+            let mut missing = sent();
+            missing["userContext"].as_object_mut().unwrap().remove(field);
+            assert!(decode(&missing).is_err(), "{field}");
+        }
+        let mut without = sent();
+        without.as_object_mut().unwrap().remove("namespace");
+        assert!(decode(&without).is_ok());
+        for json in ["{}{}", "[]", "{\"x\":1e999}", "{\"x\":\"\\ud800\"}"] {
+            let whole = sent().to_string().replacen('{', &json.replacen('}', ",", 1), 1);
+            assert!(SentClientContext::decode(STANDARD.encode(whole).as_bytes()).is_err(), "{json}");
+        }
     }
 }

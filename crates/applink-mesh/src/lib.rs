@@ -7,6 +7,7 @@ mod check;
 pub mod child;
 pub mod classify;
 pub mod client_context;
+mod closing;
 pub mod config;
 mod connection;
 mod control_plane;

@@ -17,6 +17,7 @@ use crate::authenticate::local::LocalVerifier;
 use crate::authenticate::replay::{Replay, ReplayGuard};
 use crate::authenticate::{Authenticator, Verifier};
 use crate::child::{Child, ChildConfig, ChildExit, ChildSignal, ChildStartError};
+use crate::closing::Closing;
 use crate::config::{MeshConfig, ReplayRule, SECRET, VerifyRule};
 use crate::connection::Connections;
 use crate::control_plane::{ControlPlane, ControlPlaneConfigError};
@@ -83,6 +84,7 @@ pub struct RunningMesh {
     server: JoinHandle<()>,
     /// What runs beside the traffic.
     tasks: Vec<JoinHandle<()>>,
+    closing: Closing,
     config: Arc<MeshConfig>,
     secret: Option<SecretString>,
     metrics: Option<SocketAddr>,
@@ -115,11 +117,8 @@ impl Mesh {
             Some((address, task)) => (Some(address), Some(task)),
             None => (None, None),
         };
+        let closing = closing(&config, &pipeline, control_plane.clone())?;
         let mut tasks = tasks(&config, &pipeline, trust, control_plane);
-        #[cfg(feature = "otel")]
-        if let (Some(settings), Some(traces)) = (config.traces.clone(), pipeline.recorder.traces.clone()) {
-            tasks.push(tokio::spawn(crate::traces::Exporter::new(settings)?.run(traces)));
-        }
         tasks.extend(served);
         let (stop, stopped) = oneshot::channel();
         let server =
@@ -132,6 +131,7 @@ impl Mesh {
             stop: Some(stop),
             server,
             tasks,
+            closing,
             config,
             secret,
             metrics,
@@ -201,10 +201,26 @@ fn tasks(
     if config.trust.verify == VerifyRule::Local && !config.bypass.all {
         tasks.push(tokio::spawn(poll::run(trust, control_plane.clone(), config.trust.poll_every)));
     }
-    if let Some(every) = config.report_every {
-        tasks.push(tokio::spawn(report::run(Arc::clone(pipeline), control_plane, every)));
-    }
     tasks
+}
+
+/// Starts what tells of the traffic.
+#[cfg_attr(not(feature = "otel"), expect(clippy::unnecessary_wraps, reason = "traces can fail to start"))]
+fn closing(
+    config: &MeshConfig,
+    pipeline: &Arc<Pipeline>,
+    control_plane: ControlPlane,
+) -> Result<Closing, MeshStartError> {
+    let mut closing = Closing::new();
+    if let Some(every) = config.report_every {
+        closing.spawn(|over| report::run(Arc::clone(pipeline), control_plane, every, over));
+    }
+    #[cfg(feature = "otel")]
+    if let (Some(settings), Some(traces)) = (config.traces.clone(), pipeline.recorder.traces.clone()) {
+        let exporter = crate::traces::Exporter::new(settings)?;
+        closing.spawn(|over| exporter.run(traces, over));
+    }
+    Ok(closing)
 }
 
 /// Metrics are a help, not a need: a mesh without them starts all the same.
@@ -401,7 +417,7 @@ impl RunningMesh {
     /// Stops in order: the health route says no; new connections are still served for
     /// [`Limits::grace`](crate::config::Limits), then no more; requests in progress are finished, within
     /// [`Limits::drain`](crate::config::Limits); the app gets `signal`, and is killed when it has not ended within
-    /// [`Limits::child_stop`](crate::config::Limits). Gives how the app ended, when the mesh started one.
+    /// [`Limits::child_stop`](crate::config::Limits), while the last report and spans are sent. Gives how the app ended, when the mesh started one.
     pub async fn stop_with(mut self, signal: ChildSignal) -> Option<ChildExit> {
         self.readiness.advance(Stage::Draining);
         let ended = self.child.as_ref().is_some_and(|child| child.exited().is_some());
@@ -414,13 +430,16 @@ impl RunningMesh {
             let _ = stop.send(drain);
         }
         let _ = (&mut self.server).await;
-        let exit = match &self.child {
-            Some(child) => {
-                child.signal(signal);
-                child.wait_or_kill(limits.child_stop).await
+        let child = async {
+            match &self.child {
+                Some(child) => {
+                    child.signal(signal);
+                    child.wait_or_kill(limits.child_stop).await
+                }
+                None => None,
             }
-            None => None,
         };
+        let (exit, ()) = tokio::join!(child, self.closing.close());
         self.readiness.advance(Stage::Stopped);
         exit
     }

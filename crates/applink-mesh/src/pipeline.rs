@@ -12,7 +12,8 @@ use hyper::upgrade::OnUpgrade;
 use secrecy::ExposeSecret as _;
 
 use crate::authenticate::Authenticator;
-use crate::authenticate::data_action::{DataActionVerifier, Delivery};
+use crate::authenticate::data_action::DataActionVerifier;
+use crate::authenticate::deliveries::Delivery;
 use crate::classify::{Call, DataActionCall, SalesforceCall};
 use crate::connection::{ConnectionState, Connections, InFlight};
 use crate::decide::{Decision, DecisionRules, decide};

@@ -84,6 +84,9 @@ pub enum MeshError {
     /// The app took a delivery of this data action before.
     #[error("the app took a delivery of this data action before")]
     AlreadyDelivered,
+    /// The app has another delivery of this data action right now.
+    #[error("the app has another delivery of this data action right now")]
+    BeingDelivered,
     /// The app does not listen yet.
     #[error("the app does not accept connections yet")]
     AppStarting,
@@ -150,6 +153,7 @@ impl MeshError {
             Self::Crowded => "crowded",
             Self::BodyUnreadable(_) => "body-unreadable",
             Self::AlreadyDelivered => "already-delivered",
+            Self::BeingDelivered => "being-delivered",
             Self::AppStarting => "app-starting",
             Self::AppUnreachable(_) => "app-unreachable",
             Self::AppTimeout => "app-timeout",
@@ -162,7 +166,9 @@ impl MeshError {
             Self::NoCredentials => StatusCode::UNAUTHORIZED,
             Self::ForeignHost => StatusCode::MISDIRECTED_REQUEST,
             Self::Refused(_) | Self::ForeignOrigin => StatusCode::FORBIDDEN,
-            Self::ControlPlaneAway(_) | Self::AppStarting | Self::Crowded => StatusCode::SERVICE_UNAVAILABLE,
+            Self::ControlPlaneAway(_) | Self::AppStarting | Self::Crowded | Self::BeingDelivered => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::ControlPlaneAnswer(_) | Self::AppUnreachable(_) => StatusCode::BAD_GATEWAY,
             Self::BodyTooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
             Self::AlreadyDelivered => StatusCode::CONFLICT,
@@ -204,6 +210,7 @@ impl MeshError {
             }
             Self::BodyTooLarge(limit) => format!("413 Body larger than {limit} bytes"),
             Self::AlreadyDelivered => "409 Already delivered".to_owned(),
+            Self::BeingDelivered => "503 Being delivered".to_owned(),
             Self::AppStarting => format!("App is starting, unable to forward request {request_id}"),
             Self::AppUnreachable(_) => format!("Failed to forward request {request_id}"),
             Self::AppTimeout => format!("App did not answer request {request_id} in time"),
@@ -219,7 +226,7 @@ impl MeshError {
             Self::Method => {
                 response.headers_mut().insert(ALLOW, HeaderValue::from_static(crate::receive::ALLOWED));
             }
-            Self::ControlPlaneAway(_) | Self::AppStarting | Self::Crowded => {
+            Self::ControlPlaneAway(_) | Self::AppStarting | Self::Crowded | Self::BeingDelivered => {
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
             _ => {}

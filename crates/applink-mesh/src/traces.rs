@@ -24,6 +24,7 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use serde_json::{Value, json};
 
+use crate::closing::Over;
 use crate::control_plane::{ControlPlaneConfigError, connector};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
@@ -180,13 +181,16 @@ impl Exporter {
         Ok(Self { client: Client::builder(TokioExecutor::new()).build(connector), settings })
     }
 
-    /// Sends for ever.
-    pub(crate) async fn run(self, traces: Arc<Traces>) {
+    /// Sends from time to time, and at the end what is left.
+    pub(crate) async fn run(self, traces: Arc<Traces>, mut over: Over) {
         loop {
-            tokio::time::sleep(self.settings.every).await;
+            let last = over.within(self.settings.every).await;
             let ended = traces.take();
             if !ended.is_empty() && !self.send(&ended).await {
                 tracing::debug!(spans = ended.len(), "the collector did not take the spans");
+            }
+            if last {
+                return;
             }
         }
     }

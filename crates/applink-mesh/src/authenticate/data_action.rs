@@ -6,10 +6,12 @@
 //! 3. The control plane, which alone has the signing keys, verifies the raw bytes:
 //!    `POST {API_URL}/data_action_targets/authenticate`.
 //! 4. The same bytes are forwarded.
-//! 5. When the app has taken them (2xx), the control plane is told before the sender is answered. It remembers the event
+//! 5. While the app has it, another delivery of the same event is told to come again ([`deliveries`](super::deliveries)).
+//! 6. When the app has taken them (2xx), the control plane is told before the sender is answered. It remembers the event
 //!    for five minutes, and says of another delivery, at whichever mesh, that there was one: 409. After any other answer
 //!    the sender may try again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use applink_api::clock::Clock;
@@ -25,6 +27,7 @@ use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use crate::authenticate::control_plane::is_overload;
+use crate::authenticate::deliveries::{Deliveries, Delivery};
 use crate::classify::DataActionCall;
 use crate::control_plane::{ControlPlane, ControlPlaneError};
 use crate::respond::{Body, BoxError, MeshError, Refusal};
@@ -60,20 +63,15 @@ pub(crate) struct DataActionVerifier {
     limit: usize,
     time: Duration,
     budget: Semaphore,
+    deliveries: Arc<Deliveries>,
     clock: Clock,
-}
-
-/// A verified data action that the app has not taken yet.
-#[derive(Debug)]
-pub(crate) struct Delivery {
-    org_id: String,
-    event_id: String,
 }
 
 impl DataActionVerifier {
     /// `limit` is the largest body in bytes, `time` how long the whole of it may take to arrive.
     pub(crate) fn new(control_plane: ControlPlane, limit: usize, time: Duration, clock: Clock) -> Self {
-        Self { control_plane, limit, time, budget: Semaphore::new(BUDGET.max(limit)), clock }
+        let budget = Semaphore::new(BUDGET.max(limit));
+        Self { control_plane, limit, time, budget, deliveries: Deliveries::new(clock.clone()), clock }
     }
 
     /// Step 1, before the body is touched.
@@ -88,7 +86,7 @@ impl DataActionVerifier {
         }
     }
 
-    /// Steps 2 and 3: the body, verified.
+    /// Steps 2, 3 and 5: the body, verified, and the only delivery of its event.
     pub(crate) async fn verify(
         &self,
         call: &DataActionCall,
@@ -98,16 +96,19 @@ impl DataActionVerifier {
         let reading = tokio::time::timeout(self.time, self.read(body)).await;
         let (payload, _held) = reading.map_err(|slow| MeshError::BodyUnreadable(slow.into()))??;
         let event_id = self.ask(call, &payload, request_id).await?;
-        Ok((payload, event_id.map(|event_id| Delivery { org_id: call.org_id.clone(), event_id })))
+        let delivery =
+            event_id.map(|event_id| self.deliveries.begin(call.org_id.clone(), event_id)).transpose()?;
+        Ok((payload, delivery))
     }
 
-    /// Step 5. When it fails, the sender still has its answer: the app did take the delivery.
+    /// Step 6. When it fails, the sender still has its answer: the app did take the delivery.
     pub(crate) async fn delivered(&self, delivery: Delivery, request_id: &str) {
-        let Delivery { org_id, event_id } = delivery;
+        delivery.taken();
         let expires_at = self.clock.now().plus(REMEMBERED);
-        let used = TokenUse { org_id, token_id: event_id, expires_at };
+        let (org_id, token_id) = (delivery.org_id.clone(), delivery.event_id.clone());
+        let used = TokenUse { org_id, token_id, expires_at };
         let told = tokio::time::timeout(TELLING, self.control_plane.post(DELIVERED, request_id, &used)).await;
-        // 409: two deliveries at once, and the other was first.
+        // 409: two deliveries at once at two meshes, and the other was first.
         match told {
             Ok(Ok((StatusCode::NO_CONTENT | StatusCode::CONFLICT, _))) => {}
             Ok(Ok((status, _))) => tracing::warn!(request_id, %status, "{NOT_REMEMBERED}"),

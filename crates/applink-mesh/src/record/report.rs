@@ -1,5 +1,5 @@
 //! Tells the control plane every five seconds what happened, beside the traffic and never in its way. What can't be
-//! told is told later, as far as there is room for it.
+//! told is told later, as far as there is room for it; what is left at the end, when the mesh stops.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,6 +7,7 @@ use std::time::Duration;
 use applink_api::mesh_report::{MAX_TEXT, MeshReport};
 use http::StatusCode;
 
+use crate::closing::Over;
 use crate::control_plane::{ControlPlane, ControlPlaneError};
 use crate::pipeline::Pipeline;
 use crate::record::chain;
@@ -16,31 +17,55 @@ const PATH: &str = "/invocations/report";
 /// A control plane that takes no reports is told nothing more for this long.
 const UNWANTED: Duration = Duration::from_secs(600);
 
-/// Reports for ever.
-pub(crate) async fn run(pipeline: Arc<Pipeline>, control_plane: ControlPlane, every: Duration) {
+/// Reports from time to time, and at the end what is left.
+pub(crate) async fn run(
+    pipeline: Arc<Pipeline>,
+    control_plane: ControlPlane,
+    every: Duration,
+    mut over: Over,
+) {
     let mesh = pipeline.entropy.uuid().to_string();
-    let mut sequence = 0;
-    let mut unsent: Option<MeshReport> = None;
+    let mut reporter = Reporter { pipeline, control_plane, mesh, sequence: 0, unsent: None };
     loop {
-        tokio::time::sleep(every).await;
-        // A report whose answer was lost is sent again as it was: the control plane counts it once.
-        if unsent.is_none() {
-            let pending = pipeline.recorder.take_pending();
-            if pending.is_empty() {
-                continue;
-            }
-            sequence += 1;
-            unsent = Some(report(&pipeline, &mesh, sequence, &pending));
+        let last = over.within(every).await;
+        let repeated = reporter.unsent.is_some();
+        let sent = reporter.send().await;
+        if last && repeated && matches!(sent, Sent::Taken) {
+            reporter.send().await;
         }
-        let Some(report) = &unsent else { continue };
-        match send(&control_plane, report).await {
-            Sent::Taken => unsent = None,
-            Sent::Later => {}
-            Sent::Unwanted => {
-                unsent = None;
-                tokio::time::sleep(UNWANTED).await;
-            }
+        if last || matches!(sent, Sent::Unwanted) && over.within(UNWANTED).await {
+            return;
         }
+    }
+}
+
+struct Reporter {
+    pipeline: Arc<Pipeline>,
+    control_plane: ControlPlane,
+    mesh: String,
+    sequence: u64,
+    /// A report whose answer was lost is sent again as it was: the control plane counts it once.
+    unsent: Option<MeshReport>,
+}
+
+impl Reporter {
+    /// Sends what there is, if anything.
+    async fn send(&mut self) -> Sent {
+        let Some(report) = self.unsent.take().or_else(|| self.next()) else { return Sent::Taken };
+        let sent = send(&self.control_plane, &report).await;
+        if matches!(sent, Sent::Later) {
+            self.unsent = Some(report);
+        }
+        sent
+    }
+
+    fn next(&mut self) -> Option<MeshReport> {
+        let pending = self.pipeline.recorder.take_pending();
+        if pending.is_empty() {
+            return None;
+        }
+        self.sequence += 1;
+        Some(report(&self.pipeline, &self.mesh, self.sequence, &pending))
     }
 }
 

@@ -1,9 +1,12 @@
 //! Signed webhooks of Data Cloud.
 
+use std::sync::Arc;
+
 use applink_api::time::Timestamp;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
+use tokio::sync::{Notify, Semaphore};
 
 use crate::integration::app::{App, text};
 use crate::integration::control_plane::Says;
@@ -69,6 +72,49 @@ async fn promise_28_a_second_delivery_of_what_the_app_took_is_a_conflict() {
     assert_eq!((raw.status, raw.text().as_str()), (409, "409 Already delivered\n"));
     assert_eq!(raw.header("x-applink-mesh"), Some("already-delivered"));
     assert!(stack.app.seen().is_empty());
+}
+
+/// An app that answers when it is told to, with this status.
+async fn slow_app(status: u16) -> (Stack, Arc<Notify>, Arc<Semaphore>) {
+    let (arrived, may_answer) = (Arc::new(Notify::new()), Arc::new(Semaphore::new(0)));
+    let (came, turn) = (Arc::clone(&arrived), Arc::clone(&may_answer));
+    let app = App::answering(move |_| {
+        let (came, turn) = (Arc::clone(&came), Arc::clone(&turn));
+        async move {
+            came.notify_one();
+            turn.acquire().await.unwrap().forget();
+            let mut response = text("");
+            *response.status_mut() = http::StatusCode::from_u16(status).unwrap();
+            response
+        }
+    });
+    let stack = Stack::before(app.await, |_| {}).await;
+    stack.control_plane.say(Says::Yes(json!({"event_id": "data-action:1"})));
+    (stack, arrived, may_answer)
+}
+
+#[tokio::test]
+async fn promise_28_of_two_deliveries_at_once_the_second_comes_again() {
+    for (status, then) in [(200, (409, "already-delivered")), (503, (503, ""))] {
+        let (stack, arrived, may_answer) = slow_app(status).await;
+        let deliver = async || stack.send("POST /hooks?orgId=00D1&apiName=T", &signed(), b"{}").await;
+        let second = async {
+            arrived.notified().await;
+            let second = deliver().await;
+            may_answer.add_permits(2);
+            second
+        };
+        let (first, second) = tokio::join!(deliver(), second);
+        assert_eq!((second.status, second.header("x-applink-mesh")), (503, Some("being-delivered")));
+        assert_eq!(second.header("retry-after"), Some("1"));
+        assert_eq!(first.status, status);
+        let third = deliver().await;
+        assert_eq!(
+            (third.status, third.header("x-applink-mesh").unwrap_or_default()),
+            then,
+            "after {status}"
+        );
+    }
 }
 
 #[tokio::test]

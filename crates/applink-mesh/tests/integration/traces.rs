@@ -90,3 +90,20 @@ async fn a_collector_that_fails_holds_nothing_up() {
     assert_eq!(stack.call(&Call::new("r-2")).await.status, 200);
     eventually(|| collector.asked().len() > 1).await;
 }
+
+#[tokio::test]
+async fn the_last_spans_are_sent_when_the_mesh_stops() {
+    let collector = ControlPlane::start(Says::Status(200, "{}")).await;
+    let endpoint = format!("http://{}/v1/traces", collector.address);
+    let stack = Stack::with(|config| {
+        let mut settings = TraceSettings::new(&endpoint).unwrap();
+        settings.every = Duration::from_secs(3_600);
+        config.traces = Some(settings);
+    })
+    .await;
+    assert_eq!(stack.call(&Call::new("r-1")).await.status, 200);
+    assert!(collector.asked().is_empty());
+    stack.mesh.stop().await;
+    let spans = collector.asked().remove(0).body["resourceSpans"][0]["scopeSpans"][0]["spans"].clone();
+    assert_eq!(attribute(&spans[0], "applink.request_id"), "r-1");
+}
