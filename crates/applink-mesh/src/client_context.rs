@@ -99,9 +99,8 @@ impl SentClientContext {
     }
 }
 
-/// Where in `json` this text is, with its quotes, if it was taken from there as it is.
-fn place_of(text: &Cow<'_, str>, json: &[u8]) -> Option<Range<usize>> {
-    let Cow::Borrowed(text) = text else { return None };
+/// Where in `json` this text is, with its quotes, if it is a part of it and no copy.
+fn place_of(text: &str, json: &[u8]) -> Option<Range<usize>> {
     let start = text.as_ptr().addr().checked_sub(json.as_ptr().addr())?.checked_sub(1)?;
     let place = start..start + text.len() + 2;
     let quoted = json.get(place.clone())?;
