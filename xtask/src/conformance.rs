@@ -24,6 +24,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::suites::BUILD;
 use install::Installed;
+pub(crate) use install::openid_provider;
 use stack::Stack;
 pub(crate) use steps::Steps;
 

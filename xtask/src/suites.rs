@@ -14,7 +14,8 @@ use crate::tools::Tool;
 
 /// What every suite builds: all at once and with every optional feature that tests are about, so that nothing, above all no
 /// dependency, is compiled twice. What is shipped, without them, is what `cargo clippy --workspace` sees.
-pub(crate) const BUILD: [&str; 3] = ["--workspace", "--features", "applink-server/vault,applink-mesh/otel"];
+pub(crate) const BUILD: [&str; 3] =
+    ["--workspace", "--features", "applink-server/vault,applink-server/oidc,applink-mesh/otel"];
 
 /// One suite of `cargo xtask test`.
 #[derive(Clone, Copy, Debug)]
@@ -57,6 +58,8 @@ enum Beside {
     Postgres,
     /// OpenBao, where it can be had, in `APPLINK_TEST_OPENBAO`.
     OpenBao,
+    /// Nothing but what tests start themselves.
+    Nothing,
 }
 
 impl Suite {
@@ -87,7 +90,7 @@ pub(crate) fn all() -> Vec<Suite> {
         Suite {
             name: "postgres",
             about: "the control plane's tests again, on PostgreSQL",
-            tools: &[Tool::PostgreSql],
+            tools: &[Tool::PostgreSql, Tool::NodeJs, Tool::Npm],
             runs: Runs::Programs(Programs {
                 package: "applink-server",
                 target: None,
@@ -98,12 +101,23 @@ pub(crate) fn all() -> Vec<Suite> {
         Suite {
             name: "key-service",
             about: "the master key wrapped by a key service, by its documented API alone",
-            tools: &[Tool::Python, Tool::PythonVenv],
+            tools: &[Tool::Python, Tool::PythonVenv, Tool::NodeJs, Tool::Npm],
             runs: Runs::Programs(Programs {
                 package: "applink-server",
                 target: Some("integration"),
                 filter: Some("transit"),
                 beside: Beside::OpenBao,
+            }),
+        },
+        Suite {
+            name: "openid",
+            about: "signing in to the dashboard with a real OpenID provider",
+            tools: &[Tool::NodeJs, Tool::Npm],
+            runs: Runs::Programs(Programs {
+                package: "applink-server",
+                target: Some("integration"),
+                filter: Some("openid"),
+                beside: Beside::Nothing,
             }),
         },
         Suite {
@@ -200,26 +214,32 @@ struct Outcome {
 
 /// Where a test finds what runs beside it.
 const VARIABLES: [&str; 2] = ["APPLINK_TEST_POSTGRES", "APPLINK_TEST_OPENBAO"];
+/// The Node that tests start the OpenID provider with.
+const NODE: &str = "APPLINK_TEST_NODE";
 
 fn workspace() -> Result<Outcome> {
     conformance::install_axe()?;
     let mut command = Command::new(env!("CARGO"));
     command.args(["test", "--no-fail-fast"]).args(BUILD).stdin(Stdio::null());
+    command.env(NODE, conformance::openid_provider().context("installing the OpenID provider")?);
     Outcome::of(command)
 }
 
 impl Programs {
     /// What is not installed is told apart from what failed by [`Suite::tools`], before.
     fn run(self) -> Result<Outcome> {
+        let node = conformance::openid_provider().context("installing the OpenID provider")?;
+        let node = (NODE, node.as_os_str());
         let programs = self.build()?;
         match self.beside {
+            Beside::Nothing => self.run_with(&programs, &[node]),
             Beside::Postgres => {
                 let server = Postgres::start()?;
-                self.run_with(&programs, &[("APPLINK_TEST_POSTGRES", server.url().as_ref())])
+                self.run_with(&programs, &[("APPLINK_TEST_POSTGRES", server.url().as_ref()), node])
             }
             Beside::OpenBao => {
-                let Some(program) = openbao::program()? else { return self.run_with(&programs, &[]) };
-                let variables = [("APPLINK_TEST_OPENBAO", program.as_os_str())];
+                let Some(program) = openbao::program()? else { return self.run_with(&programs, &[node]) };
+                let variables = [("APPLINK_TEST_OPENBAO", program.as_os_str()), node];
                 let mut outcome = self.run_with(&programs, &variables)?;
                 let about = "the master key wrapped by OpenBao itself, and by the documented API";
                 outcome.about = Some(about.to_owned());

@@ -52,7 +52,8 @@ pub use webhooks::Webhooks;
 use std::fmt;
 use std::sync::Arc;
 
-use transport::Transport;
+use crate::sign_in::SignInLink;
+use transport::{Call, Transport};
 
 /// A client of one add-on (or, for [`Client::operator`], of one control plane). Cheap to clone.
 #[derive(Clone)]
@@ -96,6 +97,15 @@ impl Client {
     /// Endpoints that are told what happens.
     pub fn webhooks(&self) -> Webhooks<'_> {
         Webhooks { transport: &self.transport }
+    }
+
+    /// A link that signs a browser in to the dashboard, once.
+    ///
+    /// # Errors
+    /// Any [`ClientError`].
+    pub async fn sign_in_link(&self) -> Result<SignInLink, ClientError> {
+        let url = self.transport.url(&["sign-in-links"]);
+        self.transport.fetch(Call::post(url, &serde_json::json!({}))?).await
     }
 
     /// What happened, and who did it.

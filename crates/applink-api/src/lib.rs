@@ -6,6 +6,7 @@
 //! * [`trust`], [`mesh_report`]: what a mesh polls and what it reports.
 //! * [`context`]: the two headers in which an org tells the mesh and the app who is calling.
 //! * [`webhook`]: what endpoints are told when any of them changes.
+//! * [`sign_in`]: a link that signs a browser in.
 //! * [`headers`]: every header name, and the set that only the mesh may set.
 //! * [`error`]: the one error body, with the keys both official client families read.
 //! * [`clock`] and [`entropy`]: time and randomness, which are always parameters.
@@ -32,6 +33,7 @@ pub mod publication;
 #[cfg(feature = "schema")]
 mod schema;
 pub mod secret;
+pub mod sign_in;
 pub mod time;
 pub mod trust;
 pub mod webhook;

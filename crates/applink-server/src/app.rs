@@ -59,6 +59,9 @@ pub struct Parts {
     pub tenant: TenantEgress,
     /// Heroku, where this server is an add-on of its.
     pub heroku: Option<Heroku>,
+    /// The OpenID provider that signs people in, where there is one.
+    #[cfg(feature = "oidc")]
+    pub openid: Option<crate::openid::provider::Provider>,
     /// Links to ourselves.
     pub urls: Urls,
     /// Renewals under way.

@@ -31,11 +31,18 @@
 //! client_secret = "…"
 //! plans = ["free"]             # every plan when absent
 //!
+//! [oidc]                       # signing in to the dashboard, in a build with the feature `oidc`
+//! issuer = "https://id.acme.example"
+//! client_id = "applink"
+//! client_secret = "…"          # or client_secret_file
+//! access = ["group:platform=manage", "email:ann@acme.example=view@applink-regular-78506"]
+//!
 //! [login_host_map]
 //! "https://login.salesforce.com" = "http://127.0.0.1:7701"
 //! ```
 
 mod file;
+mod openid;
 mod read;
 
 use std::fmt;
@@ -53,6 +60,7 @@ use url::Url;
 use crate::audit::recorder::Reads;
 use crate::db::DatabaseUrl;
 use crate::limits::LimitsConfig;
+use crate::openid::OpenIdConfig;
 use crate::platform::PlatformConfig;
 use crate::provider::ProviderConfig;
 use crate::spool::outage::OutageConfig;
@@ -95,6 +103,8 @@ pub struct Config {
     pub health_check_period: Duration,
     /// Being a Heroku add-on, where that is asked for.
     pub provider: Option<ProviderConfig>,
+    /// An OpenID provider that signs people in to the dashboard.
+    pub openid: Option<OpenIdConfig>,
     /// How long an access token is taken to live when nothing better is known.
     pub token_lifetime: Duration,
     /// What keeps audit rows and refresh answers while the database is away.
@@ -276,6 +286,7 @@ impl Config {
             webhook_origins: Vec::new(),
             health_check_period: DEFAULT_HEALTH_CHECK_PERIOD,
             provider: None,
+            openid: None,
             token_lifetime: DEFAULT_TOKEN_LIFETIME,
             spool: SpoolConfig { folder, limit: DEFAULT_LIMIT },
             audit_reads: Reads::Each,

@@ -1,8 +1,9 @@
 //! What a person sees of an add-on in a browser, and changes there, after Heroku, or our stand-in for it, signed them on.
 //!
 //! 1. Heroku has the browser POST to `/sso/login` ([`login`]): digest right, at most five minutes old, and never seen
-//!    before. The stand-in gives out links of its own ([`ticket`]): sixty seconds, one use, and a button in between, so
-//!    that what only looks at links (a chat's preview) uses none up.
+//!    before. Everybody else comes through a link ([`links`]), which the API gives to who has an API key or the add-on's
+//!    token, and the stand-in to whom it knows: sixty seconds, one use, and a button in between, so that what only
+//!    looks at links (a chat's preview) uses none up.
 //! 2. Either makes a session ([`session`]): a random cookie, stored hashed, for eight hours, for one add-on. The session
 //!    the browser had ends.
 //! 3. Pages are looked at with [`session::RequireSession`], and change something with [`form::Posted`], which holds a
@@ -31,6 +32,7 @@ pub mod credentials;
 pub mod form;
 pub mod health;
 pub mod home;
+pub mod links;
 pub mod login;
 pub mod notice;
 pub mod paging;
@@ -41,14 +43,30 @@ pub mod settings;
 pub mod shell;
 pub mod store;
 pub mod targets;
-pub(crate) mod ticket;
 
 use askama::Template;
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 
+use crate::app::App;
 use crate::error::{ApiError, ErrorCause, chain};
 use crate::web::page::Page;
+
+/// Where signing in with an OpenID provider begins.
+#[cfg(feature = "oidc")]
+const OPENID: &str = "/sso/openid";
+
+/// The OpenID provider, for people, where there is one.
+#[cfg(feature = "oidc")]
+pub(crate) fn openid_provider(app: &App) -> Option<String> {
+    app.openid.as_ref().map(|provider| provider.name().to_owned())
+}
+
+/// There is none in this build.
+#[cfg(not(feature = "oidc"))]
+pub(crate) fn openid_provider(_: &App) -> Option<String> {
+    None
+}
 
 /// It didn't work, and why.
 #[derive(Debug, Template)]
@@ -58,11 +76,14 @@ pub(crate) struct Trouble {
     message: String,
     status: StatusCode,
     cause: Option<String>,
+    /// The OpenID provider that may sign in again, with what leads there.
+    again: Option<&'static str>,
+    provider: Option<String>,
 }
 
 impl Trouble {
-    fn new(status: StatusCode, title: &'static str, message: impl Into<String>) -> Self {
-        Self { title, message: message.into(), status, cause: None }
+    pub(crate) fn new(status: StatusCode, title: &'static str, message: impl Into<String>) -> Self {
+        Self { title, message: message.into(), status, cause: None, again: None, provider: None }
     }
 
     /// Wrong, stale, used: which of them is in the log only.
@@ -80,9 +101,26 @@ impl Trouble {
     }
 
     /// No session.
-    pub(crate) fn signed_out() -> Self {
-        let message = "Open the add-on from your app's resources, or with `heroku addons:open`.";
-        Self::new(StatusCode::UNAUTHORIZED, "You are signed out", message)
+    pub(crate) fn signed_out(app: &App) -> Self {
+        let message =
+            "Open the add-on from your app's resources, with `heroku addons:open`, or with `applink open`.";
+        let mut trouble = Self::new(StatusCode::UNAUTHORIZED, "You are signed out", message);
+        trouble.provider = openid_provider(app);
+        trouble
+    }
+
+    /// The same, with what goes into the log.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn caused_by(mut self, cause: Option<String>) -> Self {
+        self.cause = cause;
+        self
+    }
+
+    /// The same, with a link that begins anew.
+    #[cfg(feature = "oidc")]
+    pub(crate) fn or_sign_in_again(mut self) -> Self {
+        self.again = Some(OPENID);
+        self
     }
 
     /// Our own fault, or the database's.

@@ -83,6 +83,24 @@ env_vars! {
         default "21600";
     SSO_SALT = "APPLINK_SSO_SALT",
         "The salt Heroku signs single sign-on with; without it `x-addon-sso` is not accepted.", default "none", secret;
+    OIDC_ISSUER = "APPLINK_OIDC_ISSUER",
+        "An OpenID provider that signs people in to the dashboard, as its tokens name it, such as `https://id.acme.example` (only in a build with the feature `oidc`).",
+        default "none: people come through Heroku or `applink open`";
+    OIDC_CLIENT_ID = "APPLINK_OIDC_CLIENT_ID",
+        "This server's client there. Its redirect URI is `/sso/openid/callback` under the public URL.", default "none";
+    OIDC_CLIENT_SECRET = "APPLINK_OIDC_CLIENT_SECRET",
+        "The client's secret.", default "none: a public client", secret;
+    OIDC_CLIENT_SECRET_FILE = "APPLINK_OIDC_CLIENT_SECRET_FILE",
+        "A file that holds it, instead of the variable.", default "none";
+    OIDC_ACCESS = "APPLINK_OIDC_ACCESS",
+        "Who may enter, separated by commas: `group:NAME=manage` or `email:ADDRESS=view`, with `@ADD-ON` behind for one add-on alone. Addresses count only when the provider has verified them.",
+        default "none: nobody";
+    OIDC_GROUPS_CLAIM = "APPLINK_OIDC_GROUPS_CLAIM",
+        "The claim that has a person's groups.", default "groups";
+    OIDC_SCOPES = "APPLINK_OIDC_SCOPES",
+        "What is asked for beside `openid`, separated by spaces.", default "email profile";
+    OIDC_ORIGINS = "APPLINK_OIDC_ORIGINS",
+        "Further origins of the provider's endpoints, separated by commas, when they are not all at the issuer's.", default "none";
     HEROKU_SLUG = "APPLINK_HEROKU_SLUG",
         "The `id` of a Heroku add-on's manifest: makes this server that add-on, with `/heroku/resources`. `applink admin manifest` writes a manifest and the settings below.",
         default "none: this server is no add-on of Heroku's";

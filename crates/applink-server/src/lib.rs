@@ -55,6 +55,7 @@ pub mod invocations;
 pub mod limits;
 pub mod oauth;
 pub mod openapi;
+pub mod openid;
 pub mod platform;
 pub mod provider;
 pub mod publications;

@@ -33,6 +33,7 @@ pub use page::{html, markdown};
         (name = "publications", description = "Apps in orgs."),
         (name = "webhooks", description = "Who is told what happens. Event types and signatures: docs/webhooks.md."),
         (name = "audit", description = "What happened, and who did it."),
+        (name = "sign-in links", description = "A browser's way into the dashboard: docs/dashboard.md."),
         (name = "mesh", description = "What the service mesh beside an app asks."),
         (name = "browser", description = "A person's way to an org and back. These answer pages."),
         (name = "operator", description = "Whoever runs this server."),

@@ -42,8 +42,9 @@ pub mod store;
 pub use applink_publish::{metadata, package, spec};
 
 use applink_api::ids::{AddonId, AppUuid, PublicationId};
-use applink_api::publication::Component;
+use applink_api::publication::{Component, PublishRequest};
 use applink_api::time::Timestamp;
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use self::flow::DeployState;
@@ -99,6 +100,32 @@ pub enum DeployKind {
     Remove,
 }
 
+/// What a request to publish names besides the document.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Named {
+    /// `authorization_connected_app_name`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub connected_app: Option<String>,
+    /// `authorization_external_client_app_name`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub external_client_app: Option<String>,
+    /// `authorization_permission_set_name`
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub permission_set: Option<String>,
+}
+
+impl Named {
+    /// Of a request. Empty names count as absent.
+    pub fn of(request: &PublishRequest) -> Self {
+        let given = |name: &Option<String>| name.as_ref().filter(|name| !name.is_empty()).cloned();
+        Self {
+            connected_app: given(&request.authorization_connected_app_name),
+            external_client_app: given(&request.authorization_external_client_app_name),
+            permission_set: given(&request.authorization_permission_set_name),
+        }
+    }
+}
+
 /// One attempt to publish, or to remove what was published.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Deploy {
@@ -135,6 +162,8 @@ pub struct Deploy {
     pub origins: Vec<Origin>,
     /// Client apps and permission sets of the org that the document relies on, whoever made them.
     pub uses: Vec<String>,
+    /// What it was asked to name about authorization. None when nobody wrote it down.
+    pub named: Option<Named>,
     /// What a removal took away from users and has not given back.
     pub unassigned: Vec<org::Assignment>,
     /// When it was asked for.

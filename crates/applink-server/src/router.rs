@@ -22,7 +22,11 @@ use crate::{
 pub fn build(app: App) -> Router {
     let limited = axum::middleware::from_fn_with_state(app.clone(), limits::log_ins);
     let (documented, _) = described(browser().route_layer(limited)).split_for_parts();
-    let documented = documented.merge(dashboard());
+    let forms = axum::middleware::from_fn_with_state(app.clone(), dashboard::form::forget_failed);
+    let documented = documented.merge(dashboard().route_layer(forms));
+    #[cfg(feature = "oidc")]
+    let documented = documented
+        .merge(openid().route_layer(axum::middleware::from_fn_with_state(app.clone(), limits::log_ins)));
     let documented = if app.config.provider.is_some() { documented.merge(heroku()) } else { documented };
     let routes = if app.config.platform.is_some() {
         // A server on a developer's machine: all of it is guarded from the pages of other sites.
@@ -89,6 +93,7 @@ fn cli() -> OpenApiRouter<App> {
         .routes(routes!(publications::history::document))
         .routes(routes!(audit::api::list_audit_entries))
         .routes(routes!(invocations::report::list_invocations))
+        .routes(routes!(dashboard::links::api::create_sign_in_link))
         .layer(DefaultBodyLimit::max(JSON_LIMIT));
     let large = DefaultBodyLimit::max(publication::BODY_LIMIT);
     small.merge(OpenApiRouter::default().routes(routes!(publication::publish).layer(large))).merge(telling())
@@ -144,6 +149,13 @@ fn browser() -> OpenApiRouter<App> {
         .routes(routes!(dashboard::home::show))
         .routes(routes!(dashboard::login::sign_out))
         .layer(DefaultBodyLimit::max(16 * 1024))
+}
+
+/// A person's browser on the way to an OpenID provider and back.
+#[cfg(feature = "oidc")]
+fn openid() -> Router<App> {
+    use crate::openid::api;
+    Router::new().route("/sso/openid", get(api::start)).route("/sso/openid/callback", get(api::callback))
 }
 
 /// The dashboard's pages: for people, so not in the description. Sessions and forms are checked by extractors.

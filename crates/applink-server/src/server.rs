@@ -164,6 +164,8 @@ async fn assemble(
         ..EgressSettings::default()
     })?;
     let heroku = config.provider.as_ref().map(Heroku::new).transpose()?;
+    #[cfg(feature = "oidc")]
+    let openid = config.openid.as_ref().map(crate::openid::provider::Provider::new).transpose()?;
     let spool = Spool::open(
         &config.spool,
         config.outage,
@@ -177,6 +179,8 @@ async fn assemble(
         hosts: config.org_hosts.clone(),
         oauth: OAuth::new(egress.clone()),
         heroku,
+        #[cfg(feature = "oidc")]
+        openid,
         urls: Urls::new(public_url),
         flights: Flights::default(),
         exchanges: Exchanges::default(),

@@ -43,6 +43,11 @@ impl Urls {
         format!("{}/sso/open/{ticket}", self.base())
     }
 
+    /// Where an OpenID provider sends browsers back; registered there.
+    pub fn openid_callback(&self) -> String {
+        format!("{}/sso/openid/callback", self.base())
+    }
+
     /// Whether browsers reach us over TLS, so that cookies can demand it.
     pub fn is_https(&self) -> bool {
         self.base.scheme() == "https"

@@ -60,6 +60,9 @@ mod logs;
 mod oauth_client;
 #[path = "integration/openapi.rs"]
 mod openapi;
+#[cfg(feature = "oidc")]
+#[path = "integration/openid.rs"]
+mod openid;
 #[path = "integration/operator.rs"]
 mod operator;
 #[cfg(test)]
@@ -103,6 +106,8 @@ mod round_trip;
 mod scripted_org;
 #[path = "integration/secrets.rs"]
 mod secrets;
+#[path = "integration/sign_in_links.rs"]
+mod sign_in_links;
 #[path = "integration/stack.rs"]
 mod stack;
 #[path = "integration/startup.rs"]

@@ -5,7 +5,7 @@ use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
 
-use super::{Client, target};
+use super::{Client, root, target};
 
 /// The plugin, in the version its requests are replayed of.
 const PLUGIN: (&str, &str) = ("@heroku-cli/plugin-applink", "2.0.3");
@@ -61,6 +61,11 @@ fn node() -> Result<PathBuf> {
 fn with_node(sources: &Path) -> Result<PathBuf> {
     npm_ci(sources)?;
     node()
+}
+
+/// The OpenID provider of the control plane's tests, and the Node it runs on.
+pub(crate) fn openid_provider() -> Result<PathBuf> {
+    with_node(&root().join("conformance").join("openid"))
 }
 
 /// What a folder's lock file names, in its `node_modules`.

@@ -76,6 +76,16 @@ pub async fn find_live(
     query.one(connection).await?.map(ApiKey::try_from).transpose()
 }
 
+/// Whether the key with this id counts.
+pub async fn is_live(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let query = Entity::find_by_id(RowId(id)).filter(Column::RevokedAt.is_null()).filter(unexpired(now));
+    Ok(query.count(connection).await? > 0)
+}
+
 fn unexpired(now: Timestamp) -> Condition {
     Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now.as_micros()))
 }
@@ -126,16 +136,32 @@ pub async fn revoke_of_addon(
     Ok(())
 }
 
-/// Keys that are not revoked, oldest first, with their visible prefix and age.
+/// Keys that count, oldest first, with their visible prefix and age.
 pub async fn list_live(
     connection: &impl ConnectionTrait,
     now: Timestamp,
 ) -> Result<Vec<(ApiKey, String, Timestamp)>, StoreError> {
-    let unexpired =
-        Condition::any().add(Column::ExpiresAt.is_null()).add(Column::ExpiresAt.gt(now.as_micros()));
+    listed(connection, Condition::all(), now).await
+}
+
+/// The same of one add-on.
+pub async fn list_live_of(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    now: Timestamp,
+) -> Result<Vec<(ApiKey, String, Timestamp)>, StoreError> {
+    listed(connection, Condition::all().add(Column::AddonId.eq(RowId::from(addon))), now).await
+}
+
+async fn listed(
+    connection: &impl ConnectionTrait,
+    which: Condition,
+    now: Timestamp,
+) -> Result<Vec<(ApiKey, String, Timestamp)>, StoreError> {
     let rows = Entity::find()
+        .filter(which)
         .filter(Column::RevokedAt.is_null())
-        .filter(unexpired)
+        .filter(unexpired(now))
         .order_by_asc(Column::CreatedAt)
         .all(connection)
         .await?;

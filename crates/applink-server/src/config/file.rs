@@ -39,6 +39,24 @@ pub(super) struct ConfigFile {
     pub(super) limits: LimitsSection,
     #[serde(default)]
     pub(super) heroku: HerokuSection,
+    #[serde(default)]
+    pub(super) oidc: OpenIdSection,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct OpenIdSection {
+    pub(super) issuer: Option<String>,
+    pub(super) client_id: Option<String>,
+    #[serde(default, deserialize_with = "secret")]
+    pub(super) client_secret: Option<SecretString>,
+    pub(super) client_secret_file: Option<String>,
+    #[serde(default)]
+    pub(super) origins: Vec<String>,
+    pub(super) scopes: Option<Vec<String>>,
+    pub(super) groups_claim: Option<String>,
+    #[serde(default)]
+    pub(super) access: Vec<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]

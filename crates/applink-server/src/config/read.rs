@@ -32,7 +32,7 @@ const OPERATOR_KEY_LENGTH: usize = 32;
 
 type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
 
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     env: Env<'a>,
     problems: Vec<ConfigProblem>,
 }
@@ -72,6 +72,7 @@ impl Reader<'_> {
         let health_check_period =
             self.seconds(var::HEALTH_CHECK_PERIOD, file.health_check_period, 3600..=604_800);
         let provider = self.provider(std::mem::take(&mut file.heroku), access.sso_salt.is_some());
+        let openid = self.openid(std::mem::take(&mut file.oidc));
         let token_lifetime = self
             .seconds(var::TOKEN_LIFETIME, file.token_lifetime, 60..=86_400)
             .unwrap_or(DEFAULT_TOKEN_LIFETIME);
@@ -94,6 +95,7 @@ impl Reader<'_> {
             webhook_origins,
             health_check_period: health_check_period.unwrap_or(DEFAULT_HEALTH_CHECK_PERIOD),
             provider,
+            openid,
             token_lifetime,
             spool,
             audit_reads,
@@ -450,20 +452,20 @@ impl Reader<'_> {
     }
 
     /// An empty variable counts as not set.
-    fn text(&self, name: &str) -> Option<String> {
+    pub(super) fn text(&self, name: &str) -> Option<String> {
         (self.env)(name).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
     }
 
-    fn secret(&self, name: &str) -> Option<SecretString> {
+    pub(super) fn secret(&self, name: &str) -> Option<SecretString> {
         self.text(name).map(SecretString::from)
     }
 
-    fn list(&self, name: &str) -> Option<Vec<String>> {
+    pub(super) fn list(&self, name: &str) -> Option<Vec<String>> {
         let text = self.text(name)?;
         Some(text.split(',').map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect())
     }
 
-    fn checked<T>(&mut self, setting: &str, result: Result<T, String>) -> Option<T> {
+    pub(super) fn checked<T>(&mut self, setting: &str, result: Result<T, String>) -> Option<T> {
         match result {
             Ok(value) => Some(value),
             Err(message) => {
@@ -473,12 +475,12 @@ impl Reader<'_> {
         }
     }
 
-    fn problem(&mut self, setting: &str, message: impl Into<String>) {
+    pub(super) fn problem(&mut self, setting: &str, message: impl Into<String>) {
         self.problems.push(ConfigProblem { setting: setting.to_owned(), message: message.into() });
     }
 }
 
-fn public_url(text: &str) -> Result<Url, String> {
+pub(super) fn public_url(text: &str) -> Result<Url, String> {
     let url = Url::parse(text).map_err(|_| "write a URL such as https://applink.example".to_owned())?;
     let loopback = match url.host() {
         Some(Host::Ipv4(address)) => address.is_loopback(),
@@ -495,7 +497,7 @@ fn public_url(text: &str) -> Result<Url, String> {
     Ok(url)
 }
 
-fn webhook_origin(text: &str) -> Result<Url, String> {
+pub(super) fn webhook_origin(text: &str) -> Result<Url, String> {
     let advice = "write origins such as http://127.0.0.1:4000";
     let url = Url::parse(text).map_err(|_| advice.to_owned())?;
     let is_web = matches!(url.scheme(), "http" | "https");

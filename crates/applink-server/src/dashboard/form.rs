@@ -4,13 +4,16 @@
 //! 2. Somebody is signed in. If not, the answer holds what was typed, to be sent again after signing in.
 //! 3. It has the session's token. If not (it is of an older session), the same.
 //! 4. The person may change the add-on: as [`RequireManager`] of the API.
-//! 5. It was not sent before: a second press of the button leads to the list, which shows what came of the first.
+//! 5. It was not sent before: a second press of the button leads to the list, which shows what came of the first. One
+//!    that ended with our own or the org's failure (5xx) does not count as sent ([`forget_failed`]).
 
 use std::fmt;
+use std::sync::{Arc, OnceLock};
 
 use askama::Template;
 use axum::body::Bytes;
-use axum::extract::{FromRequest, Request};
+use axum::extract::{FromRequest, Request, State};
+use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{HOST, ORIGIN};
 use http::{HeaderMap, StatusCode};
@@ -20,9 +23,10 @@ use super::notice::Notice;
 use super::parts::Hidden;
 use super::session::{self, RequireSession, Session};
 use super::shell::{Section, Shell, go_to};
-use super::{Trouble, store};
+use super::{Trouble, openid_provider, store};
 use crate::app::App;
-use crate::error::ApiError;
+use crate::db::StoreError;
+use crate::error::{ApiError, chain};
 use crate::limits::Who;
 use crate::web::auth::{RequireManager, hash_of, same};
 use crate::web::limits;
@@ -153,11 +157,11 @@ async fn signed(request: Request, app: &App) -> Result<(RequireSession, Fields, 
     let path = parts.uri.path().to_owned();
     let found = match session::load(app, &parts.headers).await {
         Ok(Some(found)) => found,
-        Ok(None) => return Err(Again::signed_out(&path, &fields)),
+        Ok(None) => return Err(Again::signed_out(app, &path, &fields)),
         Err(error) => return Err(Trouble::of(&error).into_response()),
     };
     if !same(fields.get(CSRF), &found.hidden.csrf) {
-        return Err(Again::stale(&path, &fields, &found.hidden));
+        return Err(Again::stale(&path, &fields, &found));
     }
     Ok((found, fields, Sent { path, body, extensions: parts.extensions }))
 }
@@ -168,12 +172,41 @@ async fn admit(app: &App, found: &RequireSession, sent: &Sent) -> Result<Option<
     limits::count(app, &sent.extensions, Who::Management(found.addon.id))?;
     let body = String::from_utf8_lossy(&sent.body);
     let said = ["form", &found.session.id.to_string(), &sent.path, &body].join("\n");
+    let id = hash_of(&said.into());
     let tx = app.store.begin().await?;
-    if !store::use_up(&*tx, hash_of(&said.into()), found.session.expires_at).await? {
+    if !store::use_up(&*tx, id.clone(), found.session.expires_at).await? {
         return Ok(None);
     }
     tx.commit().await?;
+    if let Some(Counted(counted)) = sent.extensions.get() {
+        // Set once: a request holds one form.
+        let _ = counted.set(id);
+    }
     Ok(Some(manager))
+}
+
+/// The form that a request was counted as.
+#[derive(Clone, Debug, Default)]
+struct Counted(Arc<OnceLock<String>>);
+
+/// Around every page that takes forms: one that ended with a 5xx may be sent again, byte for byte.
+pub async fn forget_failed(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let counted = Counted::default();
+    request.extensions_mut().insert(counted.clone());
+    let response = next.run(request).await;
+    if response.status().is_server_error()
+        && let Some(id) = counted.0.get()
+        && let Err(error) = forget(&app, id).await
+    {
+        tracing::warn!(error = %chain(&error), "a form that failed counts as sent");
+    }
+    response
+}
+
+async fn forget(app: &App, id: &str) -> Result<(), StoreError> {
+    let tx = app.store.begin().await?;
+    store::forget_use(&*tx, id).await?;
+    tx.commit().await
 }
 
 /// `/dashboard/connections` of `/dashboard/connections/…`.
@@ -204,10 +237,14 @@ struct Again {
     action: String,
     fields: Vec<(String, String)>,
     hidden: Option<Hidden>,
+    /// Who may sign in again, beside the other ways.
+    provider: Option<String>,
+    /// To what they are signed in now.
+    addon: Option<String>,
 }
 
 impl Again {
-    fn signed_out(path: &str, fields: &Fields) -> Response {
+    fn signed_out(app: &App, path: &str, fields: &Fields) -> Response {
         let again = Self {
             title: "You are signed out",
             message: "Nothing was changed. Sign in again in another tab (open the add-on from your app's resources, or with \
@@ -215,17 +252,21 @@ impl Again {
             action: path.to_owned(),
             fields: fields.shown(),
             hidden: None,
+            provider: openid_provider(app),
+            addon: None,
         };
         Page::new(StatusCode::UNAUTHORIZED, &again).into_response()
     }
 
-    fn stale(path: &str, fields: &Fields, hidden: &Hidden) -> Response {
+    fn stale(path: &str, fields: &Fields, found: &RequireSession) -> Response {
         let again = Self {
             title: "This page is from an earlier sign-in",
             message: "Nothing was changed. Is this what you want to send? Keys and secrets are not kept.",
             action: path.to_owned(),
             fields: fields.shown(),
-            hidden: Some(hidden.clone()),
+            hidden: Some(found.hidden.clone()),
+            provider: None,
+            addon: Some(found.addon.name.clone()),
         };
         Page::new(StatusCode::FORBIDDEN, &again).into_response()
     }

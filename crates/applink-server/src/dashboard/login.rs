@@ -2,7 +2,6 @@
 
 use std::fmt;
 
-use applink_api::ids::AddonId;
 use applink_api::time::Timestamp;
 use askama::Template;
 use axum::Form;
@@ -14,29 +13,26 @@ use http::header::{HeaderValue, LOCATION, SET_COOKIE};
 use http::{HeaderMap, StatusCode};
 use secrecy::SecretString;
 use serde::Deserialize;
-use uuid::Uuid;
 
 use super::form::SignedPost;
-use super::session;
-use super::ticket::Ticket;
+use super::links::{self, Visitor};
+use super::session::{self, Basis};
 use super::{Trouble, store};
 use crate::addons;
 use crate::app::App;
+use crate::db::StoreError;
 use crate::error::ApiError;
 use crate::web::ApiPath;
 use crate::web::auth::hash_of;
 use crate::web::auth::sso::{self, AHEAD, FRESH, Params};
 use crate::web::page::{HEADERS, Page};
 
-/// Somebody whose sign-on counts, if it was not used before.
-struct Comer {
-    addon: AddonId,
-    person: String,
-    user: Option<Uuid>,
-    /// What stands for the sign-on.
-    used: String,
-    /// From when on it is refused for its age.
-    expires_at: Timestamp,
+/// What counts once.
+pub(crate) enum Once {
+    /// What stands for a sign-on, and from when on it is refused for its age.
+    SignOn(String, Timestamp),
+    /// The hash of a link.
+    Link(String),
 }
 
 /// The form that Heroku has a browser send.
@@ -78,14 +74,10 @@ pub async fn sso_login(
     let now = app.clock.now();
     match sso::verify_params(params, salt, Some(now)) {
         Ok(person) => {
-            let comer = Comer {
-                addon,
-                person: person.name,
-                user: person.proved,
-                used: hash_of(&used.into()),
-                expires_at: now.plus(FRESH + AHEAD),
-            };
-            enter(&app, &headers, comer).await
+            let basis = Basis::SignOn(person.proved);
+            let visitor = Visitor { addon, person: person.name, basis, may_change: true };
+            let once = Once::SignOn(hash_of(&used.into()), now.plus(FRESH + AHEAD));
+            enter(&app, &headers, visitor, once).await
         }
         Err(why) => Trouble::refused(why).into_response(),
     }
@@ -97,6 +89,7 @@ pub async fn sso_login(
 struct OpenPage {
     addon: String,
     person: String,
+    may_change: bool,
     ticket: String,
 }
 
@@ -110,21 +103,23 @@ struct OpenPage {
     security(())
 )]
 pub async fn show_link(State(app): State<App>, ApiPath(text): ApiPath<String>) -> Response {
-    let Some(ticket) = read(&app, &text) else {
-        return Trouble::refused("the link is garbled or too old").into_response();
+    let found = async {
+        let hash = hash_of(&SecretString::from(text.as_str()));
+        let Some(visitor) = links::store::find(app.store.reader(), &hash, app.clock.now()).await? else {
+            return Ok(None);
+        };
+        let addon = addons::store::find_addon(app.store.reader(), visitor.addon).await?;
+        Ok::<_, StoreError>(addon.map(|addon| (addon.name, visitor)))
     };
-    match addons::store::find_addon(app.store.reader(), ticket.addon).await {
-        Ok(Some(addon)) => {
-            let page = OpenPage { addon: addon.name, person: ticket.email, ticket: text };
+    match found.await {
+        Ok(Some((addon, visitor))) => {
+            let page =
+                OpenPage { addon, person: visitor.person, may_change: visitor.may_change, ticket: text };
             Page::new(StatusCode::OK, &page).into_response()
         }
-        Ok(None) => Trouble::refused("the add-on is gone").into_response(),
+        Ok(None) => Trouble::refused("the link is garbled, used or too old").into_response(),
         Err(error) => Trouble::of(&error.into()).into_response(),
     }
-}
-
-fn read(app: &App, text: &str) -> Option<Ticket> {
-    Ticket::read(text, app.config.access.sso_salt.as_ref()?, app.clock.now())
 }
 
 /// The form of that page.
@@ -149,41 +144,45 @@ pub async fn use_link(
     headers: HeaderMap,
     form: Result<Form<Opened>, FormRejection>,
 ) -> Response {
-    let Ok(Form(Opened { ticket: text })) = form else {
+    let Ok(Form(Opened { ticket })) = form else {
         return Trouble::refused("the form can't be read").into_response();
     };
-    let Some(ticket) = read(&app, secrecy::ExposeSecret::expose_secret(&text)) else {
-        return Trouble::refused("the link is garbled or too old").into_response();
-    };
-    let comer = Comer {
-        addon: ticket.addon,
-        person: ticket.email,
-        user: Some(ticket.user),
-        used: hash_of(&text),
-        expires_at: ticket.expires_at,
-    };
-    enter(&app, &headers, comer).await
+    let hash = hash_of(&ticket);
+    match links::store::find(app.store.reader(), &hash, app.clock.now()).await {
+        Ok(Some(visitor)) => enter(&app, &headers, visitor, Once::Link(hash)).await,
+        Ok(None) => Trouble::refused("the link is garbled, used or too old").into_response(),
+        Err(error) => Trouble::of(&error.into()).into_response(),
+    }
 }
 
-async fn enter(app: &App, headers: &HeaderMap, comer: Comer) -> Response {
-    match begin(app, headers, comer).await {
+pub(crate) async fn enter(app: &App, headers: &HeaderMap, visitor: Visitor, once: Once) -> Response {
+    match begin(app, headers, visitor, once).await {
         Ok(Some(cookie)) => redirect("/dashboard", &cookie),
         Ok(None) => Trouble::refused("it was used before").into_response(),
         Err(error) => Trouble::of(&error).into_response(),
     }
 }
 
-async fn begin(app: &App, headers: &HeaderMap, comer: Comer) -> Result<Option<Cookie<'static>>, ApiError> {
-    session::ensure_may_look(app, comer.addon, comer.user).await?;
+async fn begin(
+    app: &App,
+    headers: &HeaderMap,
+    visitor: Visitor,
+    once: Once,
+) -> Result<Option<Cookie<'static>>, ApiError> {
+    session::ensure_may_look(app, visitor.addon, visitor.basis).await?;
     let mut tx = app.store.begin().await?;
-    if !store::use_up(&*tx, comer.used, comer.expires_at).await? {
+    let is_first = match once {
+        Once::SignOn(id, expires_at) => store::use_up(&*tx, id, expires_at).await?,
+        Once::Link(hash) => links::store::use_up(&*tx, &hash).await?,
+    };
+    if !is_first {
         return Ok(None);
     }
-    if addons::store::find_addon(&*tx, comer.addon).await?.is_none() {
+    if addons::store::find_addon(&*tx, visitor.addon).await?.is_none() {
         return Err(ApiError::not_found());
     }
     session::end_former(app, &tx, headers).await?;
-    let cookie = session::begin(app, &mut tx, comer.addon, comer.person, comer.user).await?;
+    let cookie = session::begin(app, &mut tx, visitor).await?;
     tx.commit().await?;
     Ok(Some(cookie))
 }

@@ -13,10 +13,12 @@ use http::request::Parts;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
+use super::links::Visitor;
 use super::parts::Hidden;
 use super::shell::{Section, Shell, notice_of};
 use super::{Trouble, store};
 use crate::addons::{self, Addon, AttachedApp};
+use crate::api_keys;
 use crate::app::App;
 use crate::audit::{Actor, ActorKind, Entry};
 use crate::db::Tx;
@@ -38,23 +40,68 @@ pub struct Session {
     pub addon: AddonId,
     /// Who, as shown.
     pub person: String,
-    /// Who, when our own stand-in signed them on: then their rights are looked at with every request.
-    pub user: Option<Uuid>,
+    /// What it rests on.
+    pub basis: Basis,
+    /// Whether it may change things.
+    pub may_change: bool,
     /// Until when.
     pub expires_at: Timestamp,
 }
 
+/// What a session rests on: it can't do more, and ends with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Basis {
+    /// Heroku's single sign-on, or that of our stand-in, which knows the person: then their rights are looked at with
+    /// every request.
+    SignOn(Option<Uuid>),
+    /// An API key.
+    Key(Uuid),
+    /// The add-on's token, of an attachment.
+    Attachment(Uuid),
+    /// The word of an OpenID provider.
+    OpenId,
+}
+
+impl Basis {
+    /// As stored: the word, the id, and the person of our own stand-in.
+    pub(super) fn columns(self) -> (&'static str, Option<Uuid>, Option<Uuid>) {
+        match self {
+            Self::SignOn(user) => ("sign_on", None, user),
+            Self::Key(id) => ("api_key", Some(id), None),
+            Self::Attachment(id) => ("attachment", Some(id), None),
+            Self::OpenId => ("openid", None, None),
+        }
+    }
+
+    /// From what is stored: the word, then the id and the person.
+    pub(super) fn of_columns(word: &str, ids: (Option<Uuid>, Option<Uuid>)) -> Option<Self> {
+        match (word, ids) {
+            ("sign_on", (None, user)) => Some(Self::SignOn(user)),
+            ("api_key", (Some(id), None)) => Some(Self::Key(id)),
+            ("attachment", (Some(id), None)) => Some(Self::Attachment(id)),
+            ("openid", (None, None)) => Some(Self::OpenId),
+            _ => None,
+        }
+    }
+
+    /// For the audit log. A name that nobody vouches for is a claim.
+    fn kind(self) -> ActorKind {
+        match self {
+            Self::SignOn(None) => ActorKind::Claimed,
+            Self::SignOn(Some(_)) | Self::OpenId => ActorKind::Person,
+            Self::Key(_) => ActorKind::ApiKey,
+            Self::Attachment(_) => ActorKind::App,
+        }
+    }
+}
+
 /// Makes a session in the transaction that used the sign-on up; its cookie.
-pub(super) async fn begin(
-    app: &App,
-    tx: &mut Tx,
-    addon: AddonId,
-    person: String,
-    user: Option<Uuid>,
-) -> Result<Cookie<'static>, ApiError> {
+pub(super) async fn begin(app: &App, tx: &mut Tx, visitor: Visitor) -> Result<Cookie<'static>, ApiError> {
     let now = app.clock.now();
     let token = app.entropy.url_token();
-    let session = Session { id: app.entropy.uuid(), addon, person, user, expires_at: now.plus(LIFETIME) };
+    let (id, expires_at) = (app.entropy.uuid(), now.plus(LIFETIME));
+    let Visitor { addon, person, basis, may_change } = visitor;
+    let session = Session { id, addon, person, basis, may_change, expires_at };
     store::insert(&**tx, &session, hash_of(&SecretString::from(token.as_str())), now).await?;
     tx.audit(Entry::new(&session.actor(), "session.begun", addon, session.id));
     Ok(cookie(app, token, LIFETIME))
@@ -70,10 +117,8 @@ pub(super) async fn end_former(app: &App, tx: &Tx, headers: &HeaderMap) -> Resul
 }
 
 impl Session {
-    /// For the audit log. A name that nobody vouches for is a claim.
     fn actor(&self) -> Actor {
-        let kind = if self.user.is_some() { ActorKind::Person } else { ActorKind::Claimed };
-        Actor::new(kind, self.person.clone())
+        Actor::new(self.basis.kind(), self.person.clone())
     }
 }
 
@@ -142,9 +187,15 @@ impl RequireSession {
     /// What the API demands of whoever changes something.
     pub(super) fn manager(&self) -> Result<RequireManager, ApiError> {
         let mut through = self.through.clone().ok_or_else(|| {
-            ApiError::forbidden(
-                "You need the deploy or the operate permission on an app that this add-on is attached to.",
-            )
+            ApiError::forbidden(match self.session.basis {
+                Basis::SignOn(_) => {
+                    "You need the deploy or the operate permission on an app that this add-on is attached to."
+                }
+                Basis::Attachment(_) => {
+                    "The add-on's token alone changes nothing: open the dashboard with an API key (APPLINK_API_KEY)."
+                }
+                Basis::Key(_) | Basis::OpenId => "You may look at this add-on, but change nothing.",
+            })
         })?;
         let app = if through.len() == 1 { through.pop() } else { None };
         Ok(RequireManager { addon: self.addon.clone(), app, actor: self.session.actor() })
@@ -160,7 +211,7 @@ impl FromRequestParts<App> for RequireSession {
                 Ok(()) => Ok(found),
                 Err(error) => Err(Trouble::of(&error).into_response()),
             },
-            Ok(None) => Err(Trouble::signed_out().into_response()),
+            Ok(None) => Err(Trouble::signed_out(app).into_response()),
             Err(error) => Err(Trouble::of(&error).into_response()),
         }
     }
@@ -173,19 +224,43 @@ pub(super) async fn load(app: &App, headers: &HeaderMap) -> Result<Option<Requir
         return Ok(None);
     };
     let Some(addon) = addons::store::find_addon(reader, session.addon).await? else { return Ok(None) };
-    ensure_may_look(app, session.addon, session.user).await?;
+    if !still_stands(app, &session).await? {
+        return Ok(None);
+    }
+    ensure_may_look(app, session.addon, session.basis).await?;
     let csrf = hash_of(&SecretString::from(format!("applink dashboard form v1\n{}", token.expose_secret())));
     let hidden = Hidden { csrf, once: app.entropy.hex::<16>() };
     let through = apps_of(app, &session).await?;
     Ok(Some(RequireSession { session, addon, hidden, through, notice: notice_of(app, headers) }))
 }
 
+/// Whether the credential that a link was made with still counts.
+async fn still_stands(app: &App, session: &Session) -> Result<bool, ApiError> {
+    let reader = app.store.reader();
+    match session.basis {
+        Basis::SignOn(_) | Basis::OpenId => Ok(true),
+        Basis::Key(id) => Ok(api_keys::store::is_live(reader, id, app.clock.now()).await?),
+        Basis::Attachment(id) => {
+            let attached = addons::store::attachments_of(reader, session.addon).await?;
+            Ok(attached.iter().any(|attachment| attachment.id == id))
+        }
+    }
+}
+
 /// The apps through which the person may change the add-on. Where Heroku signed them on, it looked at their rights.
 async fn apps_of(app: &App, session: &Session) -> Result<Option<Vec<AttachedApp>>, ApiError> {
-    let attachments = addons::store::attachments_of(app.store.reader(), session.addon).await?;
+    if !session.may_change {
+        return Ok(None);
+    }
+    let mut attachments = addons::store::attachments_of(app.store.reader(), session.addon).await?;
+    if let Basis::Attachment(own) = session.basis {
+        attachments.retain(|attachment| attachment.id == own);
+    }
     let mut attached: Vec<AttachedApp> = attachments.into_iter().map(|found| found.app).collect();
     attached.dedup_by_key(|attached| attached.id);
-    let (Some(_), Some(user)) = (&app.config.platform, session.user) else { return Ok(Some(attached)) };
+    let (Some(_), Basis::SignOn(Some(user))) = (&app.config.platform, session.basis) else {
+        return Ok(Some(attached));
+    };
     let mut through = Vec::new();
     for candidate in attached {
         match platform::caller::ensure_may_work(app, user, candidate.id).await {
@@ -198,11 +273,13 @@ async fn apps_of(app: &App, session: &Session) -> Result<Option<Vec<AttachedApp>
 }
 
 /// Where we are the platform too, a right that was taken away ends what the session may see.
-pub(super) async fn ensure_may_look(app: &App, addon: AddonId, user: Option<Uuid>) -> Result<(), ApiError> {
-    match (&app.config.platform, user) {
-        (None, _) => Ok(()),
-        (Some(_), Some(user)) => platform::caller::ensure_may_look(app, user, addon).await,
-        (Some(_), None) => Err(ApiError::forbidden("This server's own Platform API did not sign you on.")),
+pub(super) async fn ensure_may_look(app: &App, addon: AddonId, basis: Basis) -> Result<(), ApiError> {
+    match (&app.config.platform, basis) {
+        (Some(_), Basis::SignOn(Some(user))) => platform::caller::ensure_may_look(app, user, addon).await,
+        (Some(_), Basis::SignOn(None)) => {
+            Err(ApiError::forbidden("This server's own Platform API did not sign you on."))
+        }
+        (None, _) | (Some(_), Basis::Key(_) | Basis::Attachment(_) | Basis::OpenId) => Ok(()),
     }
 }
 

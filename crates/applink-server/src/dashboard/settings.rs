@@ -132,9 +132,9 @@ async fn load(
     let (mut hooks, mut keys) = (Vec::new(), Vec::new());
     if shell.may_change() {
         hooks = hooks::store::list(reader, addon).await?.iter().map(Hook::of).collect();
-        let live = api_keys::store::list_live(reader, app.clock.now()).await?;
-        let own = live.into_iter().filter(|(key, ..)| key.addon == Some(addon));
-        keys = own
+        let live = api_keys::store::list_live_of(reader, addon, app.clock.now()).await?;
+        keys = live
+            .into_iter()
             .map(|(key, prefix, created)| Key {
                 prefix,
                 owner: key.owner,

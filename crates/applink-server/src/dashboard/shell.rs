@@ -128,11 +128,13 @@ impl Shell {
     /// The navigation.
     pub fn entries(&self) -> impl Iterator<Item = NavEntry> + use<> {
         let current = self.section;
-        SECTIONS.into_iter().map(move |(section, path, label)| NavEntry {
-            path,
-            label,
-            is_current: current == Some(section),
-        })
+        // What needs the right to change also to look, as in the API.
+        let may_change = self.may_change;
+        let shown = move |section| may_change || !matches!(section, Section::Activity | Section::Health);
+        SECTIONS
+            .into_iter()
+            .filter(move |(section, ..)| shown(*section))
+            .map(move |(section, path, label)| NavEntry { path, label, is_current: current == Some(section) })
     }
 
     /// A page.
@@ -202,7 +204,7 @@ pub fn go_to(app: &App, path: &str, notice: Option<Notice>) -> Response {
 }
 
 /// Adds a cookie.
-pub(super) fn set_cookie(response: &mut Response, cookie: &Cookie<'_>) {
+pub(crate) fn set_cookie(response: &mut Response, cookie: &Cookie<'_>) {
     if let Ok(cookie) = HeaderValue::from_str(&cookie.to_string()) {
         response.headers_mut().append(SET_COOKIE, cookie);
     }

@@ -5,7 +5,8 @@ use applink_api::time::Timestamp;
 use sea_orm::{ColumnTrait as _, ConnectionTrait, EntityTrait as _, IntoActiveModel as _, QueryFilter as _};
 use uuid::Uuid;
 
-use super::session::Session;
+use super::links;
+use super::session::{Basis, Session};
 use crate::db::{RowId, StoreError};
 
 /// `web_sessions`
@@ -29,6 +30,12 @@ pub mod sessions {
         pub person: String,
         /// Who, when our own stand-in signed them on.
         pub user_id: Option<RowId>,
+        /// What it rests on.
+        pub basis: String,
+        /// Of that.
+        pub basis_id: Option<RowId>,
+        /// Whether it may change things.
+        pub may_change: bool,
         /// Microseconds UTC.
         pub created_at: i64,
         /// Microseconds UTC.
@@ -79,6 +86,12 @@ pub async fn use_up(
     }
 }
 
+/// Takes that back: what it stood for was not done.
+pub async fn forget_use(connection: &impl ConnectionTrait, id: &str) -> Result<(), StoreError> {
+    used::Entity::delete_by_id(id).exec(connection).await?;
+    Ok(())
+}
+
 /// Adds a session.
 pub async fn insert(
     connection: &impl ConnectionTrait,
@@ -86,12 +99,16 @@ pub async fn insert(
     token_hash: String,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let (basis, basis_id, user) = session.basis.columns();
     let row = sessions::Model {
         id: session.id.into(),
         addon_id: session.addon.into(),
         token_hash,
         person: session.person.clone(),
-        user_id: session.user.map(RowId),
+        user_id: user.map(RowId),
+        basis: basis.to_owned(),
+        basis_id: basis_id.map(RowId),
+        may_change: session.may_change,
         created_at: now.as_micros(),
         expires_at: session.expires_at.as_micros(),
     };
@@ -108,13 +125,28 @@ pub async fn find_live(
     let query = sessions::Entity::find()
         .filter(sessions::Column::TokenHash.eq(token_hash))
         .filter(sessions::Column::ExpiresAt.gt(now.as_micros()));
-    Ok(query.one(connection).await?.map(|row| Session {
-        id: row.id.0,
-        addon: AddonId::from(row.addon_id),
-        person: row.person,
-        user: row.user_id.map(|id| id.0),
-        expires_at: Timestamp::from_micros(row.expires_at),
-    }))
+    query.one(connection).await?.map(Session::try_from).transpose()
+}
+
+impl TryFrom<sessions::Model> for Session {
+    type Error = StoreError;
+
+    fn try_from(row: sessions::Model) -> Result<Self, StoreError> {
+        let ids = (row.basis_id.map(|id| id.0), row.user_id.map(|id| id.0));
+        let basis = Basis::of_columns(&row.basis, ids).ok_or_else(|| StoreError::Inconsistent {
+            table: "web_sessions",
+            column: "basis",
+            row: row.id.to_string(),
+        })?;
+        Ok(Self {
+            id: row.id.0,
+            addon: AddonId::from(row.addon_id),
+            person: row.person,
+            basis,
+            may_change: row.may_change,
+            expires_at: Timestamp::from_micros(row.expires_at),
+        })
+    }
 }
 
 /// Ends a session.
@@ -125,9 +157,10 @@ pub async fn delete(connection: &impl ConnectionTrait, id: Uuid) -> Result<(), S
 
 /// Drops what is too old to matter.
 pub async fn forget_expired(connection: &impl ConnectionTrait, now: Timestamp) -> Result<u64, StoreError> {
+    let links = links::store::forget_expired(connection, now).await?;
     let now = now.as_micros();
     let old = sessions::Entity::delete_many().filter(sessions::Column::ExpiresAt.lte(now));
     let sessions = old.exec(connection).await?.rows_affected;
     let old = used::Entity::delete_many().filter(used::Column::ExpiresAt.lte(now));
-    Ok(sessions + old.exec(connection).await?.rows_affected)
+    Ok(links + sessions + old.exec(connection).await?.rows_affected)
 }

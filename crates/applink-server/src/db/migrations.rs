@@ -19,6 +19,7 @@ mod m20261126_000030_trust;
 mod m20261126_000031_data_action_keys;
 mod m20261126_000035_presence;
 mod m20261126_000065_data_cloud;
+mod m20261127_000070_sign_in;
 
 use std::collections::HashSet;
 
@@ -50,6 +51,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000010_provider::Migration),
             Box::new(m20261126_000035_presence::Migration),
             Box::new(m20261126_000065_data_cloud::Migration),
+            Box::new(m20261127_000070_sign_in::Migration),
         ]
     }
 }

@@ -6,6 +6,7 @@
 use applink_api::ids::AddonId;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use secrecy::SecretString;
 use serde_json::{Value, json};
 
 use super::addons::PlatformAddon;
@@ -13,7 +14,9 @@ use super::apps::PlatformApp;
 use super::error::PlatformError;
 use super::people::Person;
 use crate::app::App;
-use crate::dashboard::ticket::Ticket;
+use crate::dashboard::links::{self, Visitor};
+use crate::dashboard::session::Basis;
+use crate::db::StoreError;
 use crate::error::ApiError;
 use crate::web::auth::sso::{Claim, person_mac, resource_token};
 
@@ -54,10 +57,15 @@ pub fn sign(
     }))
 }
 
-/// Where `heroku addons:open` leads the person's browser: good for a minute and one use. None when this server has
-/// nothing to sign with.
-pub fn sign_in_link(app: &App, person: &Person, addon: AddonId) -> Option<String> {
-    let salt = app.config.access.sso_salt.as_ref()?;
-    let ticket = Ticket::new(app, addon, person.id, &person.email);
-    Some(app.urls.sign_in(&ticket.sign(salt)))
+/// Where `heroku addons:open` leads the person's browser: good for a minute and one use.
+///
+/// # Errors
+/// Those of the database.
+pub async fn sign_in_link(app: &App, person: &Person, addon: AddonId) -> Result<SecretString, StoreError> {
+    let basis = Basis::SignOn(Some(person.id));
+    let visitor = Visitor { addon, person: person.email.clone(), basis, may_change: true };
+    let tx = app.store.begin().await?;
+    let made = links::make(app, &tx, &visitor, links::LIFETIME).await?;
+    tx.commit().await?;
+    Ok(made.url(app))
 }

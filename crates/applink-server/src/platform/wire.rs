@@ -1,5 +1,6 @@
 //! Resources as the Platform API writes them (Heroku, "Platform API Reference"), as far as the CLI reads them.
 
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Value, json};
 
 use super::addons::{PLAN, PlatformAddon, SERVICE, names_of};
@@ -96,7 +97,7 @@ pub(super) fn attachment(
     found: &Attachment,
     owner: &AttachedApp,
     created_at: Option<Timestamp>,
-    web_url: Option<String>,
+    web_url: &SecretString,
 ) -> Value {
     let plan = json!({"id": PLAN_ID, "name": PLAN});
     json!({
@@ -107,7 +108,7 @@ pub(super) fn attachment(
         "app": named(&found.app),
         "config_vars": names_of(&found.prefix),
         "log_input_url": null,
-        "web_url": web_url,
+        "web_url": web_url.expose_secret(),
         "created_at": created_at,
         "updated_at": created_at,
     })

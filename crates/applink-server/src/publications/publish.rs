@@ -18,7 +18,7 @@ use super::metadata::{self, OrgProfile, Package, Plan, Subject, Wishes, archive,
 use super::org::{self, PublishingOrg, Registration};
 use super::package::{self, PackageError, Upload};
 use super::spec::{self, Code, Finding, Format, Spec, SpecError};
-use super::{Deploy, DeployKind, Publication, breaking, places, store};
+use super::{Deploy, DeployKind, Named, Publication, breaking, places, store};
 use crate::addons::{self, AttachedApp};
 use crate::app::App;
 use crate::audit::{Actor, Entry};
@@ -146,6 +146,7 @@ async fn write(
         document: upload.spec.bytes.clone(),
         origins: places::origins(package),
         uses: package.uses.clone(),
+        named: Some(Named::of(&asked.request)),
         unassigned: Vec::new(),
         requested_at: now,
         requested_by: asked.actor.name.clone(),

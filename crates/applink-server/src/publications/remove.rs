@@ -77,6 +77,7 @@ pub async fn begin(
         document: Vec::new(),
         origins: Vec::new(),
         uses: Vec::new(),
+        named: None,
         unassigned: Vec::new(),
         requested_at: now,
         requested_by: manager.actor.name.clone(),

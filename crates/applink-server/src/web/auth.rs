@@ -27,6 +27,7 @@ use http::header::AUTHORIZATION;
 use http::request::Parts;
 use secrecy::{ExposeSecret as _, SecretString};
 use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
 
 use crate::addons::{self, Addon, AttachedApp, Attachment};
 use crate::api_keys::{self, ApiKey};
@@ -61,6 +62,8 @@ pub struct RequireReader {
     pub addon: Addon,
     /// The app, when a token names it.
     pub attachment: Option<Arc<Attachment>>,
+    /// The API key, when it is one.
+    pub key: Option<Uuid>,
     /// Who it is.
     pub actor: Actor,
     /// Not an app at run time: no tokens in the answers.
@@ -243,13 +246,15 @@ impl FromRequestParts<App> for RequireReader {
                     addon: attachment.addon.clone(),
                     actor: app_actor(&attachment),
                     attachment: Some(attachment),
+                    key: None,
                     for_management,
                 })
             }
             Caller::Key(key) if key.scope == Scope::Manage && key.addon.is_some() && key.addon == addon => {
                 let addon = addon_of(app, &key).await?;
                 limits::count(app, &parts.extensions, Who::Management(addon.id))?;
-                Ok(Self { addon, attachment: None, actor: key_actor(&key), for_management: true })
+                let actor = key_actor(&key);
+                Ok(Self { addon, attachment: None, key: Some(key.id), actor, for_management: true })
             }
             Caller::Token(_) | Caller::Key(_) => Err(ApiError::not_found()),
         }

@@ -5,6 +5,7 @@ use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use reqwest::Method;
 use serde_json::json;
 
+use crate::fake_org::{CONSUMER_KEY, Reply, SigningPair, USERNAME};
 use crate::platform::Platform;
 use crate::stack::{Answer, Stack};
 
@@ -359,6 +360,27 @@ async fn a_second_press_of_the_button_does_nothing_more() {
     assert!(visitor.stack.browse(&url, Some(&said)).await.expect(200).text.contains("sent already"));
     let forged = format!("{}; applink-notice=call+0900", visitor.cookie);
     assert!(!visitor.stack.browse(&url, Some(&forged)).await.expect(200).text.contains("0900"));
+}
+
+#[tokio::test]
+async fn a_form_that_failed_for_no_fault_of_the_person_may_be_sent_again() {
+    let visitor = Visitor::start().await;
+    let pem = SigningPair::generate("k").pem;
+    let page = visitor.look(NEW).await.expect(200).text;
+    let fields = [
+        ("name", "prod"),
+        ("method", "jwt"),
+        ("client_id", CONSUMER_KEY),
+        ("username", USERNAME),
+        ("secret_private_key", &pem),
+    ];
+    let form = form_of(&page, &fields);
+    visitor.stack.org.script().replies.push_back(Reply::Fail);
+    let failed = visitor.send(LIST, &form).await;
+    assert!(failed.status.is_server_error(), "{}: {}", failed.status, failed.text);
+    let made = visitor.send(LIST, &form).await.expect(303);
+    assert!(made.location().starts_with("/dashboard/connections/"), "{}", made.location());
+    assert_eq!(visitor.send(LIST, &form).await.expect(303).location(), LIST, "now it was sent");
 }
 
 #[tokio::test]

@@ -126,6 +126,23 @@ impl Settings {
         Ok(Addon::at_heroku(found, heroku.host()))
     }
 
+    /// The add-on whose dashboard a browser is to see. A person whom Heroku (or the stand-in) knows is signed on by it;
+    /// elsewhere the control plane itself gives out a link, to who has its credentials: [`Addon::dashboard`] is none then.
+    ///
+    /// # Errors
+    /// When neither is known.
+    pub(crate) async fn addon_to_look_at(&self, args: &AddonArgs) -> Result<Addon, CliError> {
+        let layers = self.layers()?;
+        if layers.iter().any(|layer| layer.variables.secret(heroku::API_KEY).is_some()) {
+            return self.addon_at_heroku(args).await;
+        }
+        match self.nearby(args, &layers)? {
+            // Whoever has a key manages the add-on with it, whatever else `.netrc` is good for.
+            Ok(addon) if addon.api_key.is_some() || self.heroku(&layers)?.is_none() => Ok(addon),
+            _ => self.addon_at_heroku(args).await.map_err(|error| error.note(OWN_SERVER)),
+        }
+    }
+
     /// The Platform API, with the token of the first layer that has one, or of `.netrc`. Address and token come from
     /// the same layer.
     fn heroku(&self, layers: &[Layer]) -> Result<Option<Heroku>, CliError> {
@@ -211,6 +228,11 @@ impl Addon {
     /// Where a browser signs on to its dashboard, when Heroku knows.
     pub(crate) fn dashboard(&self) -> Option<&str> {
         self.dashboard.as_deref()
+    }
+
+    /// Whether it was found through the Platform API.
+    pub(crate) fn is_at_heroku(&self) -> bool {
+        matches!(self.origin, Origin::Heroku(_))
     }
 
     /// What an app finds in its environment: the address, the token, the app.
@@ -456,6 +478,9 @@ fn not_found(layers: &[Layer], selector: Option<&str>) -> CliError {
         None => CliError::broken("no AppLink add-on is known here").hint(WHERE),
     }
 }
+
+const OWN_SERVER: &str =
+    "a control plane of your own is found by HEROKU_APPLINK_API_URL and APPLINK_API_KEY in the environment";
 
 const WHERE: &str = "name the app with --app (after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`";
 

@@ -4,8 +4,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::applink::{Applink, TOKEN, applink};
-use crate::fake::{ADDON, APP, Fake, connection, error};
+use crate::applink::{API_KEY, Applink, TOKEN, applink};
+use crate::fake::{ADDON, APP, Fake, connection, error, not_found};
 
 const HEROKU_KEY: &str = "HRKU-canary-key";
 const OTHER: &str = "6789abcd-ef01-2345-6789-abcdef012345";
@@ -247,9 +247,42 @@ fn open_leads_to_the_dashboard() {
     --- stdout
     --- stderr
     error: it is not known which app this is about
+      a control plane of your own is found by HEROKU_APPLINK_API_URL and APPLINK_API_KEY in the environment
 
     hint: name the app with --app
     ");
+}
+
+#[test]
+fn open_asks_a_control_plane_of_one_s_own_for_a_link() {
+    let link = |may_change: bool| {
+        json!({"url": "https://applink.example/sso/open/one-time", "expires_at": "2026-01-01T00:00:00Z",
+            "may_change": may_change})
+    };
+    let fake = Fake::start().on("POST /sign-in-links", 201, link(true));
+    insta::assert_snapshot!(applink("open --show-url").with(&fake).run(), @"
+    exit: 0
+    --- stdout
+    https://applink.example/sso/open/one-time
+    --- stderr
+    ");
+    let asked = fake.seen();
+    let call = asked.last().unwrap();
+    assert_eq!(call.line, format!("POST /addons/{ADDON}/sign-in-links"));
+    assert_eq!(call.header("authorization"), format!("Bearer {API_KEY}"));
+
+    let looking = Fake::start().on("POST /sign-in-links", 201, link(false));
+    insta::assert_snapshot!(applink("open").with(&looking).without("APPLINK_API_KEY").run(), @"
+    exit: 0
+    --- stdout
+    --- stderr
+    warning: the add-on's token alone can only look: with APPLINK_API_KEY the dashboard can change things too
+    Open this page in a browser to see add-on applink-regular-78506: https://applink.example/sso/open/one-time
+    ");
+    assert_eq!(looking.seen().last().unwrap().header("authorization"), format!("Bearer {TOKEN}"));
+
+    let old = Fake::start().on("POST /sign-in-links", 404, not_found());
+    assert_eq!(applink("open").with(&old).run().code, Some(1));
 }
 
 #[test]

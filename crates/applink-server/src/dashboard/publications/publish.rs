@@ -46,6 +46,7 @@ struct Draft {
     connection: String,
     client: String,
     document: String,
+    connected_app: String,
     external_client_app: String,
     permission_set: String,
     allow_breaking: bool,
@@ -60,6 +61,7 @@ impl Draft {
             client: text("client_name"),
             // Forms end lines as telegraphs did: with them a file that was chosen would not be the one that is published.
             document: text("document").replace("\r\n", "\n"),
+            connected_app: text("connected_app"),
             external_client_app: text("external_client_app"),
             permission_set: text("permission_set"),
             allow_breaking: fields.is_ticked("allow_breaking"),
@@ -70,7 +72,7 @@ impl Draft {
         let given = |text: &String| Some(text.clone()).filter(|text| !text.is_empty());
         PublishRequest {
             client_name: self.client.clone(),
-            authorization_connected_app_name: None,
+            authorization_connected_app_name: given(&self.connected_app),
             authorization_external_client_app_name: given(&self.external_client_app),
             authorization_permission_set_name: given(&self.permission_set),
             allow_breaking: Some(self.allow_breaking),
@@ -132,8 +134,8 @@ struct Form {
     is_typed: bool,
     checked: Option<Checked>,
     problem: Option<String>,
-    /// It was published before, and not everything of then is known.
-    is_again: bool,
+    /// It was published before, and what was said about authorization then is not known.
+    is_forgetful: bool,
 }
 
 /// Which publication is to be published again.
@@ -152,24 +154,32 @@ pub async fn show(
     let shell = found.shell(&app, Section::Publications);
     let form = async {
         found.manager()?;
-        let draft = if again.is_empty() { Draft::default() } else { former(&app, &found, &again).await? };
-        let form = form(&app, &found, shell.clone(), draft).await?;
-        Ok(Form { is_again: !again.is_empty(), ..form })
+        let (draft, is_forgetful) = match again.as_str() {
+            "" => (Draft::default(), false),
+            again => former(&app, &found, again).await?,
+        };
+        Ok(Form { is_forgetful, ..form(&app, &found, shell.clone(), draft).await? })
     };
     shell.answer(form.await)
 }
 
-/// What is published now.
-async fn former(app: &App, found: &RequireSession, id: &str) -> Result<Draft, ApiError> {
+/// What is published now, and whether what it named about authorization is not known.
+async fn former(app: &App, found: &RequireSession, id: &str) -> Result<(Draft, bool), ApiError> {
     let publication = find(app, found, id).await?;
     let last = store::last_published(app.store.reader(), publication.addon, publication.id).await?;
-    Ok(Draft {
+    let is_forgetful = last.as_ref().is_some_and(|one| one.named.is_none());
+    let named = last.as_ref().and_then(|one| one.named.clone()).unwrap_or_default();
+    let draft = Draft {
         app: publication.app.to_string(),
         connection: publication.connection.to_string(),
         client: publication.client,
         document: last.map(|one| String::from_utf8_lossy(&one.document).into_owned()).unwrap_or_default(),
-        ..Draft::default()
-    })
+        connected_app: named.connected_app.unwrap_or_default(),
+        external_client_app: named.external_client_app.unwrap_or_default(),
+        permission_set: named.permission_set.unwrap_or_default(),
+        allow_breaking: false,
+    };
+    Ok((draft, is_forgetful))
 }
 
 async fn form(app: &App, found: &RequireSession, shell: Shell, draft: Draft) -> Result<Form, ApiError> {
@@ -186,7 +196,7 @@ async fn form(app: &App, found: &RequireSession, shell: Shell, draft: Draft) -> 
         chosen: one.id.to_string() == draft.app,
     });
     let (apps, connections) = (apps.collect(), connections.collect());
-    Ok(Form { shell, apps, connections, is_typed, draft, checked: None, problem: None, is_again: false })
+    Ok(Form { shell, apps, connections, is_typed, draft, checked: None, problem: None, is_forgetful: false })
 }
 
 /// *Check*, or *Publish*.
@@ -340,7 +350,7 @@ mod tests {
             draft,
             checked: Some(checked),
             problem: Some("<script>".to_owned()),
-            is_again: false,
+            is_forgetful: false,
         };
         let html = form.render().unwrap();
         assert!(!html.contains("><script>") && !html.contains("style="), "{html}");

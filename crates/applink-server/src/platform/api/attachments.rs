@@ -152,6 +152,6 @@ async fn in_full(app: &App, caller: &RequirePerson, found: &Attachment) -> Resul
     let owner: Option<AttachedApp> =
         store::addons::of(reader, found.addon.clone()).await?.map(|addon| addon.app);
     let created_at = store::addons::attached_at(reader, found.id).await?;
-    let web_url = sso::sign_in_link(app, &caller.person, found.addon.id);
-    Ok(wire::attachment(found, owner.as_ref().unwrap_or(&found.app), created_at, web_url))
+    let web_url = sso::sign_in_link(app, &caller.person, found.addon.id).await?;
+    Ok(wire::attachment(found, owner.as_ref().unwrap_or(&found.app), created_at, &web_url))
 }

@@ -40,6 +40,7 @@ pub struct Model {
     pub finished_at: Option<i64>,
     pub kind: String,
     pub uses: String,
+    pub authorization_names: Option<String>,
 }
 
 /// None: rows are joined by id only.
@@ -126,6 +127,7 @@ impl TryFrom<&Deploy> for Model {
             finished_at: deploy.finished_at.map(Timestamp::as_micros),
             kind: kind_word(deploy.kind).to_owned(),
             uses: to_json(&deploy.uses)?,
+            authorization_names: deploy.named.as_ref().map(to_json).transpose()?,
         })
     }
 }
@@ -182,8 +184,11 @@ impl TryFrom<Model> for Deploy {
             "remove" => DeployKind::Remove,
             _ => return Err(row.impossible("kind")),
         };
+        let named = row.authorization_names.as_deref();
+        let named = named.map(|json| from_json(json, TABLE, "authorization_names", row.id)).transpose()?;
         Ok(Self {
             kind,
+            named,
             uses: from_json(&row.uses, TABLE, "uses", row.id)?,
             state: row.state()?,
             unassigned: row.outcome()?.unassigned,
