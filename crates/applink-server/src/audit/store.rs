@@ -150,29 +150,6 @@ pub mod actors {
     impl ActiveModelBehavior for ActiveModel {}
 }
 
-/// The newest rows of an add-on with who did it, the newest first.
-///
-/// # Errors
-/// [`StoreError`] when the database is away.
-pub async fn newest_of_addon(
-    connection: &impl ConnectionTrait,
-    addon: AddonId,
-    count: u64,
-) -> Result<Vec<(rows::Model, Option<actors::Model>)>, StoreError> {
-    let newest = rows::Entity::find()
-        .filter(rows::Column::AddonId.eq(addon.to_string()))
-        .order_by_desc(rows::Column::At)
-        .order_by_desc(rows::Column::Seq)
-        .limit(count)
-        .all(connection)
-        .await?;
-    let known: BTreeSet<&str> = newest.iter().map(|row| row.actor.as_str()).collect();
-    let known: Vec<RowId> = known.iter().filter_map(|actor| actor.parse().ok()).collect();
-    let named = actors::Entity::find().filter(actors::Column::Id.is_in(known)).all(connection).await?;
-    let who = |row: &rows::Model| named.iter().find(|actor| actor.id.to_string() == row.actor).cloned();
-    Ok(newest.into_iter().map(|row| (row.clone(), who(&row))).collect())
-}
-
 /// Of the newest rows of an add-on so many are looked through: it may have millions.
 const NEWEST: i64 = 20_000;
 
