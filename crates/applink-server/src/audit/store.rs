@@ -1,6 +1,6 @@
 //! The tables of the ledger.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use applink_api::ids::AddonId;
