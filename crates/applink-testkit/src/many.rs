@@ -119,7 +119,7 @@ impl Many {
 
 fn insert(table: &str, columns: &str, values: &str, count: u32) -> String {
     format!(
-        "INSERT INTO {table} ({columns}) WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
+        "INSERT INTO {table} ({columns}) WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
          SELECT {values} FROM n WHERE i <= {count}"
     )
 }
