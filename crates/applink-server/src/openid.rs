@@ -1,9 +1,9 @@
 //! Signing in to the dashboard with an OpenID provider, for who runs this server without Heroku.
 //!
-//! 1. `GET /sso/openid` ([`api`]) gives this browser a random cookie and sends it to the provider. State, nonce and PKCE
+//! 1. `GET /sso/openid` (`api`) gives this browser a random cookie and sends it to the provider. State, nonce and PKCE
 //!    verifier all follow from the cookie ([`flow::Begun`]), so nothing is stored and no other browser can end it.
 //! 2. The provider sends it back with a code. Without the cookie, with another state, or as another issuer, it ends here.
-//! 3. [`provider`] trades the code for an ID token, with the client's secret and the verifier, and checks the token:
+//! 3. `provider` trades the code for an ID token, with the client's secret and the verifier, and checks the token:
 //!    signature by the provider's keys, issuer, audience, time, nonce, and the hash of the access token. What the token
 //!    leaves out is asked of the provider's userinfo endpoint.
 //! 4. [`Rule`]s say which add-ons the person may enter and what they may do there ([`flow::entries`]). Without one that
