@@ -84,7 +84,15 @@ pub(crate) fn all() -> Vec<Suite> {
         Suite {
             name: "sqlite",
             about: "every Rust test, the stores on SQLite, optional features on",
-            tools: &[Tool::Chromium, Tool::ChromeDriver, Tool::Python, Tool::Curl, Tool::NodeJs, Tool::Npm],
+            tools: &[
+                Tool::Chromium,
+                Tool::ChromeDriver,
+                Tool::Python,
+                Tool::Curl,
+                Tool::NodeJs,
+                Tool::Npm,
+                Tool::Tmux,
+            ],
             runs: Runs::Workspace,
         },
         Suite {

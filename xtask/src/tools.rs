@@ -32,6 +32,8 @@ pub(crate) enum Tool {
     Nginx,
     /// Makes load.
     Wrk,
+    /// A terminal to type into.
+    Tmux,
 }
 
 impl Tool {
@@ -48,6 +50,7 @@ impl Tool {
             Self::OpenSsl => "openssl",
             Self::Nginx => "nginx-light",
             Self::Wrk => "wrk",
+            Self::Tmux => "tmux",
         }
     }
 
@@ -64,6 +67,7 @@ impl Tool {
             Self::OpenSsl => find_program(&["openssl"]).is_some(),
             Self::Nginx => find_program(&["nginx"]).is_some() || Path::new("/usr/sbin/nginx").exists(),
             Self::Wrk => find_program(&["wrk"]).is_some(),
+            Self::Tmux => find_program(&["tmux"]).is_some(),
         }
     }
 }

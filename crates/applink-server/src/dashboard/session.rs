@@ -104,7 +104,7 @@ pub(super) async fn begin(app: &App, tx: &mut Tx, visitor: Visitor) -> Result<Co
     let session = Session { id, addon, person, basis, may_change, expires_at };
     store::insert(&**tx, &session, hash_of(&SecretString::from(token.as_str())), now).await?;
     tx.audit(Entry::new(&session.actor(), "session.begun", addon, session.id));
-    Ok(cookie(app, token, LIFETIME))
+    Ok(cookie(app, name(app), token, LIFETIME))
 }
 
 /// Ends the session a browser has that signs in again, if it is one.
@@ -124,16 +124,17 @@ impl Session {
 
 /// The cookie that takes a session's cookie away.
 pub(super) fn no_cookie(app: &App) -> Cookie<'static> {
-    cookie(app, String::new(), Duration::ZERO)
+    cookie(app, name(app), String::new(), Duration::ZERO)
 }
 
-fn cookie(app: &App, value: String, lifetime: Duration) -> Cookie<'static> {
+/// A cookie of somebody who signs in, for the whole of this server.
+pub(crate) fn cookie(app: &App, name: &'static str, value: String, lifetime: Duration) -> Cookie<'static> {
     let seconds = i64::try_from(lifetime.as_secs()).unwrap_or_default();
-    Cookie::build((name(app), value))
+    Cookie::build((name, value))
         .path("/")
         .http_only(true)
         .secure(app.urls.is_https())
-        // The way here is a top-level navigation from Heroku's site.
+        // The way here is a top-level navigation from Heroku's site, or an OpenID provider's.
         .same_site(SameSite::Lax)
         .max_age(cookie::time::Duration::seconds(seconds))
         .build()

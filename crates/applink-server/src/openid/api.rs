@@ -7,7 +7,7 @@ use askama::Template;
 use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State};
 use axum::response::{IntoResponse as _, Response};
-use cookie::{Cookie, SameSite};
+use cookie::Cookie;
 use http::header::{COOKIE, HeaderValue, LOCATION};
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -20,7 +20,7 @@ use crate::app::App;
 use crate::dashboard::Trouble;
 use crate::dashboard::links::{self, Visitor};
 use crate::dashboard::login::{self, Once};
-use crate::dashboard::session::Basis;
+use crate::dashboard::session::{Basis, cookie};
 use crate::dashboard::shell::set_cookie;
 use crate::error::ApiError;
 use crate::web::auth::hash_of;
@@ -55,7 +55,7 @@ pub async fn start(State(app): State<App>, wanted: Result<Query<Wanted>, QueryRe
             let mut response = (StatusCode::SEE_OTHER, HEADERS).into_response();
             let Ok(location) = HeaderValue::from_str(url.as_str()) else { return Refusal::Unread.page() };
             response.headers_mut().insert(LOCATION, location);
-            set_cookie(&mut response, &cookie(&app, begun.cookie().to_owned(), LIFETIME));
+            set_cookie(&mut response, &cookie(&app, cookie_name(&app), begun.cookie().to_owned(), LIFETIME));
             response
         }
         Err(error) => Refusal::Provider(error).page(),
@@ -91,7 +91,7 @@ pub async fn callback(
         Err(_) => Refusal::Unread.page(),
     };
     // Whatever came of it: what was begun is over.
-    set_cookie(&mut response, &cookie(&app, String::new(), std::time::Duration::ZERO));
+    set_cookie(&mut response, &cookie(&app, cookie_name(&app), String::new(), std::time::Duration::ZERO));
     response
 }
 
@@ -286,16 +286,4 @@ fn nothing_open(person: &Person, provider: &str) -> String {
 /// Browsers take the `__Host-` prefix over TLS only.
 fn cookie_name(app: &App) -> &'static str {
     if app.urls.is_https() { "__Host-applink-openid" } else { "applink-openid" }
-}
-
-fn cookie(app: &App, value: String, lifetime: std::time::Duration) -> Cookie<'static> {
-    let seconds = i64::try_from(lifetime.as_secs()).unwrap_or_default();
-    Cookie::build((cookie_name(app), value))
-        .path("/")
-        .http_only(true)
-        .secure(app.urls.is_https())
-        // The way back is a top-level navigation from the provider's site.
-        .same_site(SameSite::Lax)
-        .max_age(cookie::time::Duration::seconds(seconds))
-        .build()
 }

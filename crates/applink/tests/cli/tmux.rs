@@ -1,5 +1,4 @@
-//! Whole sessions at a real terminal emulator, where tmux is installed; `terminal.rs` asks the same of a bare
-//! pseudo-terminal everywhere.
+//! Whole sessions at a real terminal emulator, tmux; `terminal.rs` asks the same of a bare pseudo-terminal.
 
 use std::fs::File;
 use std::io::Read as _;
@@ -19,10 +18,6 @@ struct Window {
     output: File,
     shown: String,
     _folder: TempDir,
-}
-
-fn is_installed() -> bool {
-    Command::new("tmux").arg("-V").output().is_ok_and(|output| output.status.success())
 }
 
 impl Window {
@@ -104,9 +99,6 @@ fn tmux(socket: &Path, folder: &Path, words: &[&str]) -> String {
 
 #[test]
 fn connect_and_disconnect() {
-    if !is_installed() {
-        return;
-    }
     let mut started = connection("new_org", "connecting", "SalesforceOrg");
     started["redirect_uri"] = json!("http://127.0.0.1:7700/oauth/start/one-time");
     let fake = Fake::start()
@@ -142,9 +134,6 @@ fn connect_and_disconnect() {
 
 #[test]
 fn ctrl_c_says_what_state_things_are_in() {
-    if !is_installed() {
-        return;
-    }
     let mut started = connection("new_org", "connecting", "SalesforceOrg");
     started["redirect_uri"] = json!("http://127.0.0.1:7700/oauth/start/one-time");
     let fake = Fake::start().on("POST /connections/salesforce", 202, started.clone()).on(
@@ -165,9 +154,6 @@ fn ctrl_c_says_what_state_things_are_in() {
 
 #[test]
 fn a_key_is_typed_unseen() {
-    if !is_installed() {
-        return;
-    }
     let fake = Fake::start().on("GET /connections", 200, json!([]));
     let line = format!("login {}", fake.url(&format!("/addons/{ADDON}")));
     let mut window = Window::open(applink(&line));
@@ -182,9 +168,6 @@ fn a_key_is_typed_unseen() {
 
 #[test]
 fn ctrl_c_at_a_question_for_a_key_leaves_the_terminal_as_it_was() {
-    if !is_installed() {
-        return;
-    }
     let fake = Fake::start().on("GET /connections", 200, json!([]));
     let line = format!("login {}", fake.url(&format!("/addons/{ADDON}")));
     let mut window = Window::open(applink(&line));
