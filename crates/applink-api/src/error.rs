@@ -94,6 +94,8 @@ pub mod error_id {
     pub const UNAUTHORIZED: &str = "unauthorized";
     /// 403: known, but not allowed.
     pub const FORBIDDEN: &str = "forbidden";
+    /// 403: a data action can't be verified yet, because its org has not made the signing key.
+    pub const SIGNING_KEY_NOT_FOUND: &str = "signing_key_not_found";
     /// 404: there is no such thing here (or it belongs to someone else).
     pub const RECORD_NOT_FOUND: &str = "record_not_found";
     /// 405: this path has no such method.

@@ -98,12 +98,16 @@ pub enum MeshError {
     AppTimeout,
 }
 
-/// What made a readable call unacceptable. Only the log says which; the caller sees `Forbidden`.
+/// What made a readable call unacceptable. Only the log says which; the caller sees `Forbidden`, but for a key that is
+/// not there yet, which the sender can't know otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     /// The control plane does not vouch for the token or signature.
     #[error("not vouched for")]
     NotVouchedFor,
+    /// The org has not made the signing key of the data action target yet.
+    #[error("the data action target has no signing key yet")]
+    NoSigningKey,
     /// The org's token does not count.
     #[error("the org's token does not count: {0}")]
     Token(TokenProblem),
@@ -146,6 +150,7 @@ impl MeshError {
             Self::HalfCredentials => "half-credentials",
             Self::RequestContext(_) | Self::RequestContextId => "request-context",
             Self::ClientContext(_) => "client-context",
+            Self::Refused(Refusal::NoSigningKey) => "signing-key-not-found",
             Self::Refused(_) => "refused",
             Self::ControlPlaneAway(_) => "control-plane-away",
             Self::ControlPlaneAnswer(_) => "control-plane-answer",
@@ -204,6 +209,7 @@ impl MeshError {
                 "400 Invalid x-request-context header".to_owned()
             }
             Self::ClientContext(_) => "400 Invalid x-client-context header".to_owned(),
+            Self::Refused(Refusal::NoSigningKey) => "403 Signing Key Not Found".to_owned(),
             Self::Refused(_) => "Forbidden".to_owned(),
             Self::ControlPlaneAway(_) | Self::ControlPlaneAnswer(_) | Self::Crowded => {
                 format!("Unable to authenticate request {request_id}")

@@ -28,6 +28,7 @@ mod ingest;
 mod jobs;
 mod problem;
 mod query;
+mod rejected;
 mod rows;
 mod seed;
 mod ssot;
@@ -40,10 +41,14 @@ use std::sync::Mutex;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::middleware::map_response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use tokio::sync::Notify;
 
 use crate::state::OrgState;
+use caller::OrgRefusal;
+use problem::TenantError;
 
 pub(crate) use deliver::newest as newest_deliveries;
 pub(crate) use seed::seed;
@@ -138,8 +143,12 @@ pub(crate) const TABLES: &str = "
 pub(crate) struct DataCloudWork {
     /// Wakes the worker.
     pub(crate) due: Notify,
+    /// Wakes its other half, which sends.
+    pub(crate) to_send: Notify,
     /// Held while something is moved on, so that no two steps do the same.
     pub(crate) turn: tokio::sync::Mutex<()>,
+    /// The same while something is sent.
+    pub(crate) sending: tokio::sync::Mutex<()>,
     /// Results of queries are thrown away now and then; when last.
     swept_micros: Mutex<i64>,
 }
@@ -160,7 +169,10 @@ pub(crate) fn routes() -> Router<OrgState> {
     let large = Router::new()
         .route("/api/v1/ingest/jobs/{id}/batches", put(jobs::upload))
         .layer(DefaultBodyLimit::max(LARGEST_CSV));
-    tenant.merge(large).merge(of_the_org())
+    let tenant = tenant.merge(large).layer(map_response(async |response: Response| {
+        rejected::in_form(response, |status, why| TenantError::new(status, why).into_response()).await
+    }));
+    tenant.merge(of_the_org())
 }
 
 /// Connect REST, with a session of the org.
@@ -183,4 +195,7 @@ fn of_the_org() -> Router<OrgState> {
         .route(&at("/data-action-targets/{name}"), delete(targets::remove))
         .route(&at("/data-action-targets/{name}/signing-key"), post(targets::new_key))
         .layer(DefaultBodyLimit::max(ingest::LARGEST_BODY * 4))
+        .layer(map_response(async |response: Response| {
+            rejected::in_form(response, |status, why| OrgRefusal::new(status, why).into_response()).await
+        }))
 }

@@ -8,6 +8,8 @@ mod stub;
 mod authorizations;
 #[path = "integration/data.rs"]
 mod data;
+#[path = "integration/data_actions.rs"]
+mod data_actions;
 #[path = "integration/invocations.rs"]
 mod invocations;
 #[path = "integration/tokens.rs"]

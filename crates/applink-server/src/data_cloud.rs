@@ -3,7 +3,7 @@
 //! 1. What is stored for a Data Cloud org is a grant of the org, kept alive like any other ([`crate::tokens`]).
 //! 2. Its access token is traded for one of the org's tenant, which is what apps get, with the tenant's URL.
 //! 3. That token is kept sealed beside the grant ([`store`]) until three quarters of its life are over, then another is
-//!    fetched; while none is to be had, the old one is handed out as long as it lives.
+//!    fetched; while none is to be had, the old one is handed out as long as it lives, also when the org's own is dead.
 //! 4. When the org says that the access token is no good, another of those is fetched first.
 //!
 //! The same access token may be traded any number of times, so this needs no lease: in one process one task trades for a
@@ -58,15 +58,21 @@ impl Kept {
     }
 }
 
-/// The tenant's token for a live access token of its org.
+/// The tenant's token for what the org gave: a live access token, or for a while none.
 ///
 /// # Errors
 /// [`TokenError`].
 pub(crate) async fn token_of(
     app: &App,
     credential: &Credential,
-    core: FreshToken,
+    core: Result<FreshToken, TokenError>,
 ) -> Result<FreshToken, TokenError> {
+    let core = match core {
+        Err(error) if error.is_passing() => {
+            return kept_without_core(app, credential).await?.ok_or(error);
+        }
+        core => core?,
+    };
     match kept(app, credential, &core).await? {
         Some(kept) if kept.is_fresh(app.clock.now()) => Ok(kept.token),
         _ => trade(app, credential, core, None).await,
@@ -153,6 +159,23 @@ fn told(failure: &TokenFailure) -> TokenError {
         },
         None => TokenError::RetryAfter(PAUSE),
     }
+}
+
+/// The kept token, when it is live though the org's own is not.
+async fn kept_without_core(app: &App, credential: &Credential) -> Result<Option<FreshToken>, TokenError> {
+    let Some(grant) = tokens::store::live(app.store.reader(), credential.addon, credential.id).await? else {
+        return Ok(None);
+    };
+    let dead = FreshToken {
+        access_token: String::new().into(),
+        instance: app.hosts.instance(&grant.instance_url).map_err(TokenError::Host)?,
+        org_id: grant.org_id,
+        grant: grant.id,
+        version: grant.token_version,
+        expires_at: Timestamp::from_micros(0),
+    };
+    let kept = kept(app, credential, &dead).await?;
+    Ok(kept.map(|kept| kept.token).filter(|token| app.clock.now() < token.expires_at))
 }
 
 async fn kept(app: &App, credential: &Credential, core: &FreshToken) -> Result<Option<Kept>, TokenError> {

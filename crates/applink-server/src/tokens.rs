@@ -120,6 +120,15 @@ impl TokenError {
         }
     }
 
+    /// Whether the org may give a token later, without a person.
+    pub(crate) fn is_passing(&self) -> bool {
+        match self {
+            Self::RetryAfter(_) | Self::TooSoon(_) | Self::Refused { .. } => true,
+            Self::Renewal(error) => error.is_passing(),
+            _ => false,
+        }
+    }
+
     /// Whether the database is away.
     pub(crate) fn is_unavailable(&self) -> bool {
         match self {

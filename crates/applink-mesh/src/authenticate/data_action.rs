@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use applink_api::clock::Clock;
+use applink_api::error::{ErrorBody, error_id};
 use applink_api::invocation::DataActionVerdict;
 use applink_api::mesh_report::TokenUse;
 use base64::Engine as _;
@@ -159,13 +160,19 @@ impl DataActionVerifier {
                 Ok(serde_json::from_slice::<DataActionVerdict>(&body).unwrap_or_default().event_id)
             }
             StatusCode::CONFLICT => Err(MeshError::AlreadyDelivered),
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-                Err(MeshError::Refused(Refusal::NotVouchedFor))
-            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Err(MeshError::Refused(refusal(&body))),
             status if is_overload(status) => {
                 Err(MeshError::ControlPlaneAway(Box::new(ControlPlaneError::Overloaded(status)) as BoxError))
             }
             status => Err(MeshError::ControlPlaneAnswer(status)),
         }
+    }
+}
+
+/// The control plane says which no it is; the official service's body is not known.
+fn refusal(body: &[u8]) -> Refusal {
+    match serde_json::from_slice::<ErrorBody>(body) {
+        Ok(said) if said.id == error_id::SIGNING_KEY_NOT_FOUND => Refusal::NoSigningKey,
+        _ => Refusal::NotVouchedFor,
     }
 }

@@ -130,7 +130,10 @@ async fn bytes_that_are_no_text_are_judged_as_they_are() {
 
 #[tokio::test]
 async fn refused_unclear_and_absent_answers() {
+    let no_key = r#"{"id":"signing_key_not_found","message":"Signing Key Not Found: wait."}"#;
     for (says, status, text) in [
+        (Says::Status(403, no_key), 403, "403 Signing Key Not Found\n"),
+        (Says::Status(403, r#"{"id":"forbidden","message":"no"}"#), 403, "Forbidden\n"),
         (Says::Status(401, ""), 403, "Forbidden\n"),
         (Says::Status(403, ""), 403, "Forbidden\n"),
         (Says::Status(404, ""), 502, "Unable to authenticate request d-1\n"),

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::caller::{OrgRefusal, json_body, of_org};
 use super::rows::ChangeKind;
-use super::streams::{self, Stream, is_api_name};
+use super::streams::{self, API_NAME, Stream, is_api_name};
 use super::{problem::TenantError, targets};
 use crate::db::Tx;
 use crate::state::OrgState;
@@ -64,7 +64,8 @@ impl Action {
 
     fn check(&self, tx: &Tx<'_>) -> Result<(), OrgRefusal> {
         if !is_api_name(&self.developer_name) {
-            return Err(OrgRefusal::invalid("developerName: it is no API name"));
+            let name = &self.developer_name;
+            return Err(OrgRefusal::invalid(format!("developerName: {name:?} is no API name ({API_NAME})")));
         }
         if self.sources.is_empty() || self.target_names.is_empty() {
             return Err(OrgRefusal::invalid(
@@ -75,8 +76,9 @@ impl Action {
         for source in &self.sources {
             if !all.iter().any(|(stream, _)| stream.is_called(&source.source_name)) {
                 return Err(OrgRefusal::invalid(format!(
-                    "dataActionSources: there is no object {:?}",
-                    source.source_name
+                    "dataActionSources: there is no object {:?}; there are {}",
+                    source.source_name,
+                    all.iter().map(|(stream, _)| stream.model_object()).collect::<Vec<_>>().join(", ")
                 )));
             }
             let known = [ChangeKind::Insert, ChangeKind::Update, ChangeKind::Delete].map(ChangeKind::name);
@@ -89,7 +91,9 @@ impl Action {
         }
         for target in &self.target_names {
             targets::find(tx, target)?.ok_or_else(|| {
-                OrgRefusal::invalid(format!("dataActionTargetNames: there is no target {target:?}"))
+                OrgRefusal::invalid(format!(
+                    "dataActionTargetNames: there is no target {target:?}; make it first (data-action-targets)"
+                ))
             })?;
         }
         Ok(())
@@ -171,15 +175,17 @@ pub(super) async fn remove(
     state
         .call(move |state| {
             of_org(state, &headers)?;
-            let removed = state.db().write(|tx| {
-                Ok::<_, OrgRefusal>(tx.execute("DELETE FROM _dc_action WHERE developer_name = ?1", [&name])?)
-            })?;
-            match removed {
-                0 => Err(OrgRefusal::not_found("There is no such data action")),
-                _ => Ok(StatusCode::NO_CONTENT),
-            }
+            state.db().write(|tx| forget(tx, &name))?;
+            Ok(StatusCode::NO_CONTENT)
         })
         .await
+}
+
+pub(super) fn forget(tx: &Tx<'_>, name: &str) -> Result<(), OrgRefusal> {
+    match tx.execute("DELETE FROM _dc_action WHERE developer_name = ?1", [name])? {
+        0 => Err(OrgRefusal::not_found("There is no such data action")),
+        _ => Ok(()),
+    }
 }
 
 /// All data actions, by name.

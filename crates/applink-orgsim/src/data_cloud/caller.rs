@@ -15,12 +15,22 @@ use crate::state::{OrgState, bearer};
 
 /// The tenant token of a request, which must be for this.
 pub(super) fn of_tenant(state: &OrgState, headers: &HeaderMap, scope: &str) -> Result<Access, TenantError> {
-    let invalid = || TenantError::new(StatusCode::UNAUTHORIZED, "The token is invalid or has expired");
+    let invalid = || {
+        TenantError::new(
+            StatusCode::UNAUTHORIZED,
+            "The token is invalid or has expired; POST /services/a360/token gives another for a session of the org",
+        )
+    };
     let token = bearer(headers).ok_or_else(invalid)?;
     let access = state.db().read(|tx| token::find(tx, token))?.ok_or_else(invalid)?;
     match access.has(scope) {
         true => Ok(access),
-        false => Err(TenantError::new(StatusCode::FORBIDDEN, format!("The token lacks the scope {scope}"))),
+        false => Err(TenantError::new(
+            StatusCode::FORBIDDEN,
+            format!(
+                "The token lacks the scope {scope}; the org's OAuth client must have it when the user logs in"
+            ),
+        )),
     }
 }
 
@@ -34,6 +44,10 @@ pub(super) enum OrgRefusal {
 }
 
 impl OrgRefusal {
+    pub(super) fn new(status: StatusCode, message: String) -> Self {
+        Self::Refused { status, code: "INVALID_INPUT", message }
+    }
+
     pub(super) fn invalid(message: impl Into<String>) -> Self {
         Self::Refused { status: StatusCode::BAD_REQUEST, code: "INVALID_INPUT", message: message.into() }
     }
@@ -101,7 +115,8 @@ pub(super) fn of_org(state: &OrgState, headers: &HeaderMap) -> Result<Session, O
 /// A JSON body, with the place where it doesn't fit.
 pub(super) fn json_body<T: DeserializeOwned>(body: &[u8]) -> Result<T, TenantError> {
     serde_json::from_slice(body).map_err(|error| {
-        let place = format!("line {}, column {}", error.line(), error.column());
-        TenantError::bad_request(format!("The body is not what is expected here, {place}: {error}"))
+        let (told, place) = (error.to_string(), format!("line {}, column {}", error.line(), error.column()));
+        let what = told.split(" at line ").next().unwrap_or_default();
+        TenantError::bad_request(format!("The body is not what is expected here: {what} ({place})"))
     })
 }

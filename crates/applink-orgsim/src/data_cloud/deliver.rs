@@ -90,7 +90,12 @@ pub(crate) fn newest(tx: &Tx<'_>) -> Result<Vec<Delivery>, DbError> {
     Ok(deliveries.collect::<rusqlite::Result<_>>()?)
 }
 
-/// The delivery that has waited longest; with `now`, only one whose time has come.
+/// How many there were.
+pub(super) fn count(tx: &Tx<'_>) -> Result<i64, DbError> {
+    Ok(tx.query_row("SELECT COUNT(*) FROM _dc_delivery", [], |row| row.get(0))?)
+}
+
+/// The delivery that has waited longest of those whose time has come.
 pub(super) fn next_due(tx: &Tx<'_>) -> Result<Option<Delivery>, DbError> {
     let sql =
         format!("{SELECT} WHERE state = 'pending' AND next_micros <= ?1 ORDER BY next_micros, id LIMIT 1");

@@ -297,9 +297,11 @@ pub(super) fn step(state: &OrgState, job: &Job) -> Result<(), TenantError> {
         return Ok(state.db().write(|tx| set_state(tx, &job.id, "JobComplete", None))?);
     };
     match apply_part(state, job, &part) {
-        Err(TenantError::Refused { message, .. }) => {
-            Ok(state.db().write(|tx| set_state(tx, &job.id, "Failed", Some(&message)))?)
-        }
+        Err(TenantError::Refused { message, .. }) => Ok(state.db().write(|tx| {
+            // It ends at the first row that is none.
+            tx.execute("UPDATE _dc_job SET failed = failed + 1 WHERE id = ?1", [&job.id])?;
+            set_state(tx, &job.id, "Failed", Some(&message))
+        })?),
         done => done,
     }
 }

@@ -13,6 +13,7 @@ use axum::extract::{Path, Query, State};
 use bytes::Bytes;
 use http::{HeaderMap, StatusCode};
 use rusqlite::hooks::{AuthAction, AuthContext, Authorization};
+use rusqlite::limits::Limit;
 use rusqlite::{Connection, ErrorCode, OptionalExtension};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
@@ -36,18 +37,15 @@ const MOST_ROWS_V1: u64 = 49_999;
 const STEPS: (i32, u32) = (100_000, 1_000);
 /// Functions that could take all memory.
 const HUNGRY: [&str; 3] = ["randomblob", "zeroblob", "load_extension"];
+/// No value of a query grows longer.
+const LONGEST_VALUE: i32 = 16 * 1024 * 1024;
+/// What a result may take of memory, and roughly what each value takes besides its text.
+const LARGEST_RESULT: usize = 256 * 1024 * 1024;
+const VALUE: usize = 64;
 
-/// `{"sql": "…"}`, and `{"sql": {"sql": "…"}}` as one of the official SDKs writes it.
 #[derive(Deserialize)]
 struct Asked {
-    sql: Sql,
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Sql {
-    Plain(String),
-    Wrapped { sql: String },
+    sql: Value,
 }
 
 #[derive(Deserialize)]
@@ -85,10 +83,18 @@ pub(super) async fn version_2(
         .map(Json)
 }
 
+/// `{"sql": "…"}`, and `{"sql": {"sql": "…"}}` as one of the official SDKs writes it.
 pub(super) fn sql_of(body: &[u8]) -> Result<String, TenantError> {
-    Ok(match json_body::<Asked>(body)?.sql {
-        Sql::Plain(sql) | Sql::Wrapped { sql } => sql,
-    })
+    let sql = match json_body::<Asked>(body)?.sql {
+        Value::Object(mut wrapped) => wrapped.remove("sql").unwrap_or_default(),
+        plain => plain,
+    };
+    match sql {
+        Value::String(sql) => Ok(sql),
+        _ => Err(TenantError::bad_request(
+            "sql: expected a text, as in {\"sql\": \"SELECT page__c FROM ClickEvent__dlm\"}",
+        )),
+    }
 }
 
 /// The first batch; what follows is kept.
@@ -248,7 +254,8 @@ fn ordered_by(text: &str) -> Result<String, TenantError> {
         !column.is_empty() && column.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
     let is_direction = ["ASC", "DESC"].iter().any(|known| known.eq_ignore_ascii_case(direction));
     match words.next() {
-        None if is_name && is_direction => Ok(format!("ORDER BY \"{column}\" {direction}")),
+        // In double quotes what is no column's name would be a text to SQLite, and order nothing.
+        None if is_name && is_direction => Ok(format!("ORDER BY [{column}] {direction}")),
         _ => Err(TenantError::bad_request("orderby: expected a column's name, then ASC or DESC or nothing")),
     }
 }
@@ -299,8 +306,13 @@ fn read(
         statement.columns().iter().map(|column| of_declared(column.name(), column.decl_type())).collect();
     let booleans: Vec<bool> = columns.iter().map(|column| column.kind == "BOOLEAN").collect();
     let mut found = statement.query([]).map_err(refused)?;
-    let (mut batch, mut batches) = (Vec::new(), 0);
+    let (mut batch, mut batches, mut held) = (Vec::new(), 0, 0);
     while let Some(row) = found.next().map_err(refused)? {
+        if held > LARGEST_RESULT {
+            return Err(TenantError::bad_request(
+                "The result is larger than 256 MiB; ask for fewer rows or columns, with LIMIT for example",
+            ));
+        }
         if batch.len() == size {
             take(Batch { columns: columns.clone(), rows: std::mem::take(&mut batch) })?;
             batches += 1;
@@ -311,6 +323,7 @@ fn read(
             .map(|(index, is_boolean)| Ok(rows::to_json(row.get_ref(index)?, *is_boolean)))
             .collect::<rusqlite::Result<Vec<Value>>>()
             .map_err(refused)?;
+        held += values.iter().map(|value| VALUE + value.as_str().map_or(0, str::len)).sum::<usize>();
         if batches == 0 && batch.is_empty() {
             columns.iter_mut().zip(&values).for_each(|(column, value)| column.learn(value));
         }
@@ -336,6 +349,9 @@ fn refused(error: &rusqlite::Error) -> TenantError {
     match error {
         rusqlite::Error::SqliteFailure(failure, _) if failure.code == ErrorCode::OperationInterrupted => {
             TenantError::new(StatusCode::BAD_REQUEST, "The query takes too long and was ended")
+        }
+        rusqlite::Error::SqliteFailure(failure, _) if failure.code == ErrorCode::TooBig => {
+            TenantError::bad_request("A value of the query grows longer than 16 MiB")
         }
         rusqlite::Error::SqliteFailure(failure, _)
             if failure.code == ErrorCode::AuthorizationForStatementDenied =>
@@ -372,8 +388,11 @@ impl Column {
     }
 }
 
-/// While it stands, only lake and model objects can be read, and nothing runs for long.
-struct Fence<'c>(&'c Connection);
+/// While it stands, only lake and model objects can be read, and nothing runs for long or grows without end.
+struct Fence<'c> {
+    connection: &'c Connection,
+    longest_value: i32,
+}
 
 impl<'c> Fence<'c> {
     fn around(connection: &'c Connection) -> Result<Self, DbError> {
@@ -390,16 +409,18 @@ impl<'c> Fence<'c> {
                 left == 0
             }),
         )?;
-        Ok(Self(connection))
+        let longest_value = connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, LONGEST_VALUE)?;
+        Ok(Self { connection, longest_value })
     }
 }
 
 impl Drop for Fence<'_> {
     fn drop(&mut self) {
         let opened = self
-            .0
+            .connection
             .authorizer(None::<fn(AuthContext<'_>) -> Authorization>)
-            .and_then(|()| self.0.progress_handler(0, None::<fn() -> bool>));
+            .and_then(|()| self.connection.progress_handler(0, None::<fn() -> bool>))
+            .and_then(|()| self.connection.set_limit(Limit::SQLITE_LIMIT_LENGTH, self.longest_value));
         if let Err(error) = opened {
             tracing::error!(error = &error as &dyn std::error::Error, "the fence around a query stays up");
         }
@@ -467,7 +488,7 @@ mod tests {
             let _ = without_end(&sql);
             let _ = is_lake_or_model(&sql);
             if let Ok(order) = ordered_by(&by) {
-                prop_assert_eq!(order.matches('"').count(), 2);
+                prop_assert_eq!(order.matches(['[', ']']).count(), 2);
             }
         }
     }

@@ -17,6 +17,8 @@ const SYSTEM_COLUMNS: [&str; 3] = ["DataSource__c", "DataSourceObject__c", "Inte
 /// Fields a stream may have.
 const MOST_FIELDS: usize = 200;
 const LONGEST_NAME: usize = 40;
+/// What an API name is, in words.
+pub(super) const API_NAME: &str = "a letter, then letters, digits and single underscores, 40 at most";
 
 /// What a stream takes.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -118,11 +120,7 @@ impl Stream {
 
     /// The first rule that is broken.
     fn broken_rule(&self) -> Option<String> {
-        let bad = |what: &str, name: &str| {
-            Some(format!(
-                "{what}: {name:?} is no API name (a letter, then letters, digits and single underscores, {LONGEST_NAME} at most)"
-            ))
-        };
+        let bad = |what: &str, name: &str| Some(format!("{what}: {name:?} is no API name ({API_NAME})"));
         if !is_api_name(&self.connector) {
             return bad("connector", &self.connector);
         }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::caller::{OrgRefusal, json_body, of_org};
-use super::streams::is_api_name;
+use super::streams::{API_NAME, is_api_name};
 use super::{actions, problem::TenantError};
 use crate::db::{DbError, Tx};
 use crate::state::OrgState;
@@ -65,7 +65,8 @@ pub(super) struct Paging {
 impl NewTarget {
     fn check(&self) -> Result<(), OrgRefusal> {
         if !is_api_name(&self.api_name) {
-            return Err(OrgRefusal::invalid(format!("apiName: {:?} is no API name", self.api_name)));
+            let name = &self.api_name;
+            return Err(OrgRefusal::invalid(format!("apiName: {name:?} is no API name ({API_NAME})")));
         }
         if self.label.is_empty() || self.label.chars().count() > LONGEST_LABEL {
             return Err(OrgRefusal::invalid("label: a label has 1 to 80 characters"));

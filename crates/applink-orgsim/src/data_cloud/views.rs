@@ -1,8 +1,9 @@
 //! `/_sim/data-cloud`: what there is, what was sent, and the steps by hand.
 
 use axum::extract::{Path, State};
+use axum::middleware::map_response;
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{delete, get, post};
 use axum::{Json, Router};
 use bytes::Bytes;
 use http::StatusCode;
@@ -14,7 +15,7 @@ use super::jobs::{self, Job};
 use super::problem::TenantError;
 use super::streams::{self, Stream};
 use super::targets::{self, Target};
-use super::{actions, ssot, worker};
+use super::{actions, rejected, ssot, worker};
 use crate::failure::Failure;
 use crate::state::OrgState;
 
@@ -30,10 +31,14 @@ pub(crate) fn routes() -> Router<OrgState> {
         .route("/targets", get(list_targets))
         .route("/targets/{name}/key", post(replace_key))
         .route("/actions", get(list_actions).post(create_action))
+        .route("/actions/{name}", delete(remove_action))
         .route("/deliveries", get(list_deliveries))
         .route("/deliveries/{id}/again", post(again))
         .route("/step", post(step))
         .route("/run", post(run))
+        .layer(map_response(async |response: Response| {
+            rejected::in_form(response, |status, why| SimRefusal::Refused(status, why).into_response()).await
+        }))
 }
 
 /// A refusal, in the form of `/_sim`.
@@ -93,7 +98,7 @@ async fn show(State(state): State<OrgState>) -> Answer {
                     "actions": actions::all(tx)?.len(),
                     "targets": targets::all(tx)?.len(),
                     "batches_waiting": waiting,
-                    "deliveries": deliver::newest(tx)?.len(),
+                    "deliveries": deliver::count(tx)?,
                 })))
             })
         })
@@ -167,6 +172,16 @@ async fn create_action(State(state): State<OrgState>, body: Bytes) -> Answer {
         .await
 }
 
+async fn remove_action(State(state): State<OrgState>, Path(name): Path<String>) -> Answer {
+    state
+        .call(move |state| {
+            state.db().write(|tx| actions::forget(tx, &name))?;
+            Ok(Json(json!({"removed": name})))
+        })
+        .await
+}
+
+/// The newest.
 async fn list_deliveries(State(state): State<OrgState>) -> Answer {
     let deliveries = state.call(|state| state.db().read(deliver::newest)).await?;
     Ok(Json(deliveries.iter().map(Delivery::to_json).collect()))
@@ -178,7 +193,7 @@ async fn again(State(state): State<OrgState>, Path(id): Path<i64>) -> Answer {
     if !found {
         return Err(SimRefusal::Refused(StatusCode::NOT_FOUND, format!("There is no delivery {id}")));
     }
-    state.data_cloud().due.notify_one();
+    state.data_cloud().to_send.notify_one();
     Ok(Json(json!({"again": id})))
 }
 

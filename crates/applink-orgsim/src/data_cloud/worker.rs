@@ -1,8 +1,10 @@
 //! The background of Data Cloud: each step does the one thing that is due longest, of these in this order: rows that
-//! came in, bulk jobs, new targets, deliveries.
+//! came in, bulk jobs, new targets, deliveries. Deliveries have a loop of their own: an app that takes its time keeps
+//! nothing else waiting.
 
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use super::problem::TenantError;
@@ -21,24 +23,38 @@ const LOOK_AGAIN: Duration = Duration::from_millis(200);
 
 /// Does what is due until the org stops.
 pub(crate) async fn work(state: OrgState, stop: CancellationToken) {
-    loop {
-        let moved = tokio::select! {
-            moved = step(&state) => moved,
-            () = stop.cancelled() => return,
-        };
-        let wait = match moved {
-            Ok(true) => continue,
-            Ok(false) => wait(&state).await,
-            Err(failure) => {
-                tracing::error!(error = &failure as &dyn std::error::Error, "a step of Data Cloud failed");
-                Some(RETRY)
-            }
-        };
-        tokio::select! {
-            () = state.data_cloud().due.notified() => {}
-            () = tokio::time::sleep(wait.unwrap_or(RETRY)), if wait.is_some() => {}
-            () = stop.cancelled() => return,
+    let apply = async {
+        loop {
+            let moved = apply_one(&state).await;
+            pause(moved, &state.data_cloud().due, async || None).await;
         }
+    };
+    let send = async {
+        loop {
+            let moved = send_one(&state).await;
+            pause(moved, &state.data_cloud().to_send, async || wait(&state).await).await;
+        }
+    };
+    tokio::select! {
+        () = apply => {}
+        () = send => {}
+        () = stop.cancelled() => {}
+    }
+}
+
+/// Until there may be something to do again.
+async fn pause(moved: Result<bool, Failure>, due: &Notify, until: impl AsyncFnOnce() -> Option<Duration>) {
+    let wait = match moved {
+        Ok(true) => return,
+        Ok(false) => until().await,
+        Err(failure) => {
+            tracing::error!(error = &failure as &dyn std::error::Error, "a step of Data Cloud failed");
+            Some(RETRY)
+        }
+    };
+    tokio::select! {
+        () = due.notified() => {}
+        () = tokio::time::sleep(wait.unwrap_or(RETRY)), if wait.is_some() => {}
     }
 }
 
@@ -51,11 +67,22 @@ async fn wait(state: &OrgState) -> Option<Duration> {
 
 /// Does one thing; `false` when nothing is due.
 pub(crate) async fn step(state: &OrgState) -> Result<bool, Failure> {
+    Ok(apply_one(state).await? || send_one(state).await?)
+}
+
+/// Does one thing that needs no call to an app.
+async fn apply_one(state: &OrgState) -> Result<bool, Failure> {
     let _one_at_a_time = state.data_cloud().turn.lock().await;
     let moved = state.call(inside).await.map_err(into_failure)?;
     if moved {
-        return Ok(true);
+        state.data_cloud().to_send.notify_one();
     }
+    Ok(moved)
+}
+
+/// Tries the delivery that is due.
+async fn send_one(state: &OrgState) -> Result<bool, Failure> {
+    let _one_at_a_time = state.data_cloud().sending.lock().await;
     let due = state.call(|state| state.db().read(deliver::next_due)).await?;
     let Some(due) = due else { return Ok(false) };
     deliver::deliver(state, due).await.map_err(into_failure)?;
@@ -72,7 +99,6 @@ fn into_failure(error: TenantError) -> Failure {
     }
 }
 
-/// What needs no call to an app.
 fn inside(state: &OrgState) -> Result<bool, TenantError> {
     if state.db().write(|tx| next_batch(state, tx))? {
         return Ok(true);

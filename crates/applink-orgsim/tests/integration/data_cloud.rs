@@ -82,8 +82,12 @@ impl Lake {
 
     /// A target at the app, with its key, and an action on clicks.
     async fn listen(&self, app: &App, prompts: Value) -> String {
+        self.listen_at(&app.url, prompts).await
+    }
+
+    async fn listen_at(&self, url: &str, prompts: Value) -> String {
         let target = json!({"apiName": "Clicks", "label": "Clicks", "type": "WebHook",
-            "config": {"targetEndpoint": format!("{}/clicks?apiName=Clicks&orgId=x", app.url)}});
+            "config": {"targetEndpoint": format!("{url}/clicks?apiName=Clicks&orgId=x")}});
         let targets = format!("{SSOT}/data-action-targets");
         let (status, made) = self.call(&self.session, Method::POST, &targets, Some(&target)).await;
         assert_eq!((status, &made["status"]), (StatusCode::OK, &json!("Processing")), "{made}");
@@ -274,6 +278,157 @@ async fn a_bad_row_is_named_and_nothing_is_taken() {
 }
 
 #[tokio::test]
+async fn whatever_is_sent_is_refused_in_the_form_of_whoever_is_asked() {
+    let lake = Lake::start().await;
+    let told = async |method: Method, path: &str, body: &str| {
+        let request = lake.org.http.request(method, lake.org.url(path)).bearer_auth(&lake.tenant);
+        let answer = request.body(body.to_owned()).send().await.unwrap();
+        let (status, text) = (answer.status().as_u16(), answer.text().await.unwrap());
+        let body: Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path}: {text}"));
+        (status, body["message"].as_str().unwrap_or_else(|| panic!("{path}: {text}")).to_owned())
+    };
+    let large = format!("{{\"data\": [\"{}\"]}}", "x".repeat(900 * 1024));
+    for (method, path, body, status, sentence) in [
+        (Method::POST, "/api/v2/query", "", 400, "EOF while parsing a value (line 1, column 0)"),
+        (Method::POST, "/api/v2/query", "{\"sql\": 7}", 400, "sql: expected a text"),
+        (Method::POST, "/api/v2/query", "{\"sql\": {\"no\": 1}}", 400, "sql: expected a text"),
+        (Method::POST, "/api/v2/query", "{}", 400, "missing field `sql`"),
+        (Method::GET, "/api/v2/query", "", 405, "does not take this method"),
+        (Method::GET, "/api/v2/query/nobody", "", 404, "run the query again"),
+        (Method::POST, "/api/v1/query?limit=some", "{\"sql\": \"SELECT 1\"}", 400, "limit: invalid digit"),
+        (Method::POST, "/api/v1/query?orderby=nothing", "{\"sql\": \"SELECT 1 one\"}", 400, "no such column"),
+        (Method::POST, "/api/v1/query?orderby=a;b", "{\"sql\": \"SELECT 1 a\"}", 400, "orderby: expected"),
+        (Method::POST, CLICKS, "[]", 400, "line 1, column"),
+        (Method::POST, CLICKS, "{\"data\": {}}", 400, "expected a sequence"),
+        (Method::POST, CLICKS, "{\"data\": [7]}", 400, "data[0]: a row is a JSON object"),
+        (Method::POST, CLICKS, &large, 413, "use a bulk job"),
+        (Method::DELETE, CLICKS, "{\"ids\": [{}]}", 400, "ids[0]: expected a text or a number"),
+        (Method::PUT, CLICKS, "", 405, "does not take this method"),
+        (
+            Method::POST,
+            "/api/v1/ingest/jobs",
+            "{\"object\": \"ClickEvent\"}",
+            400,
+            "missing field `sourceName`",
+        ),
+        (Method::PATCH, "/api/v1/ingest/jobs/nobody", "{\"state\": \"UploadComplete\"}", 404, "no such job"),
+    ] {
+        let (answered, said) = told(method.clone(), path, body).await;
+        assert_eq!(answered, status, "{method} {path}: {said}");
+        assert!(said.contains(sentence), "{method} {path}: {said}");
+    }
+    let (status, told) = lake.call("nonsense", Method::GET, "/api/v1/metadata", None).await;
+    assert_eq!(status, StatusCode::UNAUTHORIZED);
+    assert!(told["message"].as_str().unwrap().contains("/services/a360/token"), "{told}");
+    // The org's own routes have the org's form, and `/_sim` its own.
+    let targets = format!("{SSOT}/data-action-targets");
+    for (method, path, status) in [
+        (Method::PUT, targets.clone(), StatusCode::METHOD_NOT_ALLOWED),
+        (Method::GET, format!("{targets}?batchSize=many"), StatusCode::BAD_REQUEST),
+    ] {
+        let (answered, body) = lake.call(&lake.session, method, &path, None).await;
+        assert_eq!(answered, status, "{body}");
+        assert_eq!(body[0]["errorCode"], "INVALID_INPUT", "{body}");
+    }
+    let (status, body) = lake.org.sim_post("/_sim/data-cloud/deliveries/some/again", &json!({})).await;
+    assert_eq!((status, &body["error"]), (StatusCode::BAD_REQUEST, &json!("refused")), "{body}");
+}
+
+#[tokio::test]
+async fn bad_targets_and_actions_are_named_with_what_there_is() {
+    let lake = Lake::start().await;
+    let target = |name: &str, url: &str| json!({"apiName": name, "label": "L", "type": "WebHook", "config": {"targetEndpoint": url}});
+    let mut core = target("Clicks", "https://a.example/");
+    core["type"] = json!("Core");
+    for (body, sentence) in [
+        (target("no-hyphens", "https://a.example/"), "a letter, then letters"),
+        (target("Clicks", "ftp://a.example/"), "http or https URL"),
+        (target("Clicks", "nonsense"), "http or https URL"),
+        (core, "only WebHook"),
+        (json!({"apiName": "Clicks"}), "missing field `label`"),
+    ] {
+        let path = format!("{SSOT}/data-action-targets");
+        let (status, answer) = lake.call(&lake.session, Method::POST, &path, Some(&body)).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert!(answer[0]["message"].as_str().unwrap().contains(sentence), "{answer}");
+    }
+    let action = |source: &str, prompt: &str, target: &str| {
+        json!({"developerName": "OnClick", "dataActionTargetNames": [target],
+            "dataActionSources": [{"sourceName": source, "sourceCdcSubscriptions": [prompt]}]})
+    };
+    for (body, sentence) in [
+        (action("Nothing__dlm", "INSERT", "Clicks"), "there are ClickEvent__dlm"),
+        (action("ClickEvent__dlm", "MERGE", "Clicks"), "none of INSERT, UPDATE, DELETE"),
+        (action("ClickEvent__dlm", "INSERT", "Nobody"), "there is no target \"Nobody\"; make it first"),
+        (
+            json!({"developerName": "1", "dataActionTargetNames": [], "dataActionSources": []}),
+            "a letter, then letters",
+        ),
+        (
+            json!({"developerName": "A", "dataActionTargetNames": [], "dataActionSources": []}),
+            "each needs one at least",
+        ),
+    ] {
+        let (status, answer) = lake.org.sim_post("/_sim/data-cloud/actions", &body).await;
+        assert_eq!(status, StatusCode::BAD_REQUEST, "{answer}");
+        assert!(answer["message"].as_str().unwrap().contains(sentence), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_job_fails_at_its_first_row_that_is_none_and_says_which() {
+    let lake = Lake::start().await;
+    let jobs = "/api/v1/ingest/jobs";
+    let header = "eventId,visitor,page,action,product,quantity,occurredAt\n";
+    let good = "a,v,/p,view,,1,2026-09-21T14:00:00Z\n";
+    for (csv, sentence) in [
+        (
+            format!("{header}{good}b,v,/p,view,,many,2026-09-21T14:00:00Z\n"),
+            "row 2.quantity: expected a number",
+        ),
+        (format!("{header}{good}b,v\n"), "The CSV can't be read"),
+        (format!("{header}a,v,/p,view,,1,yesterday\n"), "row 1.occurredAt: expected a time"),
+        ("eventId,more\nx,y\n".to_owned(), "row 1.more: the schema of ClickEvent has no such field"),
+        ("eventId\nx\n".to_owned(), "row 1.visitor: the field is missing"),
+    ] {
+        let new = json!({"object": "ClickEvent", "sourceName": "AcmeWeb", "operation": "upsert"});
+        let (_, job) = lake.tenant(Method::POST, jobs, &new).await;
+        let job = format!("{jobs}/{}", job["id"].as_str().unwrap());
+        let sent =
+            lake.org.http.put(lake.org.url(&format!("{job}/batches"))).bearer_auth(&lake.tenant).body(csv);
+        assert_eq!(sent.send().await.unwrap().status(), StatusCode::ACCEPTED);
+        lake.tenant(Method::PATCH, &job, &json!({"state": "UploadComplete"})).await;
+        lake.run().await;
+        let (_, ended) = lake.call(&lake.tenant, Method::GET, &job, None).await;
+        assert_eq!(
+            (&ended["state"], &ended["numberRecordsFailed"]),
+            (&json!("Failed"), &json!(1)),
+            "{ended}"
+        );
+        assert!(ended["errorMessage"].as_str().unwrap().contains(sentence), "{ended}");
+        let (status, told) = lake.tenant(Method::PATCH, &job, &json!({"state": "Aborted"})).await;
+        assert_eq!(
+            (status, &told["message"]),
+            (StatusCode::BAD_REQUEST, &json!("The job is Failed already"))
+        );
+    }
+}
+
+#[tokio::test]
+async fn no_query_takes_all_memory() {
+    let lake = Lake::start().await;
+    for sql in [
+        "SELECT replace(printf('%.*c', 9000000, 'x'), 'x', 'xxxx')",
+        "WITH RECURSIVE n(t) AS (SELECT 'x' UNION ALL SELECT t || t FROM n) SELECT length(t) FROM n",
+    ] {
+        assert!(lake.refused(sql).await.contains("16 MiB"), "{sql}");
+    }
+    let many = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) \
+        SELECT i, printf('%.*c', 1000000, 'x') FROM n";
+    assert!(lake.refused(many).await.contains("256 MiB"));
+}
+
+#[tokio::test]
 async fn a_bulk_job_takes_csv_through_its_states() {
     let lake = Lake::start().await;
     let jobs = "/api/v1/ingest/jobs";
@@ -365,6 +520,26 @@ async fn a_webhook_is_sent_until_it_is_taken_and_again_on_request() {
     }
     let failed = &lake.deliveries().await[0];
     assert_eq!((&failed["state"], &failed["attempts"]), (&json!("failed"), &json!(8)));
+}
+
+#[tokio::test]
+async fn an_app_that_takes_its_time_keeps_no_rows_waiting() {
+    let lake = Lake::start().await;
+    let slow = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    lake.listen_at(&format!("http://{}", slow.local_addr().unwrap()), json!([])).await;
+    lake.ingest(json!([click("e1", "/a")])).await;
+    let meanwhile = async {
+        let called = slow.accept().await.unwrap();
+        lake.ingest(json!([click("e2", "/a")])).await;
+        let (_, stepped) = lake.org.sim_post("/_sim/data-cloud/step", &json!({})).await;
+        assert_eq!(stepped["moved"], true);
+        assert_eq!(lake.query("SELECT COUNT(*) FROM ClickEvent__dlm").await["data"], json!([[2]]));
+        drop((called, slow));
+    };
+    tokio::join!(lake.run(), meanwhile);
+    let deliveries = lake.deliveries().await;
+    assert_eq!(deliveries.len(), 2);
+    assert!(deliveries.iter().all(|one| one["state"] == "pending"), "{deliveries:?}");
 }
 
 #[tokio::test]

@@ -4,6 +4,7 @@
 //!    `x-signature` that it left on it.
 //! 2. Otherwise the control plane is asked, as a mesh would ask it, with the add-on's token.
 
+use applink_api::client::ClientError;
 use applink_api::error::{ErrorBody, error_id};
 use applink_api::headers::SIGNATURE;
 use applink_api::invocation::DataActionAuthRequest;
@@ -33,6 +34,9 @@ pub enum DataActionError {
     /// The signature is not right.
     #[error("the signature is not that of a data action target of this add-on")]
     NotSigned,
+    /// The org has not made the target's signing key yet, so nothing can be said of its signature.
+    #[error("the data action target has no signing key yet: wait until it is created")]
+    NoSigningKey,
     /// An app has taken this very event within the last minutes.
     #[error("the data action was delivered already")]
     Delivered,
@@ -53,7 +57,7 @@ impl DataActionError {
         match self {
             Self::NoSignature => StatusCode::UNAUTHORIZED,
             Self::Mesh(error) => error.status(),
-            Self::NotSigned => StatusCode::FORBIDDEN,
+            Self::NotSigned | Self::NoSigningKey => StatusCode::FORBIDDEN,
             Self::Delivered => StatusCode::CONFLICT,
             Self::Unverified(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Unreadable => StatusCode::PAYLOAD_TOO_LARGE,
@@ -114,6 +118,9 @@ async fn ask(
     };
     match applink.client().map_err(unverified)?.invocations().authenticate_data_action(&question).await {
         Ok(()) => Ok(()),
+        Err(ClientError::Api { body, .. }) if body.id == error_id::SIGNING_KEY_NOT_FOUND => {
+            Err(DataActionError::NoSigningKey)
+        }
         Err(error) if error.status() == Some(403) => Err(DataActionError::NotSigned),
         Err(error) if error.status() == Some(409) => Err(DataActionError::Delivered),
         Err(source) => Err(unverified(Error::AppLink { name: question.api_name, source: Box::new(source) })),
@@ -124,6 +131,7 @@ impl IntoResponse for DataActionError {
     fn into_response(self) -> Response {
         let status = self.status();
         let id = match status {
+            _ if matches!(self, Self::NoSigningKey) => error_id::SIGNING_KEY_NOT_FOUND,
             StatusCode::UNAUTHORIZED => error_id::UNAUTHORIZED,
             StatusCode::FORBIDDEN => error_id::FORBIDDEN,
             StatusCode::CONFLICT => error_id::CONFLICT,

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use applink_salesforce::error::OrgError;
 use applink_salesforce::rest::OrgCall;
+use futures_util::Stream;
 use http::Method;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -201,7 +202,7 @@ pub struct Rows<'a> {
     ready: VecDeque<Row>,
 }
 
-impl Rows<'_> {
+impl<'a> Rows<'a> {
     /// The next row; `None` after the last one.
     ///
     /// # Errors
@@ -217,6 +218,13 @@ impl Rows<'_> {
             self.ready = batch.rows.into();
         }
         Ok(self.ready.pop_front())
+    }
+
+    /// The same as a [`Stream`], for who works with those. It ends with the first error.
+    pub fn into_stream(self) -> impl Stream<Item = Result<Row, Error>> + Send + use<'a> {
+        futures_util::stream::try_unfold(self, |mut rows| async move {
+            Ok(rows.next().await?.map(|row| (row, rows)))
+        })
     }
 
     /// All that are left, in memory.

@@ -97,15 +97,12 @@ async fn read(app: &App, addon: AddonId, named: &str) -> Result<Answer, TokenOrS
             Err(TokenOrStore::Refused(not_live(&credential)))
         };
     }
-    let token =
-        tokens::fresh_access_token_of(app, &credential, grant.as_ref()).await.map_err(TokenOrStore::Token)?;
+    let token = tokens::fresh_access_token_of(app, &credential, grant.as_ref()).await;
     let token = match credential.org_type {
         OrgType::SalesforceOrg => token,
-        OrgType::DataCloudOrg => {
-            data_cloud::token_of(app, &credential, token).await.map_err(TokenOrStore::Token)?
-        }
+        OrgType::DataCloudOrg => data_cloud::token_of(app, &credential, token).await,
     };
-    Ok(Answer::Token(credential, token))
+    Ok(Answer::Token(credential, token.map_err(TokenOrStore::Token)?))
 }
 
 /// Puts a live token into the record, once the audit log knows about it.

@@ -2,7 +2,7 @@
 //! calls: `POST /addons/{addon}/data_action_targets/authenticate`.
 
 use applink_api::data_action_target::{CreateDataActionTarget, DataActionTarget};
-use applink_api::error::ErrorBody;
+use applink_api::error::{ErrorBody, error_id};
 use applink_api::ids::{AddonId, ConnectionId, RecordId};
 use applink_api::invocation::{DataActionAuthRequest, DataActionVerdict};
 use applink_api::names::Name;
@@ -135,7 +135,7 @@ pub async fn rotate_data_action_key(
     path = "/addons/{addon}/data_action_targets/authenticate",
     tag = "mesh",
     request_body = DataActionAuthRequest,
-    responses((status = 200, description = "The signature is that of the payload", body = DataActionVerdict), (status = 403, description = "It is not", body = ErrorBody), (status = 409, description = "It is, but the event was delivered before", body = ErrorBody)),
+    responses((status = 200, description = "The signature is that of the payload", body = DataActionVerdict), (status = 403, description = "It is not, or (`signing_key_not_found`) the org has not made the key yet", body = ErrorBody), (status = 409, description = "It is, but the event was delivered before", body = ErrorBody)),
     security(("addon_token" = []))
 )]
 pub async fn authenticate_data_action(
@@ -158,14 +158,18 @@ pub async fn authenticate_data_action(
     if keys.is_empty()
         && targets::is_on_its_way(app.store.reader(), addon, org_id.as_str(), &request.api_name).await?
     {
-        return Err(refused(
-            "Signing Key Not Found: the org has not made one for this data action target yet",
+        return Err(ApiError::new(
+            StatusCode::FORBIDDEN,
+            error_id::SIGNING_KEY_NOT_FOUND,
+            "Signing Key Not Found: the org has not made one for this data action target yet. Wait until it is created \
+             (datacloud:data-action-target:info shows it), then have the org send again.",
         ));
     }
     for row in keys {
         let key = app.vault.open_sealed(row.place(), &row.signing_key).await?;
-        if flow::is_signed(key.expose_secret().as_bytes(), &payload, request.signature.expose_secret()) {
-            return not_delivered(&app, addon, &org_id, flow::event_id(&request.api_name, &payload)).await;
+        let key = key.expose_secret().as_bytes();
+        if let Some(signed) = flow::signed_form(key, &payload, request.signature.expose_secret()) {
+            return not_delivered(&app, addon, &org_id, flow::event_id(&request.api_name, &signed)).await;
         }
     }
     Err(refused("the signature is not one of this data action target"))

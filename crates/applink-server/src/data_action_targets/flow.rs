@@ -1,5 +1,6 @@
 //! The transitions of a target, and whether a text is the signature of some bytes. Pure.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use applink_api::data_action_target::DataActionTargetStatus;
@@ -9,6 +10,7 @@ use applink_api::time::Timestamp;
 use aws_lc_rs::{digest, hmac};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use serde::Deserialize;
 use url::Url;
 use uuid::Uuid;
 
@@ -93,6 +95,8 @@ pub struct Target {
     pub endpoint: String,
     /// Where it stands.
     pub state: State,
+    /// Why the org keeps it although it was to be removed.
+    pub kept: Option<ResourceError>,
     /// When its newest signing key was made.
     pub key_made_at: Option<Timestamp>,
     /// How often the present step failed.
@@ -110,12 +114,17 @@ pub struct Target {
 }
 
 impl Target {
-    /// Why it did not come about.
+    /// Why it did not come about, or did not go.
     pub fn error(&self) -> Option<&ResourceError> {
         match &self.state {
             State::CreationFailed(error) => Some(error),
-            _ => None,
+            _ => self.kept.as_ref(),
         }
+    }
+
+    /// Whether this is what the org is to call for it, however the org writes the URL.
+    pub fn is_called_at(&self, endpoint: &str) -> bool {
+        Url::parse(endpoint).is_ok_and(|url| url.as_str() == self.endpoint)
     }
 }
 
@@ -123,6 +132,7 @@ impl Target {
 pub fn enter(target: &mut Target, state: State, now: Timestamp) {
     let settled = matches!(state, State::Created | State::CreationFailed(_));
     target.state = state;
+    target.kept = None;
     target.failures = 0;
     target.due_at = (!settled).then_some(AT_ONCE);
     target.state_since = now;
@@ -143,6 +153,16 @@ pub fn fail(target: &mut Target, reason: &str, now: Timestamp) {
         State::CreationFailed(ResourceError { id: error_id::ORG_CONNECTION_FAILED.into(), message }),
         now,
     );
+}
+
+/// The org keeps it although it was to be removed alone: it stays what it was, with the reason.
+pub fn keep(target: &mut Target, reason: &str, now: Timestamp) {
+    enter(target, State::Created, now);
+    let message = format!(
+        "The org keeps the data action target ({}). Mend that, a data action that uses it for example, and remove it again.",
+        reason.trim_end_matches('.')
+    );
+    target.kept = Some(ResourceError { id: error_id::ORG_CONNECTION_FAILED.into(), message });
 }
 
 /// A step failed for a passing reason. `false` when it failed often enough.
@@ -210,16 +230,19 @@ pub fn endpoint(app_url: &str, path: &str, api_name: &str, org_id: &str) -> Resu
     Ok(url.into())
 }
 
-/// Compares in constant time: base64 of the HMAC-SHA256 of the raw bytes, or else of the same JSON further escaped, which
-/// Salesforce's guide speaks of without saying how.
-pub fn is_signed(key: &[u8], payload: &[u8], signature: &str) -> bool {
+/// What the signature, base64 of an HMAC-SHA256, is of: the raw bytes, or else the same JSON further escaped, which
+/// Salesforce's guide speaks of without saying how. None when it is of neither. Compares in constant time.
+pub fn signed_form<'p>(key: &[u8], payload: &'p [u8], signature: &str) -> Option<Cow<'p, [u8]>> {
     if key.is_empty() || signature.len() > LONGEST {
-        return false;
+        return None;
     }
-    let Ok(signature) = STANDARD.decode(signature.trim()) else { return false };
+    let signature = STANDARD.decode(signature.trim()).ok()?;
     let key = hmac::Key::new(hmac::HMAC_SHA256, key);
     let fits = |message: &[u8]| hmac::verify(&key, message, &signature).is_ok();
-    fits(payload) || escaped(payload).iter().any(|message| fits(message.as_bytes()))
+    if fits(payload) {
+        return Some(Cow::Borrowed(payload));
+    }
+    escaped(payload).into_iter().map(String::into_bytes).find(|message| fits(message)).map(Cow::Owned)
 }
 
 /// The same JSON with `/` as `\/`, with everything but ASCII as `\uXXXX`, and with both. Only texts are changed, so that each
@@ -253,13 +276,39 @@ fn escape(json: &str, slashes: bool, others: bool) -> String {
     escaped
 }
 
-/// Names an event among those of its org: what Data Cloud sends of one event (time of its publication included) is the
-/// same in each delivery, and differs from event to event.
-pub fn event_id(api_name: &str, payload: &[u8]) -> String {
+/// The part of a payload that names its events.
+#[derive(Deserialize)]
+struct Named {
+    events: Vec<NamedEvent>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct NamedEvent {
+    event_uuid: String,
+    #[serde(default)]
+    action_developer_name: String,
+}
+
+/// Names what a delivery tells among all deliveries of its org: by the uuids of its events, which stay when it is tried
+/// again, whatever else of it is written anew; by all of `signed` when they have none. That is what was signed, not what
+/// came: a body that was escaped otherwise on its way is the same delivery.
+pub fn event_id(api_name: &str, signed: &[u8]) -> String {
     let mut event = digest::Context::new(&digest::SHA256);
     event.update(api_name.as_bytes());
     event.update(&[0]);
-    event.update(payload);
+    match serde_json::from_slice::<Named>(signed) {
+        Ok(Named { events }) if !events.is_empty() && events.iter().all(|one| !one.event_uuid.is_empty()) => {
+            let mut names: Vec<(&str, &str)> = events
+                .iter()
+                .map(|one| (one.event_uuid.as_str(), one.action_developer_name.as_str()))
+                .collect();
+            names.sort_unstable();
+            // As JSON the parts of a name can't run into each other.
+            event.update(serde_json::json!(names).to_string().as_bytes());
+        }
+        _ => event.update(signed),
+    }
     format!("data-action:{}", hex(event.finish().as_ref()))
 }
 
@@ -269,6 +318,10 @@ mod tests {
 
     fn sign(key: &[u8], payload: &[u8]) -> String {
         STANDARD.encode(hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key), payload))
+    }
+
+    fn is_signed(key: &[u8], payload: &[u8], signature: &str) -> bool {
+        signed_form(key, payload, signature).is_some()
     }
 
     #[test]
@@ -319,6 +372,49 @@ mod tests {
         assert_eq!(escaped(br#"{"a":1}"#), Vec::<String>::new());
     }
 
+    #[test]
+    fn a_body_that_is_escaped_otherwise_on_its_way_is_the_same_delivery() {
+        let key = b"signing-key";
+        let id = |body: &str, signature: &str| {
+            event_id("Clicks", &signed_form(key, body.as_bytes(), signature).expect("signed"))
+        };
+        let signed = r#"{"page":"\/caf\u00e9"}"#;
+        let signature = sign(key, signed.as_bytes());
+        for sent in [signed, r#"{"page":"/caf\u00e9"}"#, r#"{"page":"\/café"}"#, r#"{"page":"/café"}"#] {
+            assert_eq!(id(sent, &signature), id(signed, &signature), "{sent}");
+        }
+    }
+
+    #[test]
+    fn events_are_named_by_their_uuids_and_else_by_all_that_is_there() {
+        let body = |uuids: &[&str], action: &str, at: u32| {
+            let events: Vec<_> = uuids
+                .iter()
+                .map(|uuid| serde_json::json!({"EventUuid": uuid, "ActionDeveloperName": action}))
+                .collect();
+            serde_json::json!({"creationDateTime": at, "events": events}).to_string()
+        };
+        let id = |body: &str| event_id("Clicks", body.as_bytes());
+        let first = id(&body(&["a", "b"], "OnClick", 1));
+        assert_eq!(first, id(&body(&["a", "b"], "OnClick", 2)), "written anew");
+        assert_eq!(first, id(&body(&["b", "a"], "OnClick", 1)));
+        assert_ne!(first, event_id("Others", body(&["a", "b"], "OnClick", 1).as_bytes()));
+        for other in [
+            body(&["a"], "OnClick", 1),
+            body(&["a", "b", "c"], "OnClick", 1),
+            body(&["a", "c"], "OnClick", 1),
+            body(&["a", "b"], "OnOther", 1),
+            body(&["ab"], "OnClick", 1),
+        ] {
+            assert_ne!(first, id(&other), "{other}");
+        }
+        for unnamed in
+            [r#"{"events":[]}"#, "{}", "no JSON", r#"{"events":[{"EventUuid":""}]}"#, r#"{"events":[{}]}"#]
+        {
+            assert_ne!(id(unnamed), id(&format!("{unnamed} ")), "{unnamed}");
+        }
+    }
+
     const NOW: Timestamp = Timestamp::from_seconds(1_000);
 
     fn target(state: State) -> Target {
@@ -335,6 +431,7 @@ mod tests {
             path: "/".into(),
             endpoint: "https://a.example/".into(),
             state,
+            kept: None,
             key_made_at: None,
             failures: 0,
             due_at: None,
@@ -368,6 +465,28 @@ mod tests {
         rotated.key_made_at = Some(NOW);
         fail(&mut rotated, "no", NOW);
         assert_eq!(rotated.state, State::Created);
+    }
+
+    #[test]
+    fn what_an_org_keeps_is_what_it_was_and_says_why_until_something_else_happens() {
+        let mut row = target(State::Deleting);
+        keep(&mut row, "OnClick uses it.", NOW);
+        assert_eq!((row.state.clone(), row.due_at), (State::Created, None));
+        assert!(row.error().unwrap().message.contains("(OnClick uses it)"), "{:?}", row.error());
+        enter(&mut row, State::Deleting, NOW);
+        assert_eq!(row.error(), None);
+    }
+
+    #[test]
+    fn the_org_may_write_the_url_in_its_own_way_and_must_not_call_another() {
+        let mut row = target(State::Deleting);
+        row.endpoint = endpoint("https://a.example", "/x", "T", "00D").unwrap();
+        assert!(row.is_called_at("HTTPS://A.example:443/x?apiName=T&orgId=00D"));
+        for other in
+            ["https://b.example/x?apiName=T&orgId=00D", "https://a.example/y?apiName=T&orgId=00D", "", "x"]
+        {
+            assert!(!row.is_called_at(other), "{other}");
+        }
     }
 
     #[test]

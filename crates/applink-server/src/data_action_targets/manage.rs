@@ -61,6 +61,7 @@ pub(crate) async fn create(
     // It may have been disconnected meanwhile.
     let current = credentials::store::find_by_id(&*tx, manager.addon.id, connection.id).await?;
     let current = current.filter(|current| current.live().is_some()).ok_or_else(ApiError::not_found)?;
+    refuse_a_second(&tx, &target).await?;
     let existing = targets::find(&*tx, manager.addon.id, current.id, &target.api_name).await?;
     match existing.as_ref().map(|existing| &existing.state) {
         None => targets::insert(&*tx, &target).await?,
@@ -80,6 +81,18 @@ pub(crate) async fn create(
     tx.commit().await?;
     app.nudges.data_action_targets.notify_one();
     Ok((target, current))
+}
+
+/// An org has one target of a name, so another connection of the add-on to it can't have it too.
+async fn refuse_a_second(tx: &crate::db::Tx, target: &Target) -> Result<(), ApiError> {
+    let all = targets::in_org(&**tx, target.addon, (&target.org_id, &target.api_name)).await?;
+    let Some(other) = all.iter().find(|other| other.connection != target.connection) else { return Ok(()) };
+    let through = credentials::store::find_by_id(&**tx, target.addon, other.connection).await?;
+    Err(ApiError::conflict(format!(
+        "There is a data action target `{}` in this org already, through the connection `{}`: choose another API name with --api-name, or remove that one.",
+        target.api_name,
+        through.map_or_else(String::new, |connection| connection.name)
+    )))
 }
 
 fn checked(
@@ -132,6 +145,7 @@ fn checked(
         path: request.target_endpoint,
         endpoint,
         state: State::Pending,
+        kept: None,
         key_made_at: None,
         failures: 0,
         due_at: Some(flow::AT_ONCE),

@@ -4,13 +4,17 @@
 //! 2. `creating`: is it there? Else it is made. Then it is looked at until the org says that it is active.
 //! 3. `generating_signing_key`: the org makes a key, which is sealed and committed with the state. A key that got lost on
 //!    the way is simply made again; keys there were before count on for an hour.
-//! 4. `deleting`: the org deletes it, and the row goes with its keys. After the last target of a connection that is being
+//! 4. `deleting`: the org deletes it, and the row goes with its keys. One of its name that calls something else is
+//!    somebody else's and stays. When the org keeps ours, it is `created` again with the reason; but when its
+//!    connection goes, it is left there and noted as left behind. After the last target of a connection that is being
 //!    disconnected, its grant goes to be revoked.
+//!
+//! What a step did is written under the fence of its claim, so a worker that stalled past its lease changes nothing.
 
 use std::time::Duration;
 
 use applink_api::operator::LeftBehind;
-use applink_salesforce::data_cloud::{NewDataActionTarget, TargetStatus};
+use applink_salesforce::data_cloud::{DataActionTarget, NewDataActionTarget, TargetStatus};
 use applink_salesforce::error::ErrorKind;
 use applink_salesforce::rest::ApiVersion;
 use applink_salesforce::{Org, OrgError};
@@ -128,12 +132,13 @@ async fn work(app: &App, target: Target, fence: i64) -> Result<(), StepError> {
     let has_key = sealed.is_some();
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, target.addon).await?;
-    // Whoever was quicker, a DELETE for example, has decided.
-    let current = targets::find_by_id(&*tx, target.addon, target.id).await?;
+    // Whoever was quicker, a DELETE or another worker for example, has decided.
+    let current = targets::find_claimed(&*tx, target.addon, target.id, fence).await?;
     let Some(mut current) = current.filter(|current| current.state == target.state) else {
         return Ok(());
     };
     let now = app.clock.now();
+    let alone = current.state == State::Deleting && is_removed_alone(&tx, &current).await?;
     match taken {
         Ok(Outcome::Gone) => return Ok(erase(app, tx, &current, None).await?),
         Ok(Outcome::Next(state)) => flow::enter(&mut current, state, now),
@@ -152,6 +157,7 @@ async fn work(app: &App, target: Target, fence: i64) -> Result<(), StepError> {
             let again = flow::retry(&mut current, now) && trouble.is_passing();
             match (again, &current.state) {
                 (true, _) => {}
+                (false, State::Deleting) if alone => flow::keep(&mut current, &trouble.sentence(), now),
                 (false, State::Deleting) => {
                     return Ok(erase(app, tx, &current, Some(&trouble.sentence())).await?);
                 }
@@ -174,6 +180,12 @@ async fn work(app: &App, target: Target, fence: i64) -> Result<(), StepError> {
     Ok(())
 }
 
+/// Whether a target that was made is to go by itself, and not because its connection goes: nobody waits for it then.
+async fn is_removed_alone(tx: &Tx, target: &Target) -> Result<bool, StoreError> {
+    let connection = credentials::store::find_by_id(&**tx, target.addon, target.connection).await?;
+    Ok(target.key_made_at.is_some() && connection.is_some_and(|connection| connection.live().is_some()))
+}
+
 fn vault(error: VaultError) -> StepError {
     StepError::Vault(error)
 }
@@ -181,6 +193,7 @@ fn vault(error: VaultError) -> StepError {
 /// Ends of the way are in the audit log. `has_key`: a signing key came.
 fn note(tx: &mut Tx, before: &Target, now: &Target, has_key: bool) {
     let action = match &now.state {
+        State::Created if before.state == State::Deleting => "data_action_target.removal_failed",
         State::Created if before.key_made_at.is_none() => "data_action_target.created",
         State::Created if has_key => "data_action_target.key_rotated",
         State::Created => "data_action_target.key_rotation_failed",
@@ -216,20 +229,29 @@ async fn at_the_org(org: &Org, target: &Target) -> Result<Outcome, Trouble> {
         State::Creating => create(org, target).await,
         State::GeneratingSigningKey => Ok(Outcome::Key(org.new_signing_key(&target.api_name).await?)),
         State::Deleting => {
-            org.delete_data_action_target(&target.api_name).await?;
+            let found = org.data_action_target(&target.api_name).await?;
+            if found.is_some_and(|found| is_ours(&found, target)) {
+                org.delete_data_action_target(&target.api_name).await?;
+            }
             Ok(Outcome::Gone)
         }
         State::Pending | State::Created | State::CreationFailed(_) => Ok(Outcome::Next(target.state.clone())),
     }
 }
 
-/// One that is there already is ours when it calls what ours is to call: an answer got lost.
+/// One of this name is ours when it calls what ours is to call.
+fn is_ours(found: &DataActionTarget, target: &Target) -> bool {
+    found.endpoint.as_deref().is_some_and(|endpoint| target.is_called_at(endpoint))
+}
+
+/// One that is there already and is ours was made before: an answer got lost.
 async fn create(org: &Org, target: &Target) -> Result<Outcome, Trouble> {
     let found = match org.data_action_target(&target.api_name).await? {
-        Some(found) if found.endpoint.as_deref() == Some(&target.endpoint) => found,
+        Some(found) if is_ours(&found, target) => found,
         Some(_) => {
             return Err(Trouble::Failed(
-                ": it has a target of this name that calls something else".to_owned(),
+                ": it has a target of this name that calls something else; choose another API name"
+                    .to_owned(),
             ));
         }
         None => {

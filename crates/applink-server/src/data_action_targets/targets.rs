@@ -120,6 +120,30 @@ pub async fn find_by_id(
     query.one(connection).await?.map(Target::try_from).transpose()
 }
 
+/// A target by its id, as long as it was not claimed again since this fence.
+pub async fn find_claimed(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    id: Uuid,
+    fence: i64,
+) -> Result<Option<Target>, StoreError> {
+    let query = Entity::find_by_id(RowId(id)).filter(Column::AddonId.eq(RowId::from(addon)));
+    query.filter(Column::Fence.eq(fence)).one(connection).await?.map(Target::try_from).transpose()
+}
+
+/// The add-on's targets of a name in an org, through whichever connection.
+pub async fn in_org(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    (org_id, api_name): (&str, &str),
+) -> Result<Vec<Target>, StoreError> {
+    let query = Entity::find()
+        .filter(Column::AddonId.eq(RowId::from(addon)))
+        .filter(Column::OrgId.eq(org_id))
+        .filter(Column::NameKey.eq(name_key(api_name)));
+    query.all(connection).await?.into_iter().map(Target::try_from).collect()
+}
+
 /// Whether an org was asked for a target of this name that is still on its way, for the error of a call that comes early.
 pub async fn is_on_its_way(
     connection: &impl ConnectionTrait,
@@ -127,13 +151,10 @@ pub async fn is_on_its_way(
     org_id: &str,
     api_name: &str,
 ) -> Result<bool, StoreError> {
-    let rows = Entity::find()
-        .filter(Column::AddonId.eq(RowId::from(addon)))
-        .filter(Column::OrgId.eq(org_id))
-        .filter(Column::NameKey.eq(name_key(api_name)))
-        .all(connection)
-        .await?;
-    Ok(rows.iter().any(|row| row.key_made_at.is_none()))
+    let comes =
+        |state: &State| matches!(state, State::Pending | State::Creating | State::GeneratingSigningKey);
+    let all = in_org(connection, addon, (org_id, api_name)).await?;
+    Ok(all.iter().any(|target| target.key_made_at.is_none() && comes(&target.state)))
 }
 
 /// Adds a row.
@@ -197,16 +218,17 @@ impl Model {
         StoreError::Inconsistent { table: TABLE, column, row: self.id.to_string() }
     }
 
+    fn error(&self) -> Option<ResourceError> {
+        Some(ResourceError { id: self.error_id.clone()?.into(), message: self.error_message.clone()? })
+    }
+
     fn state(&self) -> Option<State> {
-        let error = || {
-            Some(ResourceError { id: self.error_id.clone()?.into(), message: self.error_message.clone()? })
-        };
         Some(match self.state.as_str() {
             "pending" => State::Pending,
             "creating" => State::Creating,
             "generating_signing_key" => State::GeneratingSigningKey,
             "created" => State::Created,
-            "creation_failed" => State::CreationFailed(error()?),
+            "creation_failed" => State::CreationFailed(self.error()?),
             "deleting" => State::Deleting,
             _ => return None,
         })
@@ -219,6 +241,7 @@ impl TryFrom<Model> for Target {
     fn try_from(row: Model) -> Result<Self, StoreError> {
         let state = row.state().ok_or_else(|| row.impossible("state"))?;
         let failures = u32::try_from(row.failures).map_err(|_| row.impossible("failures"))?;
+        let kept = row.error().filter(|_| matches!(state, State::Created));
         Ok(Self {
             id: row.id.0,
             addon: row.addon_id.into(),
@@ -232,6 +255,7 @@ impl TryFrom<Model> for Target {
             path: row.path,
             endpoint: row.endpoint,
             state,
+            kept,
             key_made_at: row.key_made_at.map(Timestamp::from_micros),
             failures,
             due_at: row.due_at.map(Timestamp::from_micros),

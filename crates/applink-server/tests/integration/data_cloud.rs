@@ -15,7 +15,13 @@ const LOGIN: &str = "https://login.salesforce.com";
 pub(crate) const TARGETS: &str = "/connections/datacloud/lake/data_action_targets";
 
 pub(crate) async fn start() -> (Stack, RunningOrg) {
-    let org = Org::start(OrgConfig::new("Acme", "canary-sim-key".into())).await.unwrap();
+    start_with(|_| {}).await
+}
+
+pub(crate) async fn start_with(adjust: impl FnOnce(&mut OrgConfig)) -> (Stack, RunningOrg) {
+    let mut config = OrgConfig::new("Acme", "canary-sim-key".into());
+    adjust(&mut config);
+    let org = Org::start(config).await.unwrap();
     let (client_id, secret) = org.oauth_client();
     let stack = Stack::with(|config| {
         config.org_hosts = config.org_hosts.clone().lead(LOGIN, org.url()).unwrap();
@@ -37,7 +43,7 @@ pub(crate) async fn sim(org: &RunningOrg, path: &str, body: &Value) -> Value {
     answer.json().await.unwrap()
 }
 
-async fn looked(org: &RunningOrg, path: &str) -> Value {
+pub(crate) async fn looked(org: &RunningOrg, path: &str) -> Value {
     let request = http().get(format!("{}/_sim{path}", org.url()));
     request.header("x-sim-key", org.sim_key().expose_secret()).send().await.unwrap().json().await.unwrap()
 }
@@ -167,6 +173,24 @@ async fn an_org_whose_session_ended_early_is_asked_for_another_first() {
 }
 
 #[tokio::test]
+async fn while_the_org_is_away_the_tenants_token_is_handed_out_as_long_as_it_lives() {
+    let (stack, org) = start().await;
+    // Shorter than the tenant's token lives.
+    sim(&org, "/oauth-clients", &json!({"name": "AppLink_Control_Plane", "session_timeout_minutes": 15}))
+        .await;
+    let begun = begin(&stack, "authorizations", "loader").await;
+    log_in_as(&stack, &org, "integration", &begun, "allow").await;
+    let token = stack.token_of("loader").await;
+    stack.settled().await;
+    org.stop().await;
+    stack.advance(2_000);
+    assert_eq!(stack.token_of("loader").await, token);
+    stack.advance(5_300);
+    let gone = stack.app(Method::GET, "/authorizations/loader", None).await;
+    gone.expect_error(503, "unavailable");
+}
+
+#[tokio::test]
 async fn a_scope_that_is_missing_is_named() {
     let (stack, org) = start().await;
     let client = json!({"name": "AppLink_Control_Plane", "withheld_scopes": ["cdp_ingest_api"]});
@@ -214,8 +238,8 @@ async fn a_target_is_made_in_the_org_and_what_it_sends_is_verified() {
     let query = format!("apiName=Clicks&orgId={}", org.org_id());
     assert_eq!(made["endpoint_url"], format!("{}/clicks?{query}", app.url()));
     stack.reconcile("data action targets").await;
-    let message = ask(&stack, &org, "x", "{}").await.expect_error(403, "forbidden");
-    assert!(message.contains("Signing Key Not Found"), "{message}");
+    let message = ask(&stack, &org, "x", "{}").await.expect_error(403, "signing_key_not_found");
+    assert!(message.starts_with("Signing Key Not Found: "), "{message}");
     as_app(&stack, Method::POST, TARGETS, Some(&body)).await.expect_error(409, "conflict");
     assert_eq!(settle(&stack, "Clicks").await["status"], "created");
     let listed = stack.manager(Method::GET, TARGETS, None).await.expect(200).json();
@@ -276,7 +300,42 @@ async fn disconnecting_takes_the_targets_out_of_the_org_first() {
 }
 
 #[tokio::test]
-async fn one_target_is_removed_alone_and_what_is_used_is_tried_again() {
+async fn one_target_is_removed_alone_and_one_that_is_used_stays_and_says_why() {
+    let (stack, org) = start().await;
+    let app = Receiver::start().await;
+    set_app_url(&stack, app.url()).await;
+    connect(&stack, &org).await;
+    let begun = begin(&stack, "authorizations", "loader").await;
+    log_in_as(&stack, &org, "integration", &begun, "allow").await;
+    make_target(&stack).await;
+    let (signature, payload) = click(&stack, &org, &app, "e1").await;
+    let one = format!("{TARGETS}/Clicks");
+    let asked = stack.manager(Method::DELETE, &one, None).await.expect(202).json();
+    assert_eq!(asked["status"], "deleting");
+    // A data action uses it, so the org keeps it, and goes on calling.
+    stack.reconcile("data action targets").await;
+    let kept = stack.manager(Method::GET, &one, None).await.expect(200).json();
+    assert_eq!(kept["status"], "created");
+    let message = kept["error"]["message"].as_str().unwrap();
+    assert!(message.contains("used by a data action") && message.contains("remove it again"), "{message}");
+    ask(&stack, &org, &signature, &payload).await.expect(200);
+    assert_eq!(stack.count_audited("data_action_target.removal_failed").await, 1);
+
+    let action = http().delete(format!("{}/_sim/data-cloud/actions/OnClick", org.url()));
+    let gone =
+        action.header("x-sim-key", org.sim_key().expose_secret()).json(&json!({})).send().await.unwrap();
+    assert_eq!(gone.status().as_u16(), 200);
+    let asked = stack.manager(Method::DELETE, &one, None).await.expect(202).json();
+    assert_eq!(asked.get("error"), None, "{asked}");
+    stack.reconcile("data action targets").await;
+    stack.manager(Method::GET, &one, None).await.expect_error(404, "record_not_found");
+    assert_eq!(looked(&org, "/data-cloud/targets").await, json!([]));
+    ask(&stack, &org, &signature, &payload).await.expect_error(403, "forbidden");
+    assert_eq!(stack.count_audited("data_action_target.removed").await, 1);
+}
+
+#[tokio::test]
+async fn what_an_org_keeps_does_not_keep_its_connection() {
     let (stack, org) = start().await;
     let app = Receiver::start().await;
     set_app_url(&stack, app.url()).await;
@@ -285,14 +344,28 @@ async fn one_target_is_removed_alone_and_what_is_used_is_tried_again() {
     log_in_as(&stack, &org, "integration", &begun, "allow").await;
     make_target(&stack).await;
     click(&stack, &org, &app, "e1").await;
-    let one = format!("{TARGETS}/Clicks");
-    let asked = stack.manager(Method::DELETE, &one, None).await.expect(202).json();
-    assert_eq!(asked["status"], "deleting");
-    // A data action uses it, so the org keeps it.
-    stack.reconcile("data action targets").await;
-    stack.manager(Method::GET, &one, None).await.expect_error(404, "record_not_found");
-    assert_eq!(looked(&org, "/data-cloud/targets").await.as_array().unwrap().len(), 1);
-    assert_eq!(stack.count_audited("data_action_target.removed").await, 1);
+    stack.manager(Method::DELETE, &format!("{TARGETS}/Clicks"), None).await.expect(202);
+    stack.manager(Method::DELETE, "/connections/lake", None).await.expect(202);
+    for reconciler in ["data action targets", "grants", "credentials"] {
+        stack.reconcile(reconciler).await;
+    }
+    let shown = stack.manager(Method::GET, "/connections/lake", None).await.expect(200).json();
+    assert_eq!(shown["status"], "disconnected");
+    assert_eq!(looked(&org, "/data-cloud/targets").await.as_array().unwrap().len(), 1, "left behind");
+    assert_eq!(stack.manager(Method::GET, TARGETS, None).await.expect(200).json(), json!([]));
+}
+
+#[tokio::test]
+async fn two_connections_to_one_org_do_not_share_a_target() {
+    let (stack, org) = start().await;
+    connect(&stack, &org).await;
+    make_target(&stack).await;
+    let begun = begin(&stack, "connections", "lake_two").await;
+    log_in_as(&stack, &org, "admin", &begun, "allow").await;
+    let body = json!({"label": "Other", "api_name": "clicks", "target_endpoint": "/clicks"});
+    let path = TARGETS.replace("lake", "lake_two");
+    let message = as_app(&stack, Method::POST, &path, Some(&body)).await.expect_error(409, "conflict");
+    assert!(message.contains("`lake`") && message.contains("--api-name"), "{message}");
 }
 
 #[tokio::test]
@@ -328,6 +401,15 @@ async fn what_the_org_refuses_is_told_and_can_be_tried_again() {
     assert!(shown["error"]["message"].as_str().unwrap().contains("calls something else"), "{shown}");
     let again = stack.send(Method::POST, &path(TARGETS), &headers, Some(&body)).await.expect(202).json();
     assert_eq!((&again["id"], &again["status"]), (&shown["id"], &json!("pending")));
+    for _ in 0..3 {
+        stack.reconcile("data action targets").await;
+    }
+    // Removing what never came about leaves the org's target, which is somebody else's, where it is.
+    let one = path(&format!("{TARGETS}/Clicks"));
+    stack.send(Method::DELETE, &one, &headers, None).await.expect(202);
+    stack.reconcile("data action targets").await;
+    stack.send(Method::GET, &one, &headers, None).await.expect(404);
+    assert_eq!(looked(&org, "/data-cloud/targets").await.as_array().unwrap().len(), 1);
 }
 
 #[tokio::test]

@@ -62,6 +62,26 @@ fn a_target_that_fails_says_why() {
 }
 
 #[test]
+fn a_target_is_removed_when_the_org_has_let_it_go_and_else_the_reason_is_told() {
+    let one = format!("{TARGETS}/My_Target");
+    let asked = |fake: Fake| fake.on(&format!("DELETE {one}"), 202, target("deleting"));
+    let line = "datacloud:data-action-target:remove My_Target -o lake --confirm My_Target";
+    let gone = asked(Fake::start()).on(&format!("GET {one}"), 200, target("deleting")).on(
+        &format!("GET {one}"),
+        404,
+        error("record_not_found", "record not found"),
+    );
+    let ran = applink(line).with(&gone).run();
+    assert_eq!(ran.code, Some(0), "{ran}");
+    assert!(ran.stderr.contains("Removing My_Target from lake... done"), "{ran}");
+    let mut kept = target("created");
+    kept["error"] = json!({"id": "org_connection_failed", "message": "The org keeps it (OnClick uses it)."});
+    let ran = applink(line).with(&asked(Fake::start()).on(&format!("GET {one}"), 200, kept)).run();
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(ran.stderr.contains("Failed") && ran.stderr.contains("OnClick uses it"), "{ran}");
+}
+
+#[test]
 fn disconnecting_names_the_targets_that_go_too() {
     let fake = Fake::start().on(&format!("GET {TARGETS}"), 200, json!([target("created")]));
     let ran = applink("datacloud:disconnect lake").with(&fake).run();

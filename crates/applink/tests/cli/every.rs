@@ -100,6 +100,9 @@ fn data_cloud() {
         .on(&format!("GET {TARGETS}"), 200, json!([target("created")]))
         .on(&format!("POST {TARGETS}"), 202, target("pending"))
         .on(&format!("GET {one}"), 200, target("created"))
+        .on(&format!("GET {one}"), 200, target("created"))
+        .on(&format!("GET {one}"), 200, target("created"))
+        .on(&format!("GET {one}"), 404, crate::fake::error("record_not_found", "record not found"))
         .on(&format!("POST {one}/rotate_signing_key"), 202, target("generating_signing_key"))
         .on(&format!("DELETE {one}"), 202, target("deleting"));
     let lines = [

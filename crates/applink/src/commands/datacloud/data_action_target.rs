@@ -111,18 +111,16 @@ async fn settled(
     let look = async || client.data_action_targets(connection).get(&target.api_name).await;
     match poll::until(look, |seen| seen.status.is_settled()).await {
         Ok(Waited::Done(target)) => Ok(target),
-        Ok(Waited::Interrupted) => Err(CliError::interrupted(format!(
-            "stopped waiting; {} is still {}",
-            target.api_name,
-            target.status.as_str()
-        ))
-        .hint(format!("look with `{}`", look_command(&target.api_name, connection)))),
+        Ok(Waited::Interrupted) => Err(interrupted(&target, connection)),
         Err(error) => Err(addon.explain(error)),
     }
 }
 
-fn look_command(api_name: &str, connection: &str) -> String {
-    format!("applink datacloud:data-action-target:info {api_name} --connection-name {connection}")
+fn interrupted(target: &DataActionTarget, connection: &str) -> CliError {
+    let (name, status) = (&target.api_name, target.status.as_str());
+    CliError::interrupted(format!("stopped waiting; {name} is still {status}")).hint(format!(
+        "look with `applink datacloud:data-action-target:info {name} --connection-name {connection}`"
+    ))
 }
 
 /// Prints the target, and fails unless it is there.
@@ -245,13 +243,33 @@ pub(crate) async fn remove(
     );
     prompt::confirm(&one.api_name, args.confirm.as_deref(), &warning, printer)?;
     let progress = printer.start(format!("Removing {} from {}...", one.api_name, one.connection_name));
-    let asked = client.data_action_targets(&one.connection_name).remove(&one.api_name).await;
-    let asked = asked.map_err(|error| of_one(error, one, &addon))?;
-    progress.finish("done");
-    if one.output.json {
-        printer.json(&asked)?;
+    let targets = client.data_action_targets(&one.connection_name);
+    let asked = targets.remove(&one.api_name).await.map_err(|error| of_one(error, one, &addon))?;
+    let look = async || match targets.get(&asked.api_name).await {
+        Err(error) if error.is_not_found() => Ok(None),
+        found => found.map(Some),
+    };
+    let is_over = |seen: &Option<DataActionTarget>| {
+        seen.as_ref().is_none_or(|seen| seen.status != DataActionTargetStatus::Deleting)
+    };
+    match poll::until(look, is_over).await {
+        Ok(Waited::Done(None)) => {
+            progress.finish("done");
+            if one.output.json {
+                printer.json(&asked)?;
+            }
+            Ok(ExitStatus::Success)
+        }
+        Ok(Waited::Done(Some(kept))) => {
+            progress.finish("Failed");
+            Err(CliError::refused(kept.error.map_or_else(
+                || format!("the data action target is {} again", kept.status.as_str()),
+                |error| error.message,
+            )))
+        }
+        Ok(Waited::Interrupted) => Err(interrupted(&asked, &one.connection_name)),
+        Err(error) => Err(addon.explain(error)),
     }
-    Ok(ExitStatus::Success)
 }
 
 fn explain(error: ClientError, connection: &str, addon: &Addon) -> CliError {
