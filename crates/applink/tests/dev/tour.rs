@@ -119,9 +119,11 @@ async fn clicks_go_through_data_cloud_and_come_back_signed() {
     let (code, text) = tour(&["--data-cloud"]).await;
     assert_eq!((lines_with('✓', &text).len(), lines_with('✗', &text).len()), (3, 0), "{text}");
     assert_eq!(code, Some(0));
-    for seen in
-        ["lake is the Data Cloud of 00D", "looked 3 times at EDGE-GW-100", "an unsigned call is refused: 403"]
-    {
+    for seen in [
+        "lake is the Data Cloud of 00D",
+        "looked 3 times at EDGE-GW-100",
+        "a call with a wrong signature is refused: 403",
+    ] {
         assert!(text.contains(seen), "`{seen}` is not in:\n{text}");
     }
 }

@@ -34,7 +34,7 @@ pub(super) async fn walk(stack: &Stack, broken: bool) -> Result<Seen, Failure> {
         headline: format!("{visitor} looked {looks} times at EDGE-GW-100, says the app"),
         details: vec![
             format!("Data Cloud calls {endpoint}"),
-            format!("an unsigned call is refused: {}", unsigned(stack).await?),
+            format!("a call with a wrong signature is refused: {}", wrongly_signed(stack).await?),
         ],
     })
 }
@@ -106,7 +106,7 @@ async fn interest_of(stack: &Stack, visitor: &str) -> Result<u64, Failure> {
     .await
 }
 
-async fn unsigned(stack: &Stack) -> Result<u16, Failure> {
+async fn wrongly_signed(stack: &Stack) -> Result<u16, Failure> {
     let url = format!("{}/clicks?apiName={}&orgId={}", stack.facts.mesh_url, TARGET.0, stack.facts.org_id);
     let answer = stack
         .http
