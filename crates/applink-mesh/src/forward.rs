@@ -5,24 +5,21 @@
 //! * An app that breaks off in the middle of a response breaks the client's connection off too.
 //! * A client that goes away takes its request to the app with it.
 
-use std::task::Poll;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::header::{CONNECTION, COOKIE, HOST, HeaderMap, HeaderValue, UPGRADE};
-use http::uri::{Authority, Parts as UriParts, PathAndQuery, Scheme, Uri};
+use http::uri::{Authority, PathAndQuery, Uri};
 use http::{Request, Response, StatusCode, Version, request};
-use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 use hyper::upgrade::OnUpgrade;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::client::legacy::{Client, ResponseFuture};
-use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::time::Instant;
 
 use crate::config::{HostRule, MeshConfig};
 use crate::connection::{ConnectionState, InFlight};
-use crate::forward::body::{Activity, BodyStalled};
-use crate::forward::interim::Interims;
+use crate::forward::body::{Activity, AppBody, BodyStalled, ResponseBody};
+use crate::forward::upstream::{NoAnswer, Pool, Upstream};
 use crate::readiness::{AtApp, Readiness};
 use crate::respond::{Body, BoxError, MARKER, MeshError};
 
@@ -30,17 +27,13 @@ pub(crate) mod body;
 pub(crate) mod hop_by_hop;
 mod interim;
 mod tunnel;
+pub(crate) mod upstream;
 
-/// The app is on this machine, or next to it.
-const CONNECT: Duration = Duration::from_secs(5);
-/// Less than the keep-alive of the common servers (Node 5 s, uvicorn 5 s, gunicorn 2 s), so that a request is not
-/// sent on a connection that the app is just closing.
-const IDLE: Duration = Duration::from_millis(1_500);
-
-/// Forwards requests to the app. One per mesh; it keeps the connections.
+/// Forwards requests to the app. One per thread; it keeps the connections.
 pub(crate) struct Forwarder {
-    client: Client<HttpConnector, Body>,
-    app: Authority,
+    pool: Arc<Pool>,
+    /// What the app is told as `Host`, unless it is the caller's.
+    app: HeaderValue,
     host: HostRule,
     response_limit: Duration,
     reload_limit: Duration,
@@ -49,7 +42,7 @@ pub(crate) struct Forwarder {
 
 /// What of a request's connection is needed besides the request.
 pub(crate) struct Line<'c> {
-    pub(crate) connection: &'c ConnectionState,
+    pub(crate) connection: &'c Arc<ConnectionState>,
     pub(crate) upgrade: Option<OnUpgrade>,
     pub(crate) activity: Option<Activity>,
     pub(crate) in_flight: InFlight,
@@ -57,16 +50,10 @@ pub(crate) struct Line<'c> {
 
 impl Forwarder {
     pub(crate) fn new(config: &MeshConfig, readiness: Readiness) -> Self {
-        let mut tcp = HttpConnector::new();
-        tcp.set_nodelay(true);
-        tcp.set_connect_timeout(Some(CONNECT));
-        let client = Client::builder(TokioExecutor::new())
-            .pool_timer(TokioTimer::new())
-            .pool_idle_timeout(IDLE)
-            .build(tcp);
+        let app = config.app.authority();
         Self {
-            client,
-            app: config.app.authority().clone(),
+            pool: Pool::new(app.clone()),
+            app: host(app),
             host: config.host,
             response_limit: config.limits.response,
             reload_limit: config.limits.reload,
@@ -78,81 +65,60 @@ impl Forwarder {
     pub(crate) async fn forward(
         &self,
         parts: request::Parts,
-        body: Body,
+        body: AppBody,
         path: &PathAndQuery,
         mut line: Line<'_>,
     ) -> Result<Response<Body>, MeshError> {
         let at_app = self.readiness.enter(self.reload_limit).await.ok_or(MeshError::AppStarting)?;
         let interim_wanted = parts.version == Version::HTTP_11;
         let upgrade = line.upgrade.take().filter(|_| parts.headers.contains_key(UPGRADE));
-        let mut request = self.request(parts, body, path)?;
-        let interim = interim_wanted.then(|| Interims::collect(&mut request));
-        let answer = self.exchange(request, interim, &line).await?;
-        self.pass_back(answer, upgrade, line.in_flight, at_app)
+        let mut request = self.request(parts, body, path);
+        if interim_wanted {
+            interim::pass_on(&mut request, line.connection);
+        }
+        let (answer, upstream) = self.exchange(request, line.activity.as_ref()).await?;
+        self.pass_back(answer, upstream, upgrade, line, at_app)
     }
 
-    fn request(
-        &self,
-        parts: request::Parts,
-        body: Body,
-        path: &PathAndQuery,
-    ) -> Result<Request<Body>, MeshError> {
-        let mut target = UriParts::default();
-        target.scheme = Some(Scheme::HTTP);
-        target.authority = Some(self.app.clone());
-        target.path_and_query = Some(path.clone());
-        let target = Uri::from_parts(target).map_err(|error| MeshError::AppUnreachable(error.into()))?;
+    fn request(&self, parts: request::Parts, body: AppBody, path: &PathAndQuery) -> Request<AppBody> {
         let mut request = Request::new(body);
         *request.method_mut() = parts.method;
-        *request.uri_mut() = target;
+        *request.uri_mut() = Uri::from(path.clone());
         *request.headers_mut() = parts.headers;
         self.set_host(request.headers_mut(), parts.uri.authority());
         if parts.version == Version::HTTP_2 {
             join_cookies(request.headers_mut());
         }
-        Ok(request)
+        request
     }
 
-    /// Without a `Host` the client writes the app's own address.
+    /// The caller's own only when that is wanted and there is one.
     fn set_host(&self, headers: &mut HeaderMap, target: Option<&Authority>) {
         if self.host == HostRule::App {
-            headers.remove(HOST);
+            headers.insert(HOST, self.app.clone());
         } else if let Some(Ok(host)) = target.map(|target| HeaderValue::from_str(target.as_str())) {
             headers.insert(HOST, host);
+        } else {
+            headers.entry(HOST).or_insert_with(|| self.app.clone());
         }
     }
 
+    /// A connection that the app closed while nobody used it is no answer: the request goes out on another one.
     async fn exchange(
         &self,
-        request: Request<Body>,
-        interim: Option<Interims>,
-        line: &Line<'_>,
-    ) -> Result<Response<Incoming>, MeshError> {
-        let mut answer = self.client.request(request);
-        let mut head = std::pin::pin!(self.await_head(&mut answer, line.activity.as_ref()));
-        std::future::poll_fn(|cx| {
-            while let Some(Poll::Ready(some)) = interim.as_ref().map(|interim| interim.poll_some(cx)) {
-                some.iter().for_each(|encoded| line.connection.send_interim(encoded));
-            }
-            head.as_mut().poll(cx)
-        })
-        .await
-    }
-
-    /// The limit counts from the last piece of the request's body, so an upload may take as long as it moves.
-    async fn await_head(
-        &self,
-        answer: &mut ResponseFuture,
+        mut request: Request<AppBody>,
         activity: Option<&Activity>,
-    ) -> Result<Response<Incoming>, MeshError> {
-        let begin = tokio::time::Instant::now();
+    ) -> Result<(Response<Incoming>, Box<Upstream>), MeshError> {
+        let begin = Instant::now();
+        // The limit counts from the last piece of the request's body, so an upload may take as long as it moves.
+        let due = || activity.map_or(begin, Activity::last).max(begin) + self.response_limit;
         loop {
-            let deadline = activity.map_or(begin, Activity::last).max(begin) + self.response_limit;
-            match tokio::time::timeout_at(deadline, &mut *answer).await {
-                Ok(head) => return head.map_err(|error| failure(error.into())),
-                Err(_)
-                    if activity.is_some_and(|activity| activity.last() + self.response_limit > deadline) => {}
-                Err(_) => return Err(MeshError::AppTimeout),
+            let mut upstream = self.pool.connection().await.map_err(MeshError::AppUnreachable)?;
+            match upstream.send(request, due).await {
+                Ok(answer) => return Ok((answer, upstream)),
+                Err(NoAnswer::Unsent(again)) => request = *again,
+                Err(NoAnswer::TimedOut) => return Err(MeshError::AppTimeout),
+                Err(NoAnswer::Broken(error)) => return Err(failure(error)),
             }
         }
     }
@@ -160,8 +126,9 @@ impl Forwarder {
     fn pass_back(
         &self,
         mut answer: Response<Incoming>,
+        upstream: Box<Upstream>,
         upgrade: Option<OnUpgrade>,
-        in_flight: InFlight,
+        line: Line<'_>,
         at_app: AtApp,
     ) -> Result<Response<Body>, MeshError> {
         let app_side =
@@ -173,17 +140,31 @@ impl Forwarder {
         let mut passed = Response::new(());
         *passed.status_mut() = parts.status;
         *passed.headers_mut() = parts.headers;
+        let in_flight = line.in_flight;
         let Some(app_side) = app_side else {
-            let body = body::ResponseBody::new(incoming, in_flight, at_app);
-            return Ok(passed.map(|()| body.map_err(BoxError::from).boxed_unsync()));
+            let source = if line.activity.is_none_or(|activity| activity.is_over()) {
+                Some((upstream, Arc::clone(&self.pool)))
+            } else {
+                upstream.detach();
+                None
+            };
+            let body = ResponseBody::new(incoming, source, in_flight, at_app);
+            return Ok(passed.map(|()| Body::App(body)));
         };
         let Some(client_side) = upgrade else {
             return Err(MeshError::AppUnreachable("the app changed protocol without being asked".into()));
         };
+        upstream.detach();
         keep_upgrade(passed.headers_mut(), protocol);
         tunnel::spawn(client_side, app_side, self.readiness.clone(), (in_flight, at_app));
         Ok(passed.map(|()| crate::respond::full(Bytes::new())))
     }
+}
+
+/// The app's address as `Host` has it: without a port that goes without saying (RFC 9110 §7.2).
+fn host(app: &Authority) -> HeaderValue {
+    let text = if app.port_u16() == Some(80) { app.host() } else { app.as_str() };
+    HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("localhost"))
 }
 
 /// Puts the one hop-by-hop header back that has to cross: both hops change protocol together.

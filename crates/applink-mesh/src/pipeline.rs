@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use applink_api::entropy::Entropy;
+use bytes::Bytes;
 use http::header::{EXPECT, HeaderValue};
 use http::{Request, Response, StatusCode, request};
-use http_body_util::BodyExt;
+use http_body_util::{BodyExt as _, Full};
 use hyper::body::{Body as _, Incoming};
 use hyper::upgrade::OnUpgrade;
 use secrecy::ExposeSecret as _;
@@ -17,12 +18,12 @@ use crate::authenticate::deliveries::Delivery;
 use crate::classify::{Call, DataActionCall, SalesforceCall};
 use crate::connection::{ConnectionState, Connections, InFlight};
 use crate::decide::{Decision, DecisionRules, decide};
-use crate::forward::body::RequestBody;
+use crate::forward::body::{AppBody, RequestBody};
 use crate::forward::{Forwarder, Line, hop_by_hop, keep_upgrade};
 use crate::readiness::{Readiness, Stage};
 use crate::receive::{Received, request_id};
 use crate::record::{Counters, Record, Recorder};
-use crate::respond::{Body, MeshError, REQUEST_ID, full, own_answer};
+use crate::respond::{Body, MeshError, REQUEST_ID, own_answer};
 use crate::sanitize::{Sanitizer, TrustedFacts};
 
 /// What the info route answers.
@@ -101,13 +102,13 @@ impl Pipeline {
             Decision::Verify(received, call) => (received, Some(call)),
         };
         // Authenticate: before any header is touched, because it judges what was sent.
-        let (facts, body) = self.authenticate(call, &parts, exchange, record).await?;
+        let (facts, held) = self.authenticate(call, &parts, exchange, record).await?;
         // Sanitize: right before forwarding, so that nothing can be added after it.
         let parts = self.sanitize(parts, facts, &received, exchange);
         #[cfg(feature = "otel")]
         let parts = crate::traces::inject(record.span.as_ref(), parts);
         // Forward: the app's own answer, whatever it is.
-        let response = Self::forward(forwarder, parts, body, &received, exchange).await?;
+        let response = Self::forward(forwarder, parts, held, &received, exchange).await?;
         if let Some(delivery) = exchange.delivery.take().filter(|_| response.status().is_success()) {
             self.data_actions.delivered(delivery, &exchange.request_id).await;
         }
@@ -121,7 +122,7 @@ impl Pipeline {
         parts: &request::Parts,
         exchange: &mut Exchange,
         record: &mut Record,
-    ) -> Result<(TrustedFacts, Option<Body>), MeshError> {
+    ) -> Result<(TrustedFacts, Option<Bytes>), MeshError> {
         match call {
             None => {
                 self.recorder.passed(record, None, None);
@@ -152,14 +153,14 @@ impl Pipeline {
         call: DataActionCall,
         exchange: &mut Exchange,
         record: &mut Record,
-    ) -> Result<(TrustedFacts, Option<Body>), MeshError> {
-        let body = exchange.body.take().map_or_else(|| full(bytes::Bytes::new()), BodyExt::boxed_unsync);
+    ) -> Result<(TrustedFacts, Option<Bytes>), MeshError> {
+        let body = exchange.body.take();
         let (payload, delivery) = self.data_actions.verify(&call, body, &exchange.request_id).await?;
         exchange.delivery = delivery;
         self.recorder.passed(record, None, Some(&call.org_id));
         Ok((
             TrustedFacts { client_context: None, signature: Some(call.signature.expose_secret().to_owned()) },
-            Some(full(payload)),
+            Some(payload),
         ))
     }
 
@@ -183,13 +184,15 @@ impl Pipeline {
     async fn forward(
         forwarder: &Forwarder,
         parts: request::Parts,
-        body: Option<Body>,
+        held: Option<Bytes>,
         received: &Received,
         exchange: &mut Exchange,
     ) -> Result<Response<Body>, MeshError> {
-        let activity = exchange.body.as_ref().map(RequestBody::activity);
-        let streamed = || exchange.body.take().map(BodyExt::boxed_unsync);
-        let body = body.or_else(streamed).unwrap_or_else(|| full(bytes::Bytes::new()));
+        let activity = exchange.body.as_ref().and_then(RequestBody::activity);
+        let body = match (held, exchange.body.take()) {
+            (None, Some(streamed)) => AppBody::Streamed(streamed),
+            (held, _) => AppBody::Held(Full::new(held.unwrap_or_default())),
+        };
         let in_flight = exchange.in_flight.take().unwrap_or_else(|| exchange.connection.begin());
         let upgrade = exchange.upgrade.take();
         let line = Line { connection: &exchange.connection, upgrade, activity, in_flight };

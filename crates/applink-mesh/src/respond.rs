@@ -5,21 +5,61 @@
 //! answer ever names an internal address. Every answer carries the marker header
 //! [`headers::MESH_MARKER`], so that an operator can tell "the mesh refused" from "the app refused".
 
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
 use applink_api::context::ContextError;
 use applink_api::headers;
 use bytes::Bytes;
 use http::header::{ALLOW, CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS};
 use http::{Response, StatusCode};
-use http_body_util::combinators::UnsyncBoxBody;
-use http_body_util::{BodyExt as _, Full};
+use http_body_util::Full;
+use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::authenticate::token::TokenProblem;
+use crate::forward::body::ResponseBody;
 use crate::path::PathError;
 
 /// Any error of a body on its way through.
 pub(crate) type BoxError = Box<dyn std::error::Error + Send + Sync>;
-/// A body on its way through, in either direction.
-pub(crate) type Body = UnsyncBoxBody<Bytes, BoxError>;
+
+/// What the caller gets.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// Of the mesh itself.
+    Own(Full<Bytes>),
+    /// Of the app, on its way through.
+    App(ResponseBody),
+}
+
+impl HttpBody for Body {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match self.get_mut() {
+            Self::Own(body) => Pin::new(body).poll_frame(cx).map_err(|never| match never {}),
+            Self::App(body) => Pin::new(body).poll_frame(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Own(body) => body.is_end_stream(),
+            Self::App(body) => body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Own(body) => body.size_hint(),
+            Self::App(body) => body.size_hint(),
+        }
+    }
+}
 
 pub(crate) const MARKER: HeaderName = HeaderName::from_static(headers::MESH_MARKER);
 pub(crate) const REQUEST_ID: HeaderName = HeaderName::from_static(headers::REQUEST_ID);
@@ -271,5 +311,5 @@ fn text_response(answer: Answer, request_id: &str) -> Response<Body> {
 
 /// A body that is all there.
 pub(crate) fn full(bytes: Bytes) -> Body {
-    Full::new(bytes).map_err(|never| match never {}).boxed_unsync()
+    Body::Own(Full::new(bytes))
 }

@@ -31,7 +31,8 @@ use crate::authenticate::control_plane::is_overload;
 use crate::authenticate::deliveries::{Deliveries, Delivery};
 use crate::classify::DataActionCall;
 use crate::control_plane::{ControlPlane, ControlPlaneError};
-use crate::respond::{Body, BoxError, MeshError, Refusal};
+use crate::forward::body::RequestBody;
+use crate::respond::{BoxError, MeshError, Refusal};
 
 const PATH: &str = "/data_action_targets/authenticate";
 const DELIVERED: &str = "/invocations/tokens";
@@ -91,7 +92,7 @@ impl DataActionVerifier {
     pub(crate) async fn verify(
         &self,
         call: &DataActionCall,
-        body: Body,
+        body: Option<RequestBody>,
         request_id: &str,
     ) -> Result<(Bytes, Option<Delivery>), MeshError> {
         let reading = tokio::time::timeout(self.time, self.read(body)).await;
@@ -118,9 +119,14 @@ impl DataActionVerifier {
         }
     }
 
-    async fn read(&self, mut body: Body) -> Result<(Bytes, Vec<SemaphorePermit<'_>>), MeshError> {
+    async fn read(
+        &self,
+        mut body: Option<RequestBody>,
+    ) -> Result<(Bytes, Vec<SemaphorePermit<'_>>), MeshError> {
         let (mut payload, mut held) = (BytesMut::new(), Vec::new());
-        while let Some(frame) = body.frame().await {
+        while let Some(body) = &mut body
+            && let Some(frame) = body.frame().await
+        {
             let frame = frame.map_err(MeshError::BodyUnreadable)?;
             let Ok(data) = frame.into_data() else { continue };
             if payload.len() + data.len() > self.limit {

@@ -2,67 +2,24 @@
 //!
 //! 100 belongs to the connection between mesh and app and 101 is no interim response; both stay here.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use http::{HeaderMap, Request, StatusCode};
 
+use crate::connection::ConnectionState;
 use crate::forward::hop_by_hop::strip_response;
 use crate::respond::MARKER;
 
-/// More than an app sends; what is over is dropped.
-const QUEUED: usize = 8;
-
-/// The interim responses to one request, encoded for the wire. Most requests have none, so it costs next to nothing
-/// until there is one.
-#[derive(Clone, Default)]
-pub(crate) struct Interims(Arc<Mutex<Queue>>);
-
-#[derive(Default)]
-struct Queue {
-    encoded: Vec<Bytes>,
-    waiting: Option<Waker>,
-}
-
-impl Interims {
-    /// Collects the interim responses to `request`.
-    pub(crate) fn collect<B>(request: &mut Request<B>) -> Self {
-        let interims = Self::default();
-        let collected = interims.clone();
-        hyper::ext::on_informational(request, move |interim| {
-            if !matches!(interim.status(), StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS) {
-                collected.add(encode(interim.status(), interim.headers()));
-            }
-        });
-        interims
-    }
-
-    /// Those that came since, or a wake-up when the next comes.
-    pub(crate) fn poll_some(&self, cx: &Context<'_>) -> Poll<Vec<Bytes>> {
-        let mut queue = self.lock();
-        if queue.encoded.is_empty() {
-            if !queue.waiting.as_ref().is_some_and(|waiting| waiting.will_wake(cx.waker())) {
-                queue.waiting = Some(cx.waker().clone());
-            }
-            return Poll::Pending;
+/// Passes the interim responses to `request` on to the client of `connection`. The connection to the app is polled by the
+/// request's own future, and so this is called where [`ConnectionState::send_interim`] may be.
+pub(crate) fn pass_on<B>(request: &mut Request<B>, connection: &Arc<ConnectionState>) {
+    let connection = Arc::clone(connection);
+    hyper::ext::on_informational(request, move |interim| {
+        if !matches!(interim.status(), StatusCode::CONTINUE | StatusCode::SWITCHING_PROTOCOLS) {
+            connection.send_interim(&encode(interim.status(), interim.headers()));
         }
-        Poll::Ready(std::mem::take(&mut queue.encoded))
-    }
-
-    fn add(&self, encoded: Bytes) {
-        let mut queue = self.lock();
-        if queue.encoded.len() < QUEUED {
-            queue.encoded.push(encoded);
-        }
-        if let Some(waiting) = queue.waiting.take() {
-            waiting.wake();
-        }
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+    });
 }
 
 fn encode(status: StatusCode, headers: &HeaderMap) -> Bytes {

@@ -1,0 +1,240 @@
+//! Connections to the app, kept between requests.
+//!
+//! 1. Every thread has a pool of its own: a request takes the connection that was used last, or makes one.
+//! 2. There is no task for a connection. Whoever has it polls it in the task of its own request, so that neither the
+//!    request nor its answer has to be handed from task to task; that was a fifth of what a request cost.
+//! 3. A connection comes back when the answer is through and nothing is left on the wire, and is not kept for longer
+//!    than [`IDLE`]. Nobody polls it meanwhile: that the app has closed it, the next request finds out before its first
+//!    byte is written, and takes another one.
+//! 4. Two kinds go on in a task: a connection on which the request's body is still on its way when the answer begins (a
+//!    caller that reads nothing of the answer must not stop it), and one that changed its protocol.
+
+use std::pin::{Pin, pin};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
+
+use http::uri::Authority;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::coop::unconstrained;
+use tokio::time::{Instant, Sleep};
+
+use crate::forward::body::AppBody;
+use crate::respond::BoxError;
+
+/// The app is on this machine, or next to it.
+const CONNECT: Duration = Duration::from_secs(5);
+/// Less than the keep-alive of the common servers (Node 5 s, uvicorn 5 s, gunicorn 2 s), so that a request is not
+/// sent on a connection that the app is just closing.
+const IDLE: Duration = Duration::from_millis(1_500);
+
+/// The part of a connection that moves bytes. `None` when it has ended.
+type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
+
+/// The connections of one thread that have nothing to do.
+#[derive(Debug)]
+pub(crate) struct Pool {
+    app: Authority,
+    kept: Mutex<Kept>,
+}
+
+#[derive(Debug, Default)]
+struct Kept {
+    /// In the order they came back.
+    idle: Vec<(Instant, Box<Upstream>)>,
+    /// A task looks after those that nobody takes.
+    swept: bool,
+}
+
+/// A connection to the app. It does something only while it is polled.
+pub(crate) struct Upstream {
+    sender: SendRequest<AppBody>,
+    driver: Option<Driver>,
+    /// It carried a request before, so the app may have closed it since.
+    used: bool,
+    /// Set once, and moved only when it goes off too early: requests come and go faster.
+    timer: Pin<Box<Sleep>>,
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Upstream").field("used", &self.used).finish_non_exhaustive()
+    }
+}
+
+/// No answer.
+#[derive(Debug)]
+pub(crate) enum NoAnswer {
+    /// The connection had ended before: the app has seen nothing of the request.
+    Unsent(Box<Request<AppBody>>),
+    /// It did not begin in time.
+    TimedOut,
+    /// The connection broke, or brought no HTTP.
+    Broken(BoxError),
+}
+
+impl Pool {
+    pub(crate) fn new(app: Authority) -> Arc<Self> {
+        Arc::new(Self { app, kept: Mutex::default() })
+    }
+
+    /// One that is kept, or a new one.
+    pub(crate) async fn connection(&self) -> Result<Box<Upstream>, BoxError> {
+        match self.take() {
+            Some(kept) => Ok(kept),
+            None => self.connect().await,
+        }
+    }
+
+    fn take(&self) -> Option<Box<Upstream>> {
+        let mut kept = self.lock();
+        while let Some((since, upstream)) = kept.idle.pop() {
+            if since.elapsed() > IDLE {
+                // Those below came back earlier.
+                let old = std::mem::take(&mut kept.idle);
+                drop(kept);
+                drop(old);
+                return None;
+            }
+            if upstream.sender.is_ready() {
+                return Some(upstream);
+            }
+        }
+        None
+    }
+
+    async fn connect(&self) -> Result<Box<Upstream>, BoxError> {
+        let connecting = TcpStream::connect(self.app.as_str());
+        let stream = tokio::time::timeout(CONNECT, connecting).await??;
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+        let driver: Driver = Box::pin(connection.with_upgrades());
+        let timer = Box::pin(tokio::time::sleep(CONNECT));
+        Ok(Box::new(Upstream { sender, driver: Some(driver), used: false, timer }))
+    }
+
+    /// Keeps a connection for the next request, if it is ready for one.
+    pub(crate) fn keep(self: &Arc<Self>, mut upstream: Box<Upstream>) {
+        upstream.poll_for_nobody();
+        if upstream.driver.is_none() || !upstream.sender.is_ready() {
+            return;
+        }
+        upstream.used = true;
+        let mut kept = self.lock();
+        if !kept.swept {
+            // Without a runtime everything ends, and so does this connection.
+            let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+            runtime.spawn(sweep(Arc::downgrade(self)));
+            kept.swept = true;
+        }
+        kept.idle.push((Instant::now(), upstream));
+    }
+
+    /// Closes what was not taken for too long. True when nothing is left.
+    fn close_idle(&self) -> bool {
+        let mut kept = self.lock();
+        let old = kept.idle.partition_point(|(since, _)| since.elapsed() > IDLE);
+        let old: Vec<_> = kept.idle.drain(..old).collect();
+        kept.swept = !kept.idle.is_empty();
+        let empty = !kept.swept;
+        if empty {
+            kept.idle.shrink_to_fit();
+        }
+        drop(kept);
+        drop(old);
+        empty
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Kept> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn no_answer(mut error: TrySendError<Request<AppBody>>, used: bool) -> NoAnswer {
+    match error.take_message().filter(|_| used) {
+        Some(request) => NoAnswer::Unsent(Box::new(request)),
+        None => NoAnswer::Broken(error.into_error().into()),
+    }
+}
+
+async fn sweep(pool: Weak<Pool>) {
+    loop {
+        tokio::time::sleep(IDLE).await;
+        if pool.upgrade().is_none_or(|pool| pool.close_idle()) {
+            return;
+        }
+    }
+}
+
+impl Upstream {
+    /// Moves what can be moved. Ready when the connection has ended, with the error that nobody was told of.
+    pub(crate) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Error>> {
+        let Some(driver) = &mut self.driver else { return Poll::Ready(None) };
+        let ended = ready!(driver.as_mut().poll(cx));
+        self.driver = None;
+        Poll::Ready(ended.err())
+    }
+
+    /// From here on it wakes no task of a request that is over.
+    fn poll_for_nobody(&mut self) {
+        let polled = pin!(unconstrained(std::future::poll_fn(|cx| self.poll(cx))));
+        let _ = polled.poll(&mut Context::from_waker(Waker::noop()));
+    }
+
+    /// Sends a request and waits for the head of its answer, as long as `due` says whenever it is asked.
+    pub(crate) async fn send(
+        &mut self,
+        request: Request<AppBody>,
+        due: impl Fn() -> Instant,
+    ) -> Result<Response<Incoming>, NoAnswer> {
+        let used = self.used;
+        // What this waits for is only ever brought by polling the connection, here and before it: it needs no waker, and
+        // must not be held back by the task's budget, since nothing would wake it then.
+        let mut answer = pin!(unconstrained(self.sender.try_send_request(request)));
+        std::future::poll_fn(|cx| {
+            let ended = self.poll(cx);
+            let mut nobody = Context::from_waker(Waker::noop());
+            match (answer.as_mut().poll(&mut nobody), ended) {
+                (Poll::Ready(answer), _) => Poll::Ready(answer.map_err(|error| no_answer(error, used))),
+                (Poll::Pending, Poll::Ready(_)) => {
+                    Poll::Ready(Err(NoAnswer::Broken("the connection to the app ended".into())))
+                }
+                (Poll::Pending, Poll::Pending) => self.poll_late(cx, &due).map(|()| Err(NoAnswer::TimedOut)),
+            }
+        })
+        .await
+    }
+
+    fn poll_late(&mut self, cx: &mut Context<'_>, due: &impl Fn() -> Instant) -> Poll<()> {
+        loop {
+            let due = due();
+            if self.timer.deadline() > due {
+                self.timer.as_mut().reset(due);
+            }
+            ready!(self.timer.as_mut().poll(cx));
+            if Instant::now() >= due {
+                return Poll::Ready(());
+            }
+            self.timer.as_mut().reset(due);
+        }
+    }
+
+    /// Lets it go on in a task of its own, to its end.
+    pub(crate) fn detach(self) {
+        let Self { sender, driver, .. } = self;
+        if let Some(driver) = driver {
+            tokio::spawn(async move {
+                // Who no longer can send anything ends the connection early.
+                let _sender = sender;
+                if let Err(error) = driver.await {
+                    tracing::debug!(%error, "a connection to the app ended early");
+                }
+            });
+        }
+    }
+}
