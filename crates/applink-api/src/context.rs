@@ -11,9 +11,8 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde::de::{IgnoredAny, MapAccess, Visitor};
+use serde::de::{IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};
-use serde_json::Value;
 
 use crate::secret::{SecretString, wire};
 
@@ -110,13 +109,23 @@ impl RequestContext {
 }
 
 /// The values of [`REQUEST_FIELDS`], in their order; of a key that comes twice the last.
-struct Fields([Option<Value>; REQUEST_FIELDS.len()]);
+struct Fields<'j>([Field<'j>; REQUEST_FIELDS.len()]);
+
+/// A value. Borrowed where it has no escapes.
+#[derive(Default)]
+enum Field<'j> {
+    #[default]
+    Missing,
+    Text(Cow<'j, str>),
+    /// Anything but a text or `null`.
+    Other,
+}
 
 /// A key, borrowed where it has no escapes.
 #[derive(Deserialize)]
 struct Key<'j>(#[serde(borrow)] Cow<'j, str>);
 
-impl<'de> Deserialize<'de> for Fields {
+impl<'de> Deserialize<'de> for Fields<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(FieldsVisitor)
     }
@@ -125,18 +134,18 @@ impl<'de> Deserialize<'de> for Fields {
 struct FieldsVisitor;
 
 impl<'de> Visitor<'de> for FieldsVisitor {
-    type Value = Fields;
+    type Value = Fields<'de>;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("an object")
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields, M::Error> {
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {
         let mut fields = Fields(Default::default());
         while let Some(Key(key)) = map.next_key()? {
             let known = REQUEST_FIELDS.iter().position(|(name, _)| name.eq_ignore_ascii_case(&key));
             match known.and_then(|at| fields.0.get_mut(at)) {
-                Some(field) => *field = Some(map.next_value()?),
+                Some(field) => *field = map.next_value()?,
                 None => {
                     let _: IgnoredAny = map.next_value()?;
                 }
@@ -146,11 +155,65 @@ impl<'de> Visitor<'de> for FieldsVisitor {
     }
 }
 
-fn required_text(field: Option<Value>, reported: &'static str) -> Result<String, ContextError> {
+impl<'de> Deserialize<'de> for Field<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(FieldVisitor)
+    }
+}
+
+struct FieldVisitor;
+
+impl<'de> Visitor<'de> for FieldVisitor {
+    type Value = Field<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a value")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Field<'de>, E> {
+        Ok(Field::Text(Cow::Borrowed(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Field<'de>, E> {
+        Ok(Field::Text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_unit<E>(self) -> Result<Field<'de>, E> {
+        Ok(Field::Missing)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Field<'de>, E> {
+        Ok(Field::Other)
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<Field<'de>, E> {
+        Ok(Field::Other)
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<Field<'de>, E> {
+        Ok(Field::Other)
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<Field<'de>, E> {
+        Ok(Field::Other)
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut items: S) -> Result<Field<'de>, S::Error> {
+        while items.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Field::Other)
+    }
+
+    fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Field<'de>, M::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Field::Other)
+    }
+}
+
+fn required_text(field: Field<'_>, reported: &'static str) -> Result<String, ContextError> {
     match field {
-        Some(Value::String(text)) if !text.is_empty() => Ok(text),
-        None | Some(Value::Null | Value::String(_)) => Err(ContextError::Field(reported)),
-        Some(_) => Err(ContextError::Json(serde::de::Error::custom("a field is not a string"))),
+        Field::Text(text) if !text.is_empty() => Ok(text.into_owned()),
+        Field::Missing | Field::Text(_) => Err(ContextError::Field(reported)),
+        Field::Other => Err(ContextError::Json(serde::de::Error::custom("a field is not a string"))),
     }
 }
 
@@ -254,6 +317,7 @@ fn encode<T: Serialize>(value: &T) -> Result<String, ContextError> {
 mod tests {
     use super::*;
     use secrecy::ExposeSecret;
+    use serde_json::Value;
 
     fn encoded(value: &Value) -> String {
         STANDARD.encode(value.to_string())
@@ -286,12 +350,12 @@ mod tests {
 
     #[test]
     fn a_field_of_the_wrong_type_is_not_json_of_the_right_shape() {
-        let mut value = request();
-        value["orgId"] = serde_json::json!(7);
-        assert!(matches!(
-            RequestContext::decode(encoded(&value).as_bytes()).unwrap_err(),
-            ContextError::Json(_)
-        ));
+        for wrong in ["7", "-7", "1.5", "true", "[\"00D\"]", "{\"a\":\"00D\"}"] {
+            let mut value = request();
+            value["orgId"] = serde_json::from_str(wrong).unwrap();
+            let error = RequestContext::decode(encoded(&value).as_bytes()).unwrap_err();
+            assert!(matches!(error, ContextError::Json(_)), "{wrong}");
+        }
     }
 
     #[test]

@@ -111,18 +111,24 @@ impl RecordId {
 }
 
 /// The three-character checksum of a 15-character id.
-fn checksum(short: &str) -> String {
+fn checksum(short: &str) -> [char; 3] {
     const ALPHABET: &[u8; 32] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ012345";
-    short
-        .as_bytes()
-        .chunks(5)
-        .map(|chunk| {
-            let index = chunk.iter().enumerate().fold(0usize, |bits, (position, byte)| {
-                bits | (usize::from(byte.is_ascii_uppercase()) << position)
-            });
-            char::from(ALPHABET[index & 31])
-        })
-        .collect()
+    let mut sum = ['A'; 3];
+    for (character, chunk) in sum.iter_mut().zip(short.as_bytes().chunks(5)) {
+        let index = chunk.iter().enumerate().fold(0usize, |bits, (position, byte)| {
+            bits | (usize::from(byte.is_ascii_uppercase()) << position)
+        });
+        *character = char::from(ALPHABET[index & 31]);
+    }
+    sum
+}
+
+/// The 18-character form of a 15-character id.
+fn full(short: &str) -> String {
+    let mut id = String::with_capacity(18);
+    id.push_str(short);
+    id.extend(checksum(short));
+    id
 }
 
 impl FromStr for RecordId {
@@ -133,15 +139,10 @@ impl FromStr for RecordId {
             return Err(ParseRecordIdError::Character);
         }
         match text.len() {
-            15 => Ok(Self(format!("{text}{}", checksum(text)))),
+            15 => Ok(Self(full(text))),
             18 => {
-                let (short, sum) = text.split_at(15);
-                let expected = checksum(short);
-                if expected.eq_ignore_ascii_case(sum) {
-                    Ok(Self(format!("{short}{expected}")))
-                } else {
-                    Err(ParseRecordIdError::Checksum)
-                }
+                let id = full(text.get(..15).unwrap_or_default());
+                if id.eq_ignore_ascii_case(text) { Ok(Self(id)) } else { Err(ParseRecordIdError::Checksum) }
             }
             length => Err(ParseRecordIdError::Length(length)),
         }

@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use crate::bypass::{BypassRules, HealthAnswer, HealthRoute};
 use crate::child::ChildConfig;
 use crate::path::PathRule;
+use crate::record::access::AccessLog;
 
 mod allowed_hosts;
 mod arguments;
@@ -83,6 +84,8 @@ pub struct MeshConfig {
     pub metrics: Option<SocketAddr>,
     /// How often the control plane is told what happened, when it is.
     pub report_every: Option<Duration>,
+    /// Where the line of each request goes.
+    pub access_log: AccessLog,
     /// Where traces go, when they go anywhere.
     #[cfg(feature = "otel")]
     pub traces: Option<crate::traces::TraceSettings>,
@@ -118,6 +121,7 @@ impl MeshConfig {
             threads: 0,
             metrics: None,
             report_every: Some(Duration::from_secs(5)),
+            access_log: AccessLog::default(),
             #[cfg(feature = "otel")]
             traces: None,
             child: None,

@@ -22,7 +22,7 @@ use crate::forward::body::{AppBody, RequestBody};
 use crate::forward::{Forwarder, Line, hop_by_hop, keep_upgrade};
 use crate::readiness::{Readiness, Stage};
 use crate::receive::{Received, request_id};
-use crate::record::{Counters, Record, Recorder};
+use crate::record::{Caller, Counters, Record, Recorder};
 use crate::respond::{Body, MeshError, REQUEST_ID, own_answer};
 use crate::sanitize::{Sanitizer, TrustedFacts};
 
@@ -125,7 +125,7 @@ impl Pipeline {
     ) -> Result<(TrustedFacts, Option<Bytes>), MeshError> {
         match call {
             None => {
-                self.recorder.passed(record, None, None);
+                self.recorder.passed(record, Caller::Unknown);
                 Ok((TrustedFacts::default(), None))
             }
             Some(Call::Salesforce(call)) => Ok((self.salesforce(*call, exchange, record).await?, None)),
@@ -143,7 +143,7 @@ impl Pipeline {
         record: &mut Record,
     ) -> Result<TrustedFacts, MeshError> {
         let (context, verified) = self.authenticator.authenticate(call, &exchange.request_id).await?;
-        self.recorder.passed(record, Some(&verified), None);
+        self.recorder.passed(record, Caller::User(verified));
         let client_context = context.encode().map_err(MeshError::ClientContext)?;
         Ok(TrustedFacts { client_context: Some(client_context), signature: None })
     }
@@ -157,7 +157,7 @@ impl Pipeline {
         let body = exchange.body.take();
         let (payload, delivery) = self.data_actions.verify(&call, body, &exchange.request_id).await?;
         exchange.delivery = delivery;
-        self.recorder.passed(record, None, Some(&call.org_id));
+        self.recorder.passed(record, Caller::Org(call.org_id));
         Ok((
             TrustedFacts { client_context: None, signature: Some(call.signature.expose_secret().to_owned()) },
             Some(payload),

@@ -33,9 +33,12 @@ pub fn run(arguments: impl IntoIterator<Item = OsString>) -> u8 {
 }
 
 fn start(port: Option<u16>, command: Vec<OsString>) -> u8 {
-    let _log = log();
+    let log = log();
     match configuration(port, command).and_then(|config| Ok((config, reload_signal()?, runtime()?))) {
-        Ok((config, reload, runtime)) => runtime.block_on(supervise(config, reload)),
+        Ok((mut config, reload, runtime)) => {
+            config.access_log = log.access();
+            runtime.block_on(supervise(config, reload))
+        }
         Err(error) => fail(&*error, 1),
     }
 }

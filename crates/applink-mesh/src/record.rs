@@ -14,10 +14,12 @@ use http::{Method, StatusCode, request};
 
 use crate::authenticate::Verified;
 use crate::config::MeshConfig;
+use crate::record::access::AccessLog;
 use crate::record::report::cut;
 use crate::record::tally::{Ending, Pending, Tally, micros};
 use crate::respond::MeshError;
 
+pub(crate) mod access;
 pub(crate) mod metrics;
 pub(crate) mod report;
 pub(crate) mod tally;
@@ -46,6 +48,7 @@ pub struct Counters {
 #[derive(Debug)]
 pub(crate) struct Recorder {
     clock: Clock,
+    access: AccessLog,
     tally: Mutex<Tally>,
     #[cfg(feature = "otel")]
     pub(crate) traces: Option<std::sync::Arc<crate::traces::Traces>>,
@@ -59,13 +62,38 @@ pub(crate) struct Record {
     method: Method,
     target: Option<PathAndQuery>,
     verdict: &'static str,
-    org_id: String,
-    user_id: String,
+    caller: Caller,
     #[cfg(feature = "otel")]
     pub(crate) span: Option<crate::traces::Span>,
 }
 
+/// Whose request it is.
+#[derive(Debug)]
+pub(crate) enum Caller {
+    /// A stranger's, on an open route.
+    Unknown,
+    /// Of an org's user.
+    User(Verified),
+    /// Of an org itself: a data action.
+    Org(String),
+}
+
 impl Record {
+    fn org_id(&self) -> &str {
+        match &self.caller {
+            Caller::Unknown => "",
+            Caller::User(verified) => &verified.org_id,
+            Caller::Org(org_id) => org_id,
+        }
+    }
+
+    fn user_id(&self) -> &str {
+        match &self.caller {
+            Caller::User(Verified { user_id: Some(user_id), .. }) => user_id,
+            _ => "",
+        }
+    }
+
     /// Without the query.
     fn path(&self) -> &str {
         let path = self.target.as_ref().map_or("/", PathAndQuery::path);
@@ -77,6 +105,7 @@ impl Recorder {
     pub(crate) fn new(config: &MeshConfig) -> Self {
         Self {
             clock: config.clock.clone(),
+            access: config.access_log.clone(),
             tally: Mutex::default(),
             #[cfg(feature = "otel")]
             traces: config.traces.as_ref().map(|_| crate::traces::Traces::new(config.entropy.clone())),
@@ -90,33 +119,21 @@ impl Recorder {
             method: parts.method.clone(),
             target: parts.uri.path_and_query().cloned(),
             verdict: "own",
-            org_id: String::new(),
-            user_id: String::new(),
+            caller: Caller::Unknown,
             #[cfg(feature = "otel")]
             span: self.traces.as_ref().map(|traces| traces.begin(&parts.headers)),
         }
     }
 
-    /// The request may pass: as a stranger's on an open route, or as a verified call.
-    pub(crate) fn passed(
-        &self,
-        record: &mut Record,
-        verified: Option<&Verified>,
-        data_action_org: Option<&str>,
-    ) {
+    /// The request may pass.
+    pub(crate) fn passed(&self, record: &mut Record, caller: Caller) {
         record.authenticated = Some(self.clock.now());
-        record.verdict = match (verified, data_action_org) {
-            (Some(_), _) => "verified",
-            (None, Some(_)) => "signed",
-            (None, None) => "open",
+        record.verdict = match caller {
+            Caller::User(_) => "verified",
+            Caller::Org(_) => "signed",
+            Caller::Unknown => "open",
         };
-        if let Some(verified) = verified {
-            record.org_id.clone_from(&verified.org_id);
-            record.user_id = verified.user_id.clone().unwrap_or_default();
-        }
-        if let Some(org_id) = data_action_org {
-            org_id.clone_into(&mut record.org_id);
-        }
+        record.caller = caller;
     }
 
     /// Something stood in the way. The caller learns little of it; here is the whole chain.
@@ -145,19 +162,18 @@ impl Recorder {
         self.lock().add(ending, || invocation(&record, request_id, ending));
         #[cfg(feature = "otel")]
         self.end_span(&record, request_id, (end, status.as_u16()));
-        tracing::info!(
-            target: "applink_mesh::access",
-            method = record.method.as_str(),
-            path = record.path(),
-            status = ending.status,
-            verdict = ending.verdict,
+        self.access.write(&access::Line {
+            at: end,
+            method: record.method.as_str(),
+            path: record.path(),
+            status: ending.status,
+            verdict: record.verdict,
             request_id,
-            org = record.org_id,
-            user = record.user_id,
-            mesh_us = ending.mesh_micros,
-            app_us = ending.app_micros.unwrap_or_default(),
-            "request"
-        );
+            org: record.org_id(),
+            user: record.user_id(),
+            mesh_us: ending.mesh_micros,
+            app_us: ending.app_micros.unwrap_or_default(),
+        });
     }
 
     #[cfg(feature = "otel")]
@@ -171,7 +187,7 @@ impl Recorder {
                 path: record.path().to_owned(),
                 status,
                 verdict: record.verdict,
-                org_id: record.org_id.clone(),
+                org_id: record.org_id().to_owned(),
                 request_id: cut(request_id),
             });
         }
@@ -210,8 +226,8 @@ fn invocation(record: &Record, request_id: &str, ending: Ending) -> InvocationRe
     InvocationRecord {
         at: ending.at,
         request_id: cut(request_id),
-        org_id: cut(&record.org_id),
-        user_id: record.user_id.clone(),
+        org_id: cut(record.org_id()),
+        user_id: record.user_id().to_owned(),
         operation: cut(&format!("{} {}", record.method, record.path())),
         verdict: ending.verdict.to_owned(),
         status: ending.status,

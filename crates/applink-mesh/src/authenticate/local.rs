@@ -106,10 +106,7 @@ impl<V: Verifier> LocalVerifier<V> {
 
     /// A no for want of knowledge is one only when the control plane could have told us.
     fn final_no(&self, problem: TokenProblem) -> MeshError {
-        let wanting = matches!(
-            problem,
-            TokenProblem::NotConnected | TokenProblem::NotPublished | TokenProblem::UnknownKey
-        );
+        let wanting = is_for_want_of_knowledge(problem);
         if wanting && !self.trust.is_reachable() { away(Undecided(problem)) } else { refused(problem) }
     }
 
@@ -150,6 +147,10 @@ impl<V: Verifier> LocalVerifier<V> {
     }
 }
 
+fn is_for_want_of_knowledge(problem: TokenProblem) -> bool {
+    matches!(problem, TokenProblem::NotConnected | TokenProblem::NotPublished | TokenProblem::UnknownKey)
+}
+
 fn claimed_org<'b>(bundle: &'b Bundle, context: &RequestContext) -> Option<&'b OrgTrust> {
     context.org_id.parse::<RecordId>().ok().and_then(|id| bundle.org(&id))
 }
@@ -177,5 +178,14 @@ impl<V: Verifier> Verifier for LocalVerifier<V> {
                 Knowledge::Stale => Err(away(Stale)),
             }
         })
+    }
+
+    fn verify_now(&self, context: &RequestContext) -> Option<Result<Verified, MeshError>> {
+        let Knowledge::Bundle(bundle) = self.trust.knowledge() else { return None };
+        match self.judge(&bundle, context) {
+            // Step 2 or 3 may know better.
+            Err(problem) if is_for_want_of_knowledge(problem) => None,
+            judged => Some(judged.map_err(refused)),
+        }
     }
 }

@@ -6,6 +6,7 @@
 //! the wrong JSON type refuses the token (RFC 8725).
 
 use std::borrow::Cow;
+use std::fmt;
 use std::time::Duration;
 
 use applink_api::ids::{AppUuid, RecordId};
@@ -13,7 +14,7 @@ use applink_api::time::Timestamp;
 use applink_api::trust::TokenPolicy;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::IgnoredAny;
+use serde::de::{IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use crate::authenticate::Verified;
@@ -76,11 +77,11 @@ pub enum TokenProblem {
 #[derive(Deserialize)]
 struct Header<'t> {
     #[serde(borrow)]
-    alg: Cow<'t, str>,
+    alg: Text<'t>,
     #[serde(borrow)]
-    kid: Option<Cow<'t, str>>,
+    kid: Option<Text<'t>>,
     #[serde(borrow)]
-    tnk: Option<Cow<'t, str>>,
+    tnk: Option<Text<'t>>,
     #[serde(default, deserialize_with = "present")]
     jku: bool,
     #[serde(default, deserialize_with = "present")]
@@ -99,6 +100,10 @@ struct Header<'t> {
     zip: bool,
 }
 
+/// Borrowed where it has no escapes.
+#[derive(Deserialize)]
+struct Text<'t>(#[serde(borrow)] Cow<'t, str>);
+
 /// Whatever the value, `null` too.
 fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
     IgnoredAny::deserialize(deserializer).map(|_| true)
@@ -107,9 +112,9 @@ fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error>
 #[derive(Deserialize)]
 struct Claims<'t> {
     #[serde(borrow)]
-    iss: Cow<'t, str>,
+    iss: Text<'t>,
     #[serde(borrow)]
-    sub: Cow<'t, str>,
+    sub: Text<'t>,
     #[serde(borrow)]
     aud: Audience<'t>,
     iat: i64,
@@ -118,12 +123,39 @@ struct Claims<'t> {
     jti: String,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Audience<'t> {
-    #[serde(borrow)]
-    One(Cow<'t, str>),
-    Several(Vec<String>),
+/// One text, or several.
+struct Audience<'t>(Vec<Text<'t>>);
+
+impl<'de: 't, 't> Deserialize<'de> for Audience<'t> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AudienceVisitor)
+    }
+}
+
+struct AudienceVisitor;
+
+impl<'de> Visitor<'de> for AudienceVisitor {
+    type Value = Audience<'de>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("one audience or several")
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Audience<'de>, E> {
+        Ok(Audience(vec![Text(Cow::Borrowed(text))]))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Audience<'de>, E> {
+        Ok(Audience(vec![Text(Cow::Owned(text.to_owned()))]))
+    }
+
+    fn visit_seq<S: SeqAccess<'de>>(self, mut texts: S) -> Result<Audience<'de>, S::Error> {
+        let mut several = Vec::new();
+        while let Some(text) = texts.next_element()? {
+            several.push(text);
+        }
+        Ok(Audience(several))
+    }
 }
 
 /// Judges `token` as one of `org` for `app`.
@@ -157,27 +189,27 @@ fn decode(part: &str) -> Result<Vec<u8>, TokenProblem> {
 fn key_id<'t>(header: &'t [u8], org: &OrgTrust) -> Result<Cow<'t, str>, TokenProblem> {
     let header: Header<'t> = serde_json::from_slice(header).map_err(|_| TokenProblem::Form)?;
     let brings_a_key = header.jku || header.jwk || header.x5u || header.x5c;
-    if brings_a_key || header.crit || header.b64 || header.enc || header.zip || header.alg != "RS256" {
+    if brings_a_key || header.crit || header.b64 || header.enc || header.zip || header.alg.0 != "RS256" {
         return Err(TokenProblem::Header);
     }
     // `core/prod/00D…`
-    let tnk = header.tnk.ok_or(TokenProblem::OtherOrg)?;
+    let Text(tnk) = header.tnk.ok_or(TokenProblem::OtherOrg)?;
     let named = tnk.rsplit('/').next().unwrap_or_default();
     if named.parse::<RecordId>().is_ok_and(|named| named == org.id) {
-        header.kid.ok_or(TokenProblem::Header)
+        header.kid.map(|Text(kid)| kid).ok_or(TokenProblem::Header)
     } else {
         Err(TokenProblem::OtherOrg)
     }
 }
 
 fn check(claims: Claims<'_>, org: &OrgTrust, app: AppUuid, now: Timestamp) -> Result<Verified, TokenProblem> {
-    if claims.iss.trim_end_matches('/') != org.instance_url {
+    if claims.iss.0.trim_end_matches('/') != org.instance_url {
         return Err(TokenProblem::Issuer);
     }
     if org.policy == TokenPolicy::Strict && !claims.aud.contains(app) {
         return Err(TokenProblem::Audience);
     }
-    let user_id = claims.sub.strip_prefix("uid:").and_then(|id| id.parse::<RecordId>().ok());
+    let user_id = claims.sub.0.strip_prefix("uid:").and_then(|id| id.parse::<RecordId>().ok());
     let user_id = user_id.filter(|id| id.key_prefix() == "005").ok_or(TokenProblem::Subject)?;
     let expires_at = ensure_time(&claims, now)?;
     if claims.jti.is_empty() || claims.jti.len() > LONGEST_ID {
@@ -207,10 +239,6 @@ fn ensure_time(claims: &Claims<'_>, now: Timestamp) -> Result<Timestamp, TokenPr
 
 impl Audience<'_> {
     fn contains(&self, app: AppUuid) -> bool {
-        let is_app = |one: &str| one.parse::<AppUuid>() == Ok(app);
-        match self {
-            Self::One(one) => is_app(one),
-            Self::Several(several) => several.iter().any(|one| is_app(one)),
-        }
+        self.0.iter().any(|Text(one)| one.parse::<AppUuid>() == Ok(app))
     }
 }

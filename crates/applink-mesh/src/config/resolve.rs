@@ -17,6 +17,7 @@ use crate::config::{
     AppAddress, AppAddressError, DEFAULT_APP_PORT, DEFAULT_HEALTH_PATH, DEFAULT_METRICS_PORT, DEFAULT_PORT,
     Limits, Listen, MeshConfig, TrustSettings,
 };
+use crate::record::access::AccessLog;
 
 /// How often the control plane is told what happened.
 const REPORT_EVERY: Duration = Duration::from_secs(5);
@@ -143,6 +144,7 @@ fn join(
         threads: environment.threads.unwrap_or_else(default_threads),
         metrics: metrics_address(environment.metrics),
         report_every: environment.reports.then_some(REPORT_EVERY),
+        access_log: AccessLog::default(),
         #[cfg(feature = "otel")]
         traces: None,
         child,

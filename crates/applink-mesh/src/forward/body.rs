@@ -184,6 +184,8 @@ pub(crate) struct ResponseBody {
     /// Where it comes from, unless that moves on its own.
     source: Option<(Box<Upstream>, Arc<Pool>)>,
     ended: bool,
+    /// The app broke off, and the caller is about to learn it.
+    broken: Option<hyper::Error>,
     _in_flight: InFlight,
     _at_app: AtApp,
 }
@@ -195,7 +197,7 @@ impl ResponseBody {
         in_flight: InFlight,
         at_app: AtApp,
     ) -> Self {
-        Self { incoming, source, ended: false, _in_flight: in_flight, _at_app: at_app }
+        Self { incoming, source, ended: false, broken: None, _in_flight: in_flight, _at_app: at_app }
     }
 
     /// What has come is taken before the connection is asked for more, and again after that: what it is woken by is
@@ -223,9 +225,22 @@ impl HttpBody for ResponseBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         let this = self.get_mut();
-        let frame = ready!(this.poll_incoming(cx));
-        this.ended = frame.is_none();
-        Poll::Ready(frame.map(|frame| frame.map_err(BoxError::from)))
+        if let Some(error) = this.broken.take() {
+            return Poll::Ready(Some(Err(error.into())));
+        }
+        match ready!(this.poll_incoming(cx)) {
+            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            Some(Err(error)) => {
+                // What came before it is sent first: with an error hyper throws away what it has not sent yet.
+                this.broken = Some(error);
+                cx.waker().wake_by_ref();
+                Poll::Pending
+            }
+            None => {
+                this.ended = true;
+                Poll::Ready(None)
+            }
+        }
     }
 
     fn is_end_stream(&self) -> bool {

@@ -11,6 +11,8 @@ use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use crate::record::access::AccessLog;
+
 /// How long the first of several lines waits for the others.
 const GATHER: Duration = Duration::from_millis(10);
 /// What may wait; above it whoever logs waits too.
@@ -19,6 +21,8 @@ const MOST: usize = 1024 * 1024;
 /// Lines on their way. Dropping it writes what still waits.
 pub(super) struct Log {
     lines: Arc<Lines>,
+    level: LevelFilter,
+    json: bool,
     writer: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -39,14 +43,26 @@ impl Log {
     pub(super) fn start(level: Option<LevelFilter>, json: bool) -> Self {
         let lines = Arc::new(Lines::default());
         // Nothing but our own lines: what libraries say at lower levels was not written with our secrets in mind.
-        let ours = Targets::new().with_target("applink_mesh", level.unwrap_or(LevelFilter::INFO));
+        let level = level.unwrap_or(LevelFilter::INFO);
+        let ours = Targets::new().with_target("applink_mesh", level);
         let layer = tracing_subscriber::fmt::layer().with_writer(Writer(Arc::clone(&lines))).with_ansi(false);
         let layer = if json { layer.json().flatten_event(true).boxed() } else { layer.boxed() };
         // Only a second subscriber in the same process could fail here.
         let _ = tracing_subscriber::registry().with(layer.with_filter(ours)).try_init();
         let written = Arc::clone(&lines);
         let writer = std::thread::Builder::new().name("mesh-log".to_owned()).spawn(move || written.write());
-        Self { lines, writer: writer.ok() }
+        Self { lines, level, json, writer: writer.ok() }
+    }
+
+    /// For the lines of requests, which are of the level INFO.
+    pub(super) fn access(&self) -> AccessLog {
+        let lines = Arc::clone(&self.lines);
+        let to = Arc::new(move |line: &[u8]| lines.add(line));
+        match (self.level >= LevelFilter::INFO, self.json) {
+            (true, false) => AccessLog::Text(to),
+            (true, true) => AccessLog::Json(to),
+            (false, _) => AccessLog::Off,
+        }
     }
 }
 
@@ -136,7 +152,7 @@ mod tests {
     #[test]
     fn what_waits_at_the_end_is_written_and_the_writer_ends() {
         let lines = Arc::new(Lines::default());
-        let log = Log { lines: Arc::clone(&lines), writer: None };
+        let log = Log { lines: Arc::clone(&lines), level: LevelFilter::INFO, json: false, writer: None };
         drop(log);
         lines.write();
         assert!(lines.lock().waiting.is_empty());

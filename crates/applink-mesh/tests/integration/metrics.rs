@@ -137,6 +137,46 @@ async fn a_report_that_could_not_be_sent_is_sent_again_as_it_was() {
     assert_eq!(first, again, "so that the control plane can tell");
 }
 
+#[tokio::test]
+async fn the_last_report_is_sent_when_the_mesh_stops() {
+    let stack = Stack::with(|config| {
+        config.bypass.all = true;
+        config.report_every = Some(Duration::from_secs(3_600));
+    })
+    .await;
+    stack.control_plane.say(Says::Status(204, ""));
+    for _ in 0..3 {
+        assert_eq!(stack.send("GET /x", &[], b"").await.status, 200);
+    }
+    assert!(stack.control_plane.asked().is_empty(), "the hour is not over");
+    stack.mesh.stop().await;
+    let asked = stack.control_plane.asked();
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    assert_eq!(asked[0].body["counts"][0]["count"], json!(3));
+}
+
+/// A report on its way when the stop comes, whose answer is lost, is sent again, and then what happened since.
+#[tokio::test]
+async fn a_stop_repeats_the_report_that_was_not_taken_and_sends_what_came_after_it() {
+    let stack = Stack::with(|config| {
+        config.bypass.all = true;
+        config.report_every = Some(Duration::from_millis(20));
+    })
+    .await;
+    stack.control_plane.say(Says::Status(503, ""));
+    assert_eq!(stack.send("GET /x", &[], b"").await.status, 200);
+    eventually(|| !stack.control_plane.asked().is_empty()).await;
+    assert_eq!(stack.send("GET /x", &[], b"").await.status, 200);
+    stack.control_plane.say(Says::Status(204, ""));
+    let control_plane = stack.control_plane;
+    stack.mesh.stop().await;
+    let mut latest = std::collections::BTreeMap::new();
+    for asked in control_plane.asked() {
+        latest.insert(asked.body["sequence"].as_u64().unwrap(), asked.body["counts"][0]["count"].as_u64());
+    }
+    assert_eq!(latest.into_iter().collect::<Vec<_>>(), [(1, Some(1)), (2, Some(1))]);
+}
+
 /// `applink-mesh check` beside this control plane and app.
 async fn check(control_plane: &ControlPlane, app: u16) -> (Option<i32>, String) {
     let ports = Ports::reserve();
