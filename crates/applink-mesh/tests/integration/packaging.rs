@@ -99,6 +99,52 @@ fn the_sidecar_example_is_yaml_and_configures_a_mesh() {
     assert!(grace > (config.limits.grace + config.limits.drain + config.limits.child_stop).as_secs());
 }
 
+/// The image itself is built where there is a builder of images; here every step of its recipe is held against what it
+/// relies on.
+#[test]
+fn the_image_is_a_static_binary_that_runs_as_nobody() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
+    let recipe = std::fs::read_to_string(root.join("packaging/container/Dockerfile")).unwrap();
+    let recipe = recipe.replace("\\\n", " ");
+    let steps: Vec<Vec<&str>> = recipe
+        .lines()
+        .filter(|line| !line.is_empty() && !line.starts_with('#'))
+        .map(|line| line.split_whitespace().collect())
+        .collect();
+    let last = steps.iter().rposition(|step| step[0] == "FROM").unwrap();
+    assert_eq!(steps[last], ["FROM", "scratch"], "nothing else in it");
+
+    let made = steps[..last].iter().find(|step| step.contains(&"cargo")).unwrap();
+    let options = |name: &str| {
+        let values = made.windows(2).filter(|pair| pair[0] == name).map(|pair| pair[1].to_owned());
+        values.collect::<Vec<_>>()
+    };
+    let manifest = std::fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    assert!(manifest.contains(&format!("[profile.{}]", options("--profile")[0])));
+    assert_eq!(options("--package"), ["applink-mesh"]);
+    assert_eq!(options("--bin"), ["applink-mesh"]);
+    assert!(options("--target")[0].ends_with("-linux-musl\""), "static");
+    let own = std::fs::read_to_string(root.join("crates/applink-mesh/Cargo.toml")).unwrap();
+    assert!(options("--features").iter().all(|feature| own.contains(&format!("\n{feature} = ["))));
+
+    let image = &steps[last + 1..];
+    let copied: Vec<&str> = image.iter().filter(|step| step[0] == "COPY").map(|step| step[3]).collect();
+    let binaries = ["/usr/bin/applink-mesh", "/usr/bin/heroku-applink-service-mesh"];
+    assert_eq!(copied, ["/etc/ssl/certs/ca-certificates.crt", binaries[0], binaries[1]]);
+    let only = |name: &str| image.iter().filter(|step| step[0] == name).map(|step| step[1..].join(" "));
+    let user = only("USER").next().unwrap();
+    assert!(user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "{user}: a name means nothing");
+    assert_eq!(only("ENTRYPOINT").collect::<Vec<_>>(), [format!("[\"{}\"]", binaries[0])]);
+    let environment = |name: &str| match name {
+        "HEROKU_APPLINK_API_URL" => Some("https://applink.example/addons/a".to_owned()),
+        "HEROKU_APPLINK_TOKEN" => Some("token".to_owned()),
+        _ => None,
+    };
+    let sources = Sources { port: None, command: Vec::new(), environment: &environment, yaml: None };
+    let Listen::Everywhere(port) = MeshConfig::resolve(sources).unwrap().listen else { panic!("reachable") };
+    assert_eq!(only("EXPOSE").collect::<Vec<_>>(), [port.to_string()]);
+}
+
 /// What stands for `npm`, `java` and `uvicorn`: an app that listens where the sample would.
 const APP: &str = r#"#!/usr/bin/env python3
 import http.server, os
