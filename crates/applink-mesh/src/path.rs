@@ -139,6 +139,9 @@ fn read(sent: &[u8]) -> Result<(Vec<u8>, Option<PathError>), PathError> {
     ensure_no_encoded_dot(sent)?;
     ensure_safe(sent)?;
     let mut oddity = has_empty_segment(sent).then_some(PathError::EmptySegment);
+    if !sent.contains(&b'%') {
+        return Ok((sent.to_vec(), oddity));
+    }
     let first = decode(sent);
     let (mut outer, mut inner) = (sent.to_vec(), first.clone());
     for _ in 0..MAX_LAYERS {

@@ -6,6 +6,7 @@ mod integration {
     mod app;
     mod binding;
     mod bypass;
+    mod connections;
     mod control_plane;
     mod data_actions;
     mod failures;

@@ -133,7 +133,10 @@ fn the_image_is_a_static_binary_that_runs_as_nobody() {
     assert_eq!(copied, ["/etc/ssl/certs/ca-certificates.crt", binaries[0], binaries[1]]);
     let only = |name: &str| image.iter().filter(|step| step[0] == name).map(|step| step[1..].join(" "));
     let user = only("USER").next().unwrap();
-    assert!(user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)), "{user}: a name means nothing");
+    assert!(
+        user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)),
+        "{user}: a name means nothing"
+    );
     assert_eq!(only("ENTRYPOINT").collect::<Vec<_>>(), [format!("[\"{}\"]", binaries[0])]);
     let environment = |name: &str| match name {
         "HEROKU_APPLINK_API_URL" => Some("https://applink.example/addons/a".to_owned()),
