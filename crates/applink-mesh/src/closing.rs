@@ -5,9 +5,6 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// A mesh that stops waits this long for whoever is told: platforms kill what takes too long.
-const LAST_WORDS: Duration = Duration::from_secs(2);
-
 /// Tasks that tell somebody something from time to time, and once more at the end.
 #[derive(Debug)]
 pub(crate) struct Closing {
@@ -32,15 +29,15 @@ impl Closing {
         self.tasks.push(tokio::spawn(task(Over(self.over.subscribe()))));
     }
 
-    /// Lets them say their last words.
-    pub(crate) async fn close(&mut self) {
+    /// Lets them say their last words, for at most `time`.
+    pub(crate) async fn close(&mut self, time: Duration) {
         self.over.send_replace(true);
         let said = async {
             for task in &mut self.tasks {
                 let _ = task.await;
             }
         };
-        let _ = tokio::time::timeout(LAST_WORDS, said).await;
+        let _ = tokio::time::timeout(time, said).await;
     }
 }
 

@@ -30,7 +30,12 @@ use crate::sanitize::Sanitizer;
 use crate::trust::{Trust, poll};
 
 /// When the app has ended, requests in progress have lost their other half: they need only be answered.
-const DRAIN_WITHOUT_APP: Duration = Duration::from_millis(500);
+const DRAIN_WITHOUT_APP: Duration = Duration::from_millis(400);
+
+/// A mesh that stops waits this long for whoever is told: platforms kill what takes too long.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// An app that crashed is to be started again: its supervisor learns of it within a second, whoever else is slow.
+const LAST_WORDS_WITHOUT_APP: Duration = Duration::from_millis(400);
 
 /// The mesh does not start. Nothing is left running.
 #[derive(Debug, thiserror::Error)]
@@ -422,7 +427,11 @@ impl RunningMesh {
         self.readiness.advance(Stage::Draining);
         let ended = self.child.as_ref().is_some_and(|child| child.exited().is_some());
         let limits = self.config.limits.clone();
-        let drain = if ended { DRAIN_WITHOUT_APP.min(limits.drain) } else { limits.drain };
+        let (drain, last_words) = if ended {
+            (DRAIN_WITHOUT_APP.min(limits.drain), LAST_WORDS_WITHOUT_APP)
+        } else {
+            (limits.drain, LAST_WORDS)
+        };
         if !ended {
             tokio::time::sleep(limits.grace).await;
         }
@@ -439,7 +448,7 @@ impl RunningMesh {
                 None => None,
             }
         };
-        let (exit, ()) = tokio::join!(child, self.closing.close());
+        let (exit, ()) = tokio::join!(child, self.closing.close(last_words));
         self.readiness.advance(Stage::Stopped);
         exit
     }

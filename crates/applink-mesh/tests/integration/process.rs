@@ -12,8 +12,9 @@ use tokio::io::{AsyncBufReadExt as _, AsyncRead, BufReader, Lines};
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::process::{Child, Command};
 
+use crate::integration::control_plane::{ControlPlane, Says};
 use crate::integration::raw::{Wire, send};
-use crate::integration::stack::config;
+use crate::integration::stack::{config, verdict};
 
 const MESH: &str = env!("CARGO_BIN_EXE_applink-mesh");
 
@@ -444,4 +445,28 @@ async fn in_process_an_app_that_ends_early_is_told() {
     assert_eq!(mesh.wait_for_child().await.code(), 1);
     config.child = Some(ChildConfig { program: "no-such-command".into(), ..child });
     assert!(matches!(Mesh::start(config).await, Err(MeshStartError::Child(_))));
+}
+
+/// Whoever starts it again waits for that, and not for a control plane that is slow to take the last report.
+#[tokio::test]
+async fn promise_33_an_app_that_ends_ends_the_mesh_within_a_second() {
+    let ports = Ports::reserve();
+    let control_plane = ControlPlane::start(Says::Yes(verdict())).await;
+    let (mut config, _clock) = config(&control_plane.url(), ([127, 0, 0, 1], ports.app).into());
+    config.report_every = Some(Duration::from_secs(3_600));
+    config.child = Some(ChildConfig {
+        program: "sh".into(),
+        arguments: vec!["-c".into(), "exit 7".into()],
+        environment: Vec::new(),
+        directory: None,
+        output: ChildOutput::Inherit,
+    });
+    let mesh = Mesh::start(config).await.unwrap();
+    assert_eq!(send(mesh.addr(), "GET /x", &[], b"").await.status, 401);
+    control_plane.hold_answers();
+    assert_eq!(mesh.wait_for_child().await.code(), 7);
+    let begin = std::time::Instant::now();
+    assert_eq!(mesh.stop().await.unwrap().code(), 7);
+    assert!(begin.elapsed() < Duration::from_secs(1), "{:?}", begin.elapsed());
+    control_plane.release_answers();
 }
