@@ -131,13 +131,15 @@ fn the_image_is_a_static_binary_that_runs_as_nobody() {
     let copied: Vec<&str> = image.iter().filter(|step| step[0] == "COPY").map(|step| step[3]).collect();
     let binaries = ["/usr/bin/applink-mesh", "/usr/bin/heroku-applink-service-mesh"];
     assert_eq!(copied, ["/etc/ssl/certs/ca-certificates.crt", binaries[0], binaries[1]]);
-    let only = |name: &str| image.iter().filter(|step| step[0] == name).map(|step| step[1..].join(" "));
-    let user = only("USER").next().unwrap();
+    let only = |name: &str| -> Vec<String> {
+        image.iter().filter(|step| step[0] == name).map(|step| step[1..].join(" ")).collect()
+    };
+    let user = only("USER").remove(0);
     assert!(
         user.split(':').all(|id| id.parse::<u32>().is_ok_and(|id| id > 0)),
         "{user}: a name means nothing"
     );
-    assert_eq!(only("ENTRYPOINT").collect::<Vec<_>>(), [format!("[\"{}\"]", binaries[0])]);
+    assert_eq!(only("ENTRYPOINT"), [format!("[\"{}\"]", binaries[0])]);
     let environment = |name: &str| match name {
         "HEROKU_APPLINK_API_URL" => Some("https://applink.example/addons/a".to_owned()),
         "HEROKU_APPLINK_TOKEN" => Some("token".to_owned()),
@@ -145,7 +147,7 @@ fn the_image_is_a_static_binary_that_runs_as_nobody() {
     };
     let sources = Sources { port: None, command: Vec::new(), environment: &environment, yaml: None };
     let Listen::Everywhere(port) = MeshConfig::resolve(sources).unwrap().listen else { panic!("reachable") };
-    assert_eq!(only("EXPOSE").collect::<Vec<_>>(), [port.to_string()]);
+    assert_eq!(only("EXPOSE"), [port.to_string()]);
 }
 
 /// What stands for `npm`, `java` and `uvicorn`: an app that listens where the sample would.
