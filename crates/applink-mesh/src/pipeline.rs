@@ -110,7 +110,7 @@ impl Pipeline {
         // Forward: the app's own answer, whatever it is.
         let response = Self::forward(forwarder, parts, held, &received, exchange).await?;
         if let Some(delivery) = exchange.delivery.take().filter(|_| response.status().is_success()) {
-            self.data_actions.delivered(delivery, &exchange.request_id).await;
+            Box::pin(self.data_actions.delivered(delivery, &exchange.request_id)).await;
         }
         Ok(response)
     }
@@ -131,7 +131,8 @@ impl Pipeline {
             Some(Call::Salesforce(call)) => Ok((self.salesforce(*call, exchange, record).await?, None)),
             Some(Call::DataAction(call)) => {
                 self.data_actions.ensure_declared_length(&parts.headers)?;
-                self.data_action(call, exchange, record).await
+                // In a box: what is seldom needed must not make every request larger.
+                Box::pin(self.data_action(call, exchange, record)).await
             }
         }
     }

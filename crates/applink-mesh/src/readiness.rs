@@ -109,12 +109,17 @@ impl Readiness {
                 return Some(entered);
             }
             drop(entered);
-            let mut held = self.gate.held.subscribe();
-            let opened = async { held.wait_for(|held| !held).await.is_ok() };
-            if !tokio::time::timeout(patience, opened).await.unwrap_or(false) {
+            if !Box::pin(self.released(patience)).await {
                 return None;
             }
         }
+    }
+
+    /// Waits until the gate is open, at most `patience`. False when it was too long.
+    async fn released(&self, patience: Duration) -> bool {
+        let mut held = self.gate.held.subscribe();
+        let opened = async { held.wait_for(|held| !held).await.is_ok() };
+        tokio::time::timeout(patience, opened).await.unwrap_or(false)
     }
 
     /// Lets no more requests through until [`Readiness::release`].

@@ -56,7 +56,8 @@ impl Replay {
             Self::Shared(_, control_plane) => {
                 let expires_at = verified.expires_at.unwrap_or_else(|| guard.clock.now().plus(LONGEST_LIFE));
                 let (org_id, token_id) = (verified.org_id.clone(), token_id.clone());
-                tell(control_plane, &TokenUse { org_id, token_id, expires_at }, request_id).await
+                // In a box: without this mode no request keeps room for the question.
+                Box::pin(tell(control_plane, TokenUse { org_id, token_id, expires_at }, request_id)).await
             }
             Self::Off | Self::Local(_) => Ok(()),
         }
@@ -75,8 +76,8 @@ impl Replay {
     }
 }
 
-async fn tell(control_plane: &ControlPlane, token: &TokenUse, request_id: &str) -> Result<(), MeshError> {
-    let answer = control_plane.post(PATH, request_id, token).await;
+async fn tell(control_plane: &ControlPlane, token: TokenUse, request_id: &str) -> Result<(), MeshError> {
+    let answer = control_plane.post(PATH, request_id, &token).await;
     match answer.map_err(|error| MeshError::ControlPlaneAway(Box::new(error)))?.0 {
         StatusCode::NO_CONTENT => Ok(()),
         StatusCode::CONFLICT => Err(MeshError::Refused(Refusal::Replayed)),

@@ -87,7 +87,7 @@ impl Pool {
     pub(crate) async fn connection(&self) -> Result<Box<Upstream>, BoxError> {
         match self.take() {
             Some(kept) => Ok(kept),
-            None => self.connect().await,
+            None => Box::pin(self.connect()).await,
         }
     }
 
