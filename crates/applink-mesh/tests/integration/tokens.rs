@@ -1,6 +1,7 @@
 //! Promise 30: the org's token as the mesh itself verifies it, one wrong thing at a time.
 
 use applink_mesh::config::ReplayRule;
+use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512, RSA_PSS_SHA256};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
@@ -139,12 +140,36 @@ fn wrong_forms() -> Vec<(String, String)> {
     ]
 }
 
+/// Signatures that a careless verifier takes: of another length, number, hash or padding.
+fn wrong_signatures() -> Vec<(String, String)> {
+    let good = signed(&header(), &claims("t"));
+    let (text, encoded) = good.rsplit_once('.').unwrap();
+    let signature = URL_SAFE_NO_PAD.decode(encoded).unwrap();
+    let bytes = |what: &str, bytes: Vec<u8>| (what.to_owned(), bytes);
+    let cases = [
+        bytes("zero", vec![0; 256]),
+        bytes("one", [vec![0; 255], vec![1]].concat()),
+        bytes("above the modulus", vec![0xff; 256]),
+        bytes("a zero before it", [vec![0], signature.clone()].concat()),
+        bytes("a zero after it", [signature.clone(), vec![0]].concat()),
+        bytes("a byte short", signature[..255].to_vec()),
+        bytes("twice", signature.repeat(2)),
+        bytes("backwards", signature.iter().rev().copied().collect()),
+        bytes("SHA-384", ORG_KEY.signature(&RSA_PKCS1_SHA384, text)),
+        bytes("SHA-512", ORG_KEY.signature(&RSA_PKCS1_SHA512, text)),
+        bytes("PSS", ORG_KEY.signature(&RSA_PSS_SHA256, text)),
+        bytes("another key", OTHER_KEY.signature(&RSA_PKCS1_SHA256, text)),
+        bytes("of the header alone", ORG_KEY.signature(&RSA_PKCS1_SHA256, text.split_once('.').unwrap().0)),
+    ];
+    cases.map(|(what, bytes)| (what, format!("{text}.{}", URL_SAFE_NO_PAD.encode(bytes)))).to_vec()
+}
+
 #[tokio::test]
 async fn promise_30_one_wrong_thing_refuses_a_token() {
     let stack = verifying(|config| config.replay = ReplayRule::Off).await;
     let good = signed(&header(), &claims("t"));
     assert_eq!(status(&stack, &good).await, 200, "the token they are all made from");
-    let cases = [wrong_headers(), wrong_claims(), wrong_forms()].concat();
+    let cases = [wrong_headers(), wrong_claims(), wrong_forms(), wrong_signatures()].concat();
     assert!(cases.len() > 100, "{}", cases.len());
     for (what, token) in cases {
         let answer = status(&stack, &token).await;
