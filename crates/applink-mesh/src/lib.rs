@@ -32,5 +32,5 @@ pub use authenticate::{Verdict, Verified, Verifier};
 pub use control_plane::ControlPlaneConfigError;
 pub use mesh::{Mesh, MeshStartError, RunningMesh};
 pub use record::Counters;
-pub use record::access::AccessLog;
+pub use record::access::{AccessLog, AccessSink};
 pub use respond::{MeshError, Refusal};

@@ -10,6 +10,9 @@ use std::sync::Arc;
 
 use applink_api::time::Timestamp;
 
+/// Takes lines of the access log, each whole and with its newline.
+pub type AccessSink = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
 /// Where the lines of the access log go.
 #[derive(Clone, Default)]
 pub enum AccessLog {
@@ -17,9 +20,9 @@ pub enum AccessLog {
     #[default]
     Events,
     /// As text, to this function.
-    Text(Arc<dyn Fn(&[u8]) + Send + Sync>),
+    Text(AccessSink),
     /// As JSON, to this function.
-    Json(Arc<dyn Fn(&[u8]) + Send + Sync>),
+    Json(AccessSink),
     /// Nowhere.
     Off,
 }
@@ -183,10 +186,7 @@ mod tests {
         app_us: 11,
     };
 
-    fn written(
-        log: impl FnOnce(Arc<dyn Fn(&[u8]) + Send + Sync>) -> AccessLog,
-        lines: &[Line<'_>],
-    ) -> String {
+    fn written(log: impl FnOnce(AccessSink) -> AccessLog, lines: &[Line<'_>]) -> String {
         let kept = Arc::new(Mutex::new(Vec::new()));
         let to = Arc::clone(&kept);
         let log = log(Arc::new(move |line: &[u8]| to.lock().unwrap().extend_from_slice(line)));
