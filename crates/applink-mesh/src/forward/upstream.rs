@@ -2,7 +2,7 @@
 //!
 //! 1. Every thread has a pool of its own: a request takes the connection that was used last, or makes one.
 //! 2. There is no task for a connection. Whoever has it polls it in the task of its own request, so that neither the
-//!    request nor its answer has to be handed from task to task; that was a fifth of what a request cost.
+//!    request nor its answer has to be handed from task to task; that was a fifth of what forwarding cost.
 //! 3. A connection comes back when the answer is through and nothing is left on the wire, and is not kept for longer
 //!    than [`IDLE`]. Nobody polls it meanwhile: that the app has closed it, the next request finds out before its first
 //!    byte is written, and takes another one.

@@ -1,4 +1,4 @@
-//! The line of a request, written by hand: a general formatter took a tenth of what a request cost.
+//! The line of a request, written by hand: every request has one, and a general formatter takes microseconds for it.
 //!
 //! The program's own log writes it into a buffer of the thread, in the form the rest of that log has. Who embeds the mesh
 //! gets an event of `tracing` like all others.
