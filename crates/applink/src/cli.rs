@@ -154,6 +154,7 @@ pub(crate) enum Command {
     /// Show what happened in an add-on, and the calls its meshes saw
     Logs(logs::Args),
     /// Open the add-on's dashboard in a browser
+    #[command(visible_alias = "addons:open")]
     Open(open::Args),
     /// Run a command with the add-on's environment, as the app would find it
     Run(run::Args),
@@ -247,11 +248,16 @@ fn names(cli: &clap::Command) -> BTreeSet<String> {
 
 fn topic_help(cli: &clap::Command, topic: &str) -> String {
     let start = format!("{topic}:");
-    let commands = || cli.get_subcommands().filter(|command| command.get_name().starts_with(&start));
-    let width = commands().map(|command| command.get_name().len()).max().unwrap_or(0);
-    let lines = commands().map(|command| {
+    let named = |command: &clap::Command| {
+        let names = std::iter::once(command.get_name()).chain(command.get_visible_aliases());
+        names.filter(|name| name.starts_with(&start)).map(str::to_owned).next()
+    };
+    let commands: Vec<_> =
+        cli.get_subcommands().filter_map(|command| Some((named(command)?, command))).collect();
+    let width = commands.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let lines = commands.iter().map(|(name, command)| {
         let about = command.get_about().map(ToString::to_string).unwrap_or_default();
-        format!("  {:width$}  {about}", command.get_name())
+        format!("  {name:width$}  {about}")
     });
     format!("Commands of `{topic}`:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }

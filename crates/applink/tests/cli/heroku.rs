@@ -236,6 +236,12 @@ fn open_leads_to_the_dashboard() {
     https://addons.example/sso/one-time
     --- stderr
     ");
+    // As Heroku's CLI calls it.
+    for spelled in ["addons:open", "addons open", "applink addons:open"] {
+        let ran = at(&format!("{spelled} -a my-app --show-url"), &fake).run();
+        assert_eq!((ran.code, ran.stdout.trim()), (Some(0), "https://addons.example/sso/one-time"), "{ran}");
+    }
+    assert!(applink("addons").run().stdout.contains("addons:open  Open the add-on's dashboard"));
     insta::assert_snapshot!(at("open -a my-app", &fake).run(), @"
     exit: 0
     --- stdout
