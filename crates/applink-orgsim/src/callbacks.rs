@@ -19,6 +19,7 @@ use crate::invoke::store::{self, Invocation};
 use crate::services::schema::{self, Unnamed};
 use crate::sessions::{self, Session};
 use crate::state::{OrgState, bearer};
+use crate::stretch::{Stretch, pattern};
 use crate::{secrets, times};
 
 /// A callback URL that was handed out.
@@ -123,13 +124,28 @@ fn keep(
 const SELECT: &str = "SELECT c.invocation_id, c.callback, c.user_id, u.\"Username\", c.session_ok, c.received_micros, c.body, \
     c.finding FROM _callback c LEFT JOIN \"User\" u ON u.\"Id\" = c.user_id";
 
-/// The newest 200 callbacks, newest first: of a user's invocations, or of all.
-pub(crate) fn newest(tx: &Tx<'_>, user_id: Option<&str>) -> Result<Vec<Received>, DbError> {
-    let mut statement = tx.prepare_cached(&format!(
-        "{SELECT} JOIN _invocation i ON i.id = c.invocation_id WHERE ?1 IS NULL OR i.user_id = ?1 ORDER BY c.id DESC LIMIT 200"
-    ))?;
-    let rows = statement.query_map([user_id], from_row)?;
+/// Of a user's invocations, or of all, with what is searched for in the name, the username or the invocation's id.
+const FOUND: &str = "JOIN _invocation i ON i.id = c.invocation_id WHERE (?1 IS NULL OR i.user_id = ?1) \
+    AND (c.callback LIKE ?2 ESCAPE '\\' OR coalesce(u.\"Username\", '') LIKE ?2 ESCAPE '\\' OR i.id LIKE ?2 ESCAPE '\\')";
+
+/// The newest callbacks, newest first: of a user's invocations, or of all.
+pub(crate) fn newest(
+    tx: &Tx<'_>,
+    user_id: Option<&str>,
+    stretch: Stretch<'_>,
+) -> Result<Vec<Received>, DbError> {
+    let limit = stretch.limit();
+    let mut statement = tx.prepare_cached(&format!("{SELECT} {FOUND} ORDER BY c.id DESC {limit}"))?;
+    let rows = statement.query_map((user_id, stretch.pattern()), from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many are found.
+pub(crate) fn count(tx: &Tx<'_>, user_id: Option<&str>, find: &str) -> Result<usize, DbError> {
+    let sql =
+        format!("SELECT count(*) FROM _callback c LEFT JOIN \"User\" u ON u.\"Id\" = c.user_id {FOUND}");
+    let count: i64 = tx.prepare_cached(&sql)?.query_row((user_id, pattern(find)), |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// The callbacks of an invocation, or of all, in the order they came.

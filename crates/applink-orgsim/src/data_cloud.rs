@@ -50,7 +50,7 @@ use crate::state::OrgState;
 use caller::OrgRefusal;
 use problem::TenantError;
 
-pub(crate) use deliver::newest as newest_deliveries;
+pub(crate) use deliver::{count as count_deliveries, newest as newest_deliveries};
 pub(crate) use seed::seed;
 pub(crate) use worker::work;
 

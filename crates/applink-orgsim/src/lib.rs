@@ -91,6 +91,7 @@ mod services;
 mod sessions;
 pub mod soql;
 mod state;
+mod stretch;
 mod tables;
 mod times;
 mod users;

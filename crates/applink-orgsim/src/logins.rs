@@ -2,6 +2,7 @@
 
 use crate::db::{DbError, Tx};
 use crate::sessions::Kind;
+use crate::stretch::{Stretch, pattern};
 
 /// The newest this many are kept.
 const MOST: i64 = 20_000;
@@ -54,19 +55,31 @@ fn forget_old(tx: &Tx<'_>) -> Result<(), DbError> {
     Ok(())
 }
 
-pub(crate) fn count(tx: &Tx<'_>) -> Result<usize, DbError> {
-    let count: i64 = tx.query_row("SELECT count(*) FROM _login", [], |row| row.get(0))?;
+/// The application, for people.
+const APPLICATION: &str = "coalesce(json_extract(c.definition, '$.label'), l.consumer_key, 'Browser')";
+
+/// Lines in which what is searched for is a part of the username, the application or the status.
+fn found() -> String {
+    let like = |column| format!("{column} LIKE ?1 ESCAPE '\\'");
+    let any = ["l.username", "l.status", APPLICATION].map(like).join(" OR ");
+    format!("FROM _login l LEFT JOIN _oauth_client c ON c.consumer_key = l.consumer_key WHERE {any}")
+}
+
+/// How many are found.
+pub(crate) fn count(tx: &Tx<'_>, find: &str) -> Result<usize, DbError> {
+    let sql = format!("SELECT count(*) {}", found());
+    let count: i64 = tx.prepare_cached(&sql)?.query_row([pattern(find)], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// The newest log-ins, newest first: `most` of them after the first `skipped`.
-pub(crate) fn newest(tx: &Tx<'_>, most: usize, skipped: usize) -> Result<Vec<Login>, DbError> {
+/// The newest log-ins, newest first.
+pub(crate) fn newest(tx: &Tx<'_>, stretch: Stretch<'_>) -> Result<Vec<Login>, DbError> {
     let mut statement = tx.prepare_cached(&format!(
-        "SELECT l.micros, l.username, l.kind, coalesce(json_extract(c.definition, '$.label'), l.consumer_key, 'Browser'), l.status \
-         FROM _login l LEFT JOIN _oauth_client c ON c.consumer_key = l.consumer_key \
-         ORDER BY l.id DESC LIMIT {most} OFFSET {skipped}"
+        "SELECT l.micros, l.username, l.kind, {APPLICATION}, l.status {} ORDER BY l.id DESC {}",
+        found(),
+        stretch.limit()
     ))?;
-    let rows = statement.query_map([], |row| {
+    let rows = statement.query_map([stretch.pattern()], |row| {
         Ok(Login {
             micros: row.get(0)?,
             username: row.get(1)?,

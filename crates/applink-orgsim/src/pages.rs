@@ -12,10 +12,13 @@ mod deployments;
 mod frame;
 mod home;
 mod invoke;
+mod lists;
 mod logins;
 mod objects;
 mod people;
 mod permission_sets;
+#[cfg(test)]
+mod samples;
 mod services;
 mod visit;
 
@@ -180,7 +183,42 @@ async fn script() -> Response {
 
 #[cfg(test)]
 mod tests {
+    use applink_testkit::html::{HOSTILE, Sample};
+
+    use super::samples::evil;
     use super::*;
+
+    /// Of the pages of this file.
+    pub(super) fn samples() -> Vec<Sample> {
+        let login = |client: Option<String>, problem: Option<String>| LoginPage {
+            org: evil(),
+            kind: HOSTILE,
+            client,
+            request: evil(),
+            next: HOSTILE,
+            username: evil(),
+            problem,
+        };
+        let consent = ConsentPage {
+            org: evil(),
+            kind: HOSTILE,
+            client: evil(),
+            initial: '<',
+            username: evil(),
+            user_name: evil(),
+            scopes: vec![(HOSTILE, HOSTILE)],
+            request: evil(),
+            confirmation: evil(),
+            callback_host: evil(),
+        };
+        let error = ErrorPage { org: HOSTILE, kind: HOSTILE, error: HOSTILE, description: HOSTILE };
+        vec![
+            Sample::new("login.html", login(Some(evil()), Some(evil()))),
+            Sample::new("login.html", login(None, None)),
+            Sample::new("consent.html", consent),
+            Sample::new("error.html", error),
+        ]
+    }
 
     #[test]
     fn what_strangers_name_is_escaped() {

@@ -14,6 +14,7 @@ mod integration {
     mod invoke;
     mod jwt_bearer;
     mod lifecycle;
+    mod long_lists;
     mod pages;
     mod pages_in_a_browser;
     mod sessions;

@@ -21,6 +21,7 @@ mod chain;
 pub mod page;
 pub mod recorder;
 pub mod store;
+pub mod tallies;
 pub mod verify;
 
 use std::collections::HashMap;

@@ -140,3 +140,17 @@ impl IntoResponse for Trouble {
         response
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::{HOSTILE, Sample};
+
+    use super::*;
+    use crate::samples::evil;
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let mut all = Trouble::new(StatusCode::NOT_FOUND, HOSTILE, evil());
+        (all.again, all.provider) = (Some("/sso/openid"), Some(evil()));
+        [all, Trouble::foreign()].map(|one| Sample::new("dashboard/trouble.html", one)).to_vec()
+    }
+}

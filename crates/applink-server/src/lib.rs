@@ -62,6 +62,8 @@ pub mod publications;
 pub mod reconcilers;
 pub mod removals;
 pub mod router;
+#[cfg(test)]
+mod samples;
 pub mod server;
 pub mod spool;
 pub mod tokens;

@@ -28,6 +28,8 @@ pub mod confirm;
 pub mod identify;
 pub mod jwt;
 mod pages;
+#[cfg(test)]
+pub(crate) use pages::samples;
 pub mod secrets;
 pub mod start;
 pub mod store;

@@ -6,6 +6,8 @@
 
 pub mod api;
 mod page;
+#[cfg(test)]
+pub(crate) use page::samples;
 
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi as _;

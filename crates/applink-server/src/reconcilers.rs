@@ -114,6 +114,12 @@ impl Reconciler {
 /// Every reconciler, by name.
 pub const ALL: &[Reconciler] = &[
     Reconciler {
+        name: "activity counts",
+        period: Duration::from_secs(10),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(audit::tallies::count(app)),
+    },
+    Reconciler {
         name: "audit anchors",
         period: Duration::from_secs(60),
         nudge: |nudges| &nudges.housekeeping,

@@ -22,7 +22,7 @@ use crate::{
 pub fn build(app: App) -> Router {
     let limited = axum::middleware::from_fn_with_state(app.clone(), limits::log_ins);
     let (documented, _) = described(browser().route_layer(limited)).split_for_parts();
-    let forms = axum::middleware::from_fn_with_state(app.clone(), dashboard::form::forget_failed);
+    let forms = axum::middleware::from_fn_with_state(app.clone(), dashboard::form::settle);
     let documented = documented.merge(dashboard().route_layer(forms));
     #[cfg(feature = "oidc")]
     let documented = documented

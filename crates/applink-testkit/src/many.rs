@@ -30,6 +30,8 @@ pub struct Owner<'a> {
 
 /// Who does things in the log.
 const ACTOR: &str = "00000000-0000-4000-9000-000000000001";
+/// Where the log has it.
+const SEGMENT: &str = "00000000-0000-4000-9000-000000000002";
 
 impl Many {
     /// Statements to run one after the other.
@@ -42,6 +44,7 @@ impl Many {
             format!(
                 "INSERT INTO audit_actors (id, kind, name) VALUES ('{ACTOR}', 'app', 'large-app (HEROKU_APPLINK)')"
             ),
+            segment(owner),
             self.events(owner),
             self.invocations(owner),
         ]
@@ -97,7 +100,7 @@ impl Many {
         let subjects = self.authorizations.max(1);
         let subject = id("2").replace("+ i", &format!("+ 1 + i % {subjects}"));
         let values = format!(
-            "'00000000-0000-4000-9000-000000000002', i, {now} - (i % 86000) * 1000000, '{ACTOR}', \
+            "'{SEGMENT}', i, {now} - (i % 86000) * 1000000, '{ACTOR}', \
              CASE WHEN i % 10 = 0 THEN 'grant.refreshed' ELSE 'authorization.handed_out' END, '{addon}', {subject}, \
              '=event ' || CAST(i AS TEXT), '', ''"
         );
@@ -121,6 +124,14 @@ fn insert(table: &str, columns: &str, values: &str, count: u32) -> String {
     format!(
         "INSERT INTO {table} ({columns}) WITH RECURSIVE n(i) AS (SELECT CAST(1 AS BIGINT) UNION ALL SELECT i + 1 FROM n WHERE i < {count}) \
          SELECT {values} FROM n WHERE i <= {count}"
+    )
+}
+
+/// What the events are in. It has ended, so that nobody closes it.
+fn segment(owner: &Owner<'_>) -> String {
+    let now = owner.now;
+    format!(
+        "INSERT INTO audit_segments (id, process, master_key_id, opened_at, closed_at) VALUES ('{SEGMENT}', 'many', '', {now}, {now})"
     )
 }
 

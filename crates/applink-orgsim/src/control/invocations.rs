@@ -13,6 +13,7 @@ use crate::callbacks;
 use crate::failure::Failure;
 use crate::invoke::{self, Call, store};
 use crate::state::OrgState;
+use crate::stretch::Stretch;
 
 /// A listener waits at most this long; it can ask again.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -43,7 +44,7 @@ pub(super) async fn invoke(
 }
 
 pub(super) async fn list(State(state): State<OrgState>) -> Result<Json<Value>, Problem> {
-    let all = state.db().read(|tx| store::newest(tx, None))?;
+    let all = state.db().read(|tx| store::newest(tx, None, Stretch::first(200)))?;
     Ok(Json(all.iter().map(store::Invocation::to_json).collect()))
 }
 

@@ -14,6 +14,7 @@ use crate::metadata::{deployment, worker};
 use crate::rest;
 use crate::services::{Operation, Service};
 use crate::state::OrgState;
+use crate::stretch::Stretch;
 use crate::users;
 
 pub(super) async fn org(State(state): State<OrgState>) -> Json<Value> {
@@ -97,7 +98,7 @@ fn operation(registration: &ExternalServiceRegistration, operation: &Operation) 
 }
 
 pub(super) async fn deployments(State(state): State<OrgState>) -> Result<Json<Value>, Problem> {
-    let all = state.db().read(deployment::all)?;
+    let all = state.db().read(|tx| deployment::newest(tx, Stretch::first(200)))?;
     Ok(Json(all.iter().map(|deployment| deployment.to_json(true)).collect()))
 }
 

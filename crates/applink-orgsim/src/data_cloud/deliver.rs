@@ -15,6 +15,7 @@ use super::targets;
 use crate::clock::MICROS_PER_SECOND;
 use crate::db::{DbError, Tx};
 use crate::state::OrgState;
+use crate::stretch::{Stretch, pattern};
 use crate::times;
 
 const TRIES: i64 = 8;
@@ -83,16 +84,22 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Delivery> {
     })
 }
 
-/// The newest deliveries, the newest first.
-pub(crate) fn newest(tx: &Tx<'_>) -> Result<Vec<Delivery>, DbError> {
-    let mut statement = tx.prepare_cached(&format!("{SELECT} ORDER BY id DESC LIMIT 200"))?;
-    let deliveries = statement.query_map([], from_row)?;
-    Ok(deliveries.collect::<rusqlite::Result<_>>()?)
+/// Those with what is searched for in the target's name, the state or what went wrong.
+const FOUND: &str = "WHERE (target LIKE ?1 ESCAPE '\\' OR state LIKE ?1 ESCAPE '\\' OR coalesce(trouble, '') LIKE ?1 ESCAPE '\\')";
+
+/// How many are found.
+pub(crate) fn count(tx: &Tx<'_>, find: &str) -> Result<usize, DbError> {
+    let sql = format!("SELECT count(*) FROM _dc_delivery {FOUND}");
+    let count: i64 = tx.prepare_cached(&sql)?.query_row([pattern(find)], |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
-/// How many there were.
-pub(super) fn count(tx: &Tx<'_>) -> Result<i64, DbError> {
-    Ok(tx.query_row("SELECT COUNT(*) FROM _dc_delivery", [], |row| row.get(0))?)
+/// The newest deliveries, the newest first.
+pub(crate) fn newest(tx: &Tx<'_>, stretch: Stretch<'_>) -> Result<Vec<Delivery>, DbError> {
+    let mut statement =
+        tx.prepare_cached(&format!("{SELECT} {FOUND} ORDER BY id DESC {}", stretch.limit()))?;
+    let deliveries = statement.query_map([stretch.pattern()], from_row)?;
+    Ok(deliveries.collect::<rusqlite::Result<_>>()?)
 }
 
 /// The delivery that has waited longest of those whose time has come.

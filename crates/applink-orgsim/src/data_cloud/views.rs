@@ -18,6 +18,7 @@ use super::targets::{self, Target};
 use super::{actions, rejected, ssot, worker};
 use crate::failure::Failure;
 use crate::state::OrgState;
+use crate::stretch::Stretch;
 
 /// `POST run` goes on for so many steps at most.
 const MOST_STEPS: usize = 100_000;
@@ -98,7 +99,7 @@ async fn show(State(state): State<OrgState>) -> Answer {
                     "actions": actions::all(tx)?.len(),
                     "targets": targets::all(tx)?.len(),
                     "batches_waiting": waiting,
-                    "deliveries": deliver::count(tx)?,
+                    "deliveries": deliver::count(tx, "")?,
                 })))
             })
         })
@@ -183,7 +184,8 @@ async fn remove_action(State(state): State<OrgState>, Path(name): Path<String>) 
 
 /// The newest.
 async fn list_deliveries(State(state): State<OrgState>) -> Answer {
-    let deliveries = state.call(|state| state.db().read(deliver::newest)).await?;
+    let deliveries =
+        state.call(|state| state.db().read(|tx| deliver::newest(tx, Stretch::first(200)))).await?;
     Ok(Json(deliveries.iter().map(Delivery::to_json).collect()))
 }
 

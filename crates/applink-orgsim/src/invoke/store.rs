@@ -10,6 +10,7 @@ use crate::clock::MICROS_PER_SECOND;
 use crate::db::{DbError, Tx};
 use crate::secrets;
 use crate::sessions::{self, Kind, NewSession};
+use crate::stretch::{Stretch, pattern};
 
 /// An invocation about to be sent.
 pub(super) struct NewInvocation<'a> {
@@ -168,13 +169,31 @@ pub(crate) fn find(tx: &Tx<'_>, id: &str) -> Result<Option<Invocation>, DbError>
     Ok(tx.query_row(&format!("{SELECT} WHERE i.id = ?1"), [id], from_row).optional()?)
 }
 
-/// The newest 200 invocations, newest first: a user's, or all.
-pub(crate) fn newest(tx: &Tx<'_>, user_id: Option<&str>) -> Result<Vec<Invocation>, DbError> {
+/// A user's, or all, with what is searched for in the operation, the username, the state or the id.
+const FOUND: &str = "(?1 IS NULL OR i.user_id = ?1) AND (i.service || '.' || i.operation LIKE ?2 ESCAPE '\\' \
+    OR coalesce(u.\"Username\", '') LIKE ?2 ESCAPE '\\' OR i.state LIKE ?2 ESCAPE '\\' OR i.id LIKE ?2 ESCAPE '\\')";
+
+/// The newest invocations, newest first: a user's, or all.
+pub(crate) fn newest(
+    tx: &Tx<'_>,
+    user_id: Option<&str>,
+    stretch: Stretch<'_>,
+) -> Result<Vec<Invocation>, DbError> {
+    let limit = stretch.limit();
     let mut statement = tx.prepare_cached(&format!(
-        "{SELECT} WHERE ?1 IS NULL OR i.user_id = ?1 ORDER BY i.created_micros DESC, i.rowid DESC LIMIT 200"
+        "{SELECT} WHERE {FOUND} ORDER BY i.created_micros DESC, i.rowid DESC {limit}"
     ))?;
-    let rows = statement.query_map([user_id], from_row)?;
+    let rows = statement.query_map((user_id, stretch.pattern()), from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
+}
+
+/// How many are found.
+pub(crate) fn count(tx: &Tx<'_>, user_id: Option<&str>, find: &str) -> Result<usize, DbError> {
+    let sql = format!(
+        "SELECT count(*) FROM _invocation i LEFT JOIN \"User\" u ON u.\"Id\" = i.user_id WHERE {FOUND}"
+    );
+    let count: i64 = tx.prepare_cached(&sql)?.query_row((user_id, pattern(find)), |row| row.get(0))?;
+    Ok(usize::try_from(count).unwrap_or_default())
 }
 
 /// The ids of invocations whose time is over; `interrupted` adds those a dead process was calling.

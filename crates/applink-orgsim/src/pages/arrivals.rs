@@ -9,10 +9,12 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::HeaderMap;
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::frame::{Frame, Moment, href};
 use super::home::InvocationLine;
+use super::lists::Paging;
 use super::services::Done;
 use super::visit::{self, Visit};
 use crate::callbacks::{self, Received};
@@ -21,6 +23,7 @@ use crate::db::Tx;
 use crate::failure::Failure;
 use crate::invoke::store::{self, Invocation};
 use crate::state::OrgState;
+use crate::stretch::Stretch;
 use crate::{pages, secrets};
 
 pub(super) fn routes() -> Router<OrgState> {
@@ -75,23 +78,63 @@ struct ArrivalsPage {
     frame: Frame,
     /// Changes whenever one of the lists does.
     version: String,
+    /// What is searched for in all of them.
+    find: String,
+    is_searchable: bool,
     callbacks: Vec<CallbackLine>,
+    callbacks_paging: Paging,
     deliveries: Vec<DeliveryLine>,
+    deliveries_paging: Paging,
     invocations: Vec<InvocationLine>,
+    invocations_paging: Paging,
 }
 
-async fn list(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    visit::show(state, headers, "/arrivals", |tx, visit| {
-        let whose = whose(&visit);
-        let invocations: Vec<_> =
-            store::newest(tx, whose.as_deref())?.into_iter().map(InvocationLine::of).collect();
-        let callbacks: Vec<_> =
-            callbacks::newest(tx, whose.as_deref())?.into_iter().map(CallbackLine::of).collect();
-        let deliveries = if visit.frame.sees_setup { deliveries(tx)? } else { Vec::new() };
-        let version = version(&invocations, &callbacks, &deliveries);
-        Ok(Some(ArrivalsPage { frame: visit.frame, version, callbacks, deliveries, invocations }))
+/// Which page of each list, and what is searched for in all of them.
+#[derive(Deserialize)]
+struct Asked {
+    callbacks: Option<usize>,
+    notifications: Option<usize>,
+    invocations: Option<usize>,
+    #[serde(default)]
+    find: String,
+}
+
+async fn list(
+    State(state): State<OrgState>,
+    headers: HeaderMap,
+    Query(asked): Query<Asked>,
+) -> Result<Response, Failure> {
+    visit::show(state, headers, "/arrivals", move |tx, visit| page(tx, visit, &asked).map(Some)).await
+}
+
+fn page(tx: &Tx<'_>, visit: Visit, asked: &Asked) -> Result<ArrivalsPage, Failure> {
+    let whose = whose(&visit);
+    let (whose, of) = (whose.as_deref(), ("/arrivals", asked.find.as_str()));
+    let count = store::count(tx, whose, &asked.find)?;
+    let invocations_paging = Paging::keyed("invocations", asked.invocations, count, of);
+    let invocations = store::newest(tx, whose, invocations_paging.stretch())?;
+    let invocations: Vec<_> = invocations.into_iter().map(InvocationLine::of).collect();
+    let count = callbacks::count(tx, whose, &asked.find)?;
+    let callbacks_paging = Paging::keyed("callbacks", asked.callbacks, count, of);
+    let callbacks = callbacks::newest(tx, whose, callbacks_paging.stretch())?;
+    let callbacks: Vec<_> = callbacks.into_iter().map(CallbackLine::of).collect();
+    let count = if visit.frame.sees_setup { data_cloud::count_deliveries(tx, &asked.find)? } else { 0 };
+    let deliveries_paging = Paging::keyed("notifications", asked.notifications, count, of);
+    let deliveries = if count > 0 { deliveries(tx, deliveries_paging.stretch())? } else { Vec::new() };
+    let version = version(&invocations, &callbacks, &deliveries);
+    let pagings = [&callbacks_paging, &deliveries_paging, &invocations_paging];
+    Ok(ArrivalsPage {
+        frame: visit.frame,
+        version,
+        find: callbacks_paging.find.clone(),
+        is_searchable: pagings.iter().any(|paging| paging.is_searchable()),
+        callbacks,
+        callbacks_paging,
+        deliveries,
+        deliveries_paging,
+        invocations,
+        invocations_paging,
     })
-    .await
 }
 
 /// The user whose invocations a visitor sees; none for all.
@@ -99,8 +142,8 @@ fn whose(visit: &Visit) -> Option<String> {
     (!visit.frame.sees_setup).then(|| visit.user.id.clone())
 }
 
-fn deliveries(tx: &Tx<'_>) -> Result<Vec<DeliveryLine>, Failure> {
-    let lines = data_cloud::newest_deliveries(tx)?.into_iter().map(|delivery| DeliveryLine {
+fn deliveries(tx: &Tx<'_>, stretch: Stretch<'_>) -> Result<Vec<DeliveryLine>, Failure> {
+    let lines = data_cloud::newest_deliveries(tx, stretch)?.into_iter().map(|delivery| DeliveryLine {
         id: delivery.id,
         target: delivery.target,
         events: delivery.events,
@@ -231,6 +274,11 @@ mod tests {
                 notice: None,
             },
             version: "1".into(),
+            find: String::new(),
+            is_searchable: false,
+            callbacks_paging: Paging::keyed("callbacks", None, 0, ("/arrivals", "")),
+            deliveries_paging: Paging::keyed("notifications", None, 1, ("/arrivals", "")),
+            invocations_paging: Paging::keyed("invocations", None, 0, ("/arrivals", "")),
             callbacks: Vec::new(),
             deliveries: vec![DeliveryLine {
                 id: 7,
@@ -253,5 +301,85 @@ mod tests {
         assert!(!html.contains("<script>") && html.contains("<script src=\"/assets/org.js\""), "{html}");
         page.frame.sees_setup = false;
         assert!(!page.render().unwrap().contains("MyApp"));
+    }
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::pages::samples::{evil, frame, long, none, plain_frame, when};
+
+    pub(in crate::pages) fn all() -> Vec<Sample> {
+        let callback = |is_good: bool| CallbackLine {
+            href: evil(),
+            name: evil(),
+            username: evil(),
+            session_ok: is_good,
+            received: when(),
+            finding: (!is_good).then(evil),
+            body: evil(),
+        };
+        let callbacks = || vec![callback(true), callback(false)];
+        let delivery = |id, state: &str, is_good: bool| DeliveryLine {
+            id,
+            target: evil(),
+            events: 2,
+            state: state.to_owned(),
+            attempts: 3,
+            status: is_good.then_some(503),
+            trouble: is_good.then(evil),
+            created: when(),
+            body: evil(),
+        };
+        let deliveries =
+            vec![delivery(1, "delivered", false), delivery(2, "failed", true), delivery(3, "<b>", false)];
+        let full = ArrivalsPage {
+            frame: frame(),
+            version: evil(),
+            find: evil(),
+            is_searchable: true,
+            callbacks: callbacks(),
+            callbacks_paging: long(),
+            deliveries,
+            deliveries_paging: long(),
+            invocations: vec![crate::pages::home::samples::invocation()],
+            invocations_paging: long(),
+        };
+        let empty = |frame, find: String| ArrivalsPage {
+            frame,
+            version: evil(),
+            is_searchable: !find.is_empty(),
+            find,
+            callbacks: Vec::new(),
+            callbacks_paging: none(),
+            deliveries: Vec::new(),
+            deliveries_paging: none(),
+            invocations: Vec::new(),
+            invocations_paging: none(),
+        };
+        let one = |waits, callbacks, ended| InvocationPage {
+            frame: frame(),
+            version: evil(),
+            invocation: crate::pages::home::samples::invocation(),
+            request_id: evil(),
+            session_id: evil(),
+            mode: evil(),
+            expires: when(),
+            ended,
+            waits,
+            callbacks,
+        };
+        let lists = [
+            full,
+            empty(frame(), String::new()),
+            empty(frame(), evil()),
+            empty(plain_frame(), String::new()),
+        ];
+        let ones =
+            [one(true, callbacks(), None), one(true, Vec::new(), None), one(false, Vec::new(), Some(when()))];
+        let lists = lists.map(|page| Sample::new("invoke/arrivals.html", page));
+        lists.into_iter().chain(ones.map(|page| Sample::new("invoke/invocation.html", page))).collect()
     }
 }

@@ -7,9 +7,9 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use bytes::Bytes;
 use http::HeaderMap;
-use serde::Deserialize;
 
-use super::frame::{Frame, Moment, PAGE_SIZE, Paging, href};
+use super::frame::{Frame, Moment, href};
+use super::lists::{Looked, Paging};
 use super::visit;
 use crate::db::{DbError, Tx};
 use crate::failure::Failure;
@@ -17,6 +17,7 @@ use crate::oauth::clients::{self, Client, Permitted};
 use crate::oauth::grants;
 use crate::pages;
 use crate::state::OrgState;
+use crate::stretch::{Stretch, pattern};
 
 const USAGE: &str = "/setup/connected-apps-oauth-usage";
 
@@ -34,15 +35,27 @@ pub(super) fn routes() -> Router<OrgState> {
 struct AppsPage {
     frame: Frame,
     apps: Vec<(String, Client)>,
+    paging: Paging,
 }
 
-async fn list(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    visit::show(state, headers, "/setup/external-client-apps", |tx, visit| {
+async fn list(
+    State(state): State<OrgState>,
+    headers: HeaderMap,
+    Query(looked): Query<Looked>,
+) -> Result<Response, Failure> {
+    visit::show(state, headers, "/setup/external-client-apps", move |tx, visit| {
+        let (found, paging) = found(tx, &looked, "/setup/external-client-apps")?;
         let linked = |client: Client| (href(&["setup", "external-client-apps", &client.name]), client);
-        let apps = clients::all(tx)?.into_iter().map(linked).collect();
-        Ok(Some(AppsPage { frame: visit.frame, apps }))
+        let apps = found.into_iter().map(linked).collect();
+        Ok(Some(AppsPage { frame: visit.frame, apps, paging }))
     })
     .await
+}
+
+/// Clients by their label or name.
+fn found(tx: &Tx<'_>, looked: &Looked, path: &str) -> Result<(Vec<Client>, Paging), Failure> {
+    let is_found = |client: &Client| looked.finds(&[&client.label, &client.name]);
+    Ok(looked.cut(path, clients::all(tx)?, is_found))
 }
 
 #[derive(Template)]
@@ -101,12 +114,18 @@ struct UsageLine {
 struct UsagePage {
     frame: Frame,
     apps: Vec<UsageLine>,
+    paging: Paging,
 }
 
-async fn usage(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    visit::show(state, headers, USAGE, |tx, visit| {
+async fn usage(
+    State(state): State<OrgState>,
+    headers: HeaderMap,
+    Query(looked): Query<Looked>,
+) -> Result<Response, Failure> {
+    visit::show(state, headers, USAGE, move |tx, visit| {
+        let (found, paging) = found(tx, &looked, USAGE)?;
         let mut apps = Vec::new();
-        for client in clients::all(tx)? {
+        for client in found {
             let sql = "SELECT count(DISTINCT user_id), count(*) FROM _grant WHERE consumer_key = ?1";
             let count = tx.query_row(sql, [&client.consumer_key], |row| {
                 Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
@@ -120,15 +139,9 @@ async fn usage(State(state): State<OrgState>, headers: HeaderMap) -> Result<Resp
                 grants: usize::try_from(count.1).unwrap_or_default(),
             });
         }
-        Ok(Some(UsagePage { frame: visit.frame, apps }))
+        Ok(Some(UsagePage { frame: visit.frame, apps, paging }))
     })
     .await
-}
-
-#[derive(Deserialize)]
-struct Shown {
-    page: Option<usize>,
-    done: Option<String>,
 }
 
 /// What a user has granted an app.
@@ -154,29 +167,33 @@ async fn usage_of(
     State(state): State<OrgState>,
     headers: HeaderMap,
     Path(name): Path<String>,
-    Query(query): Query<Shown>,
+    Query(looked): Query<Looked>,
 ) -> Result<Response, Failure> {
     visit::show(state, headers, USAGE, move |tx, visit| {
         let Some(client) = clients::find_by_name(tx, &name)? else { return Ok(None) };
         let href = href(&["setup", "connected-apps-oauth-usage", &name]);
-        let sql = "SELECT count(*) FROM _grant WHERE consumer_key = ?1";
-        let total: i64 = tx.query_row(sql, [&client.consumer_key], |row| row.get(0))?;
-        let total = usize::try_from(total).unwrap_or_default();
-        let paging = Paging::new(query.page.unwrap_or(1), total, &href, "");
-        let grants = granted(tx, &client.consumer_key, paging.offset())?;
-        let frame = visit.frame.with_notice(query.done.as_deref());
+        let sql = format!("SELECT count(*) {GRANTED}");
+        let of = (&client.consumer_key, pattern(&looked.find));
+        let total: i64 = tx.prepare_cached(&sql)?.query_row(of, |row| row.get(0))?;
+        let paging = looked.paging(usize::try_from(total).unwrap_or_default(), &href);
+        let grants = granted(tx, &client.consumer_key, paging.stretch())?;
+        let frame = visit.frame.with_notice(looked.done.as_deref());
         Ok(Some(UsageOfPage { frame, client, href, grants, paging }))
     })
     .await
 }
 
-fn granted(tx: &Tx<'_>, consumer_key: &str, skipped: usize) -> Result<Vec<GrantLine>, DbError> {
+/// Grants to an app, with what is searched for in the username.
+const GRANTED: &str = "FROM _grant g LEFT JOIN \"User\" u ON u.\"Id\" = g.user_id WHERE g.consumer_key = ?1 \
+    AND coalesce(u.\"Username\", '') LIKE ?2 ESCAPE '\\'";
+
+fn granted(tx: &Tx<'_>, consumer_key: &str, stretch: Stretch<'_>) -> Result<Vec<GrantLine>, DbError> {
     let mut statement = tx.prepare_cached(&format!(
-        "SELECT g.id, u.\"Username\", g.scopes, g.refresh_token IS NOT NULL, g.created_micros FROM _grant g \
-         LEFT JOIN \"User\" u ON u.\"Id\" = g.user_id WHERE g.consumer_key = ?1 \
-         ORDER BY g.created_micros DESC, g.rowid DESC LIMIT {PAGE_SIZE} OFFSET {skipped}"
+        "SELECT g.id, u.\"Username\", g.scopes, g.refresh_token IS NOT NULL, g.created_micros {GRANTED} \
+         ORDER BY g.created_micros DESC, g.rowid DESC {}",
+        stretch.limit()
     ))?;
-    let rows = statement.query_map([consumer_key], |row| {
+    let rows = statement.query_map((consumer_key, stretch.pattern()), |row| {
         Ok(GrantLine {
             id: row.get(0)?,
             username: row.get::<_, Option<String>>(1)?.unwrap_or_default(),
@@ -213,4 +230,70 @@ async fn revoke(
         Ok(Redirect::to(&format!("{back}?done=revoked")).into_response())
     })
     .await
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::pages::samples::{evil, frame, long, none, when};
+
+    pub(in crate::pages) fn all() -> Vec<Sample> {
+        let list = |apps, paging| AppsPage { frame: frame(), apps, paging };
+        let app = |client: Client| AppPage { frame: frame(), client, usage: evil() };
+        let used =
+            |enabled| UsageLine { href: evil(), label: evil(), name: evil(), enabled, users: 2, grants: 3 };
+        let usage = UsagePage { frame: frame(), apps: vec![used(true), used(false)], paging: long() };
+        let grant = |lasting| {
+            let (id, username, scopes) = (evil(), evil(), evil());
+            GrantLine { id, username, scopes, lasting, created: when() }
+        };
+        let usage_of = |grants, paging| UsageOfPage {
+            frame: frame(),
+            client: client(true),
+            href: evil(),
+            grants,
+            paging,
+        };
+        let clients = || [true, false].map(|enabled| (evil(), client(enabled))).into();
+        vec![
+            Sample::new("setup/client_apps.html", list(clients(), long())),
+            Sample::new("setup/client_apps.html", list(Vec::new(), none())),
+            Sample::new("setup/client_app.html", app(client(true))),
+            Sample::new("setup/client_app.html", app(client(false))),
+            Sample::new("setup/oauth_usage.html", usage),
+            Sample::new("setup/oauth_usage_of.html", usage_of(vec![grant(true), grant(false)], long())),
+            Sample::new("setup/oauth_usage_of.html", usage_of(Vec::new(), none())),
+        ]
+    }
+
+    fn client(is_full: bool) -> Client {
+        let given = || is_full.then(evil);
+        Client {
+            name: evil(),
+            label: evil(),
+            consumer_key: evil(),
+            secret_fingerprint: given(),
+            callbacks: vec![evil(), evil()],
+            scopes: vec![evil()],
+            enabled: is_full,
+            pkce_required: is_full,
+            secret_required: is_full,
+            secret_required_for_refresh: is_full,
+            rotates_refresh_tokens: is_full,
+            keeps_grant_on_replay: is_full,
+            introspects_all_tokens: is_full,
+            public_key: given(),
+            permitted: match is_full {
+                true => Permitted::AdminApproved { profiles: vec![evil()], permission_sets: vec![evil()] },
+                false => Permitted::SelfAuthorized,
+            },
+            session_timeout_minutes: None,
+            client_credentials_user: given(),
+            refresh_tokens_last_seconds: is_full.then_some(60),
+            ip_restricted: is_full,
+            withheld_scopes: Vec::new(),
+        }
+    }
 }

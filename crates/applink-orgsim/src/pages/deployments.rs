@@ -2,12 +2,13 @@
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::HeaderMap;
 
 use super::frame::{Frame, Moment, href};
+use super::lists::{Looked, Paging};
 use super::visit;
 use crate::failure::Failure;
 use crate::metadata::deployment::{self, Deployment};
@@ -26,6 +27,7 @@ struct ListPage {
     /// Changes whenever the list does.
     version: String,
     deployments: Vec<Line>,
+    paging: Paging,
 }
 
 struct Line {
@@ -52,11 +54,17 @@ impl Line {
     }
 }
 
-async fn list(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    visit::show(state, headers, "/setup/deployment-status", |tx, visit| {
-        let deployments: Vec<Line> = deployment::all(tx)?.iter().map(Line::of).collect();
+async fn list(
+    State(state): State<OrgState>,
+    headers: HeaderMap,
+    Query(looked): Query<Looked>,
+) -> Result<Response, Failure> {
+    visit::show(state, headers, "/setup/deployment-status", move |tx, visit| {
+        let paging = looked.paging(deployment::count(tx, &looked.find)?, "/setup/deployment-status");
+        let deployments: Vec<Line> = deployment::newest(tx, paging.stretch())?.iter().map(Line::of).collect();
         let version = deployments.first().map(|newest| format!("{}-{}", newest.id, newest.status));
-        Ok(Some(ListPage { frame: visit.frame, version: version.unwrap_or_default(), deployments }))
+        let version = version.unwrap_or_default();
+        Ok(Some(ListPage { frame: visit.frame, version, deployments, paging }))
     })
     .await
 }
@@ -71,6 +79,7 @@ struct DeploymentPage {
     started: Option<Moment>,
     error: Option<String>,
     components: Vec<Component>,
+    paging: Paging,
 }
 
 struct Component {
@@ -87,17 +96,22 @@ async fn show(
     State(state): State<OrgState>,
     headers: HeaderMap,
     Path(id): Path<String>,
+    Query(looked): Query<Looked>,
 ) -> Result<Response, Failure> {
     visit::show(state, headers, "/setup/deployment-status", move |tx, visit| {
-        let found = deployment::find(tx, &id)?;
-        Ok(found.map(|deployment| DeploymentPage {
+        let Some(deployment) = deployment::find(tx, &id)? else { return Ok(None) };
+        let line = Line::of(&deployment);
+        let is_found = |one: &Component| looked.finds(&[&one.kind, &one.name, one.what, &one.problem]);
+        let (components, paging) = looked.cut(&line.href, components(&deployment), is_found);
+        Ok(Some(DeploymentPage {
             frame: visit.frame,
-            line: Line::of(&deployment),
+            line,
             check_only: deployment.options.check_only,
             rollback: deployment.options.rollback_on_error,
             started: deployment.started_micros.map(Moment),
             error: deployment.outcome.as_ref().and_then(|outcome| outcome.error.clone()),
-            components: components(&deployment),
+            components,
+            paging,
         }))
     })
     .await
@@ -126,4 +140,50 @@ fn components(deployment: &Deployment) -> Vec<Component> {
         },
     };
     messages.map(component).collect()
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::pages::samples::{evil, frame, long, none, when};
+
+    pub(in crate::pages) fn all() -> Vec<Sample> {
+        let line = |completed| Line {
+            href: evil(),
+            id: evil(),
+            status: "Failed",
+            summary: evil(),
+            by: evil(),
+            created: when(),
+            completed,
+        };
+        let list = |deployments, paging| ListPage { frame: frame(), version: evil(), deployments, paging };
+        let component = |failed| Component {
+            kind: evil(),
+            name: evil(),
+            file: evil(),
+            failed,
+            what: "changed",
+            problem: evil(),
+            place: if failed { evil() } else { String::new() },
+        };
+        let page = |is_full: bool, components, paging| DeploymentPage {
+            frame: frame(),
+            line: line(is_full.then(when)),
+            check_only: is_full,
+            rollback: is_full,
+            started: is_full.then(when),
+            error: is_full.then(evil),
+            components,
+            paging,
+        };
+        vec![
+            Sample::new("setup/deployments.html", list(vec![line(Some(when())), line(None)], long())),
+            Sample::new("setup/deployments.html", list(Vec::new(), none())),
+            Sample::new("setup/deployment.html", page(true, vec![component(true), component(false)], long())),
+            Sample::new("setup/deployment.html", page(false, Vec::new(), none())),
+        ]
+    }
 }

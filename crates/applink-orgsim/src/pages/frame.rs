@@ -207,49 +207,6 @@ impl fmt::Display for Moment {
 
 impl askama::filters::HtmlSafe for Moment {}
 
-/// How many lines a page of a long list has.
-pub(super) const PAGE_SIZE: usize = 50;
-
-/// Where in a long list a page is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Paging {
-    pub(crate) page: usize,
-    pub(crate) pages: usize,
-    pub(crate) total: usize,
-    pub(crate) previous: Option<String>,
-    pub(crate) next: Option<String>,
-}
-
-impl Paging {
-    /// Page `wanted` (from 1, moved to the nearest there is) of `total` lines at `path`; `query` is what else the
-    /// links carry, escaped and starting with `&`.
-    pub(super) fn new(wanted: usize, total: usize, path: &str, query: &str) -> Self {
-        let pages = total.div_ceil(PAGE_SIZE).max(1);
-        let page = wanted.clamp(1, pages);
-        let link = |page: usize| format!("{path}?page={page}{query}");
-        Self {
-            page,
-            pages,
-            total,
-            previous: (page > 1).then(|| link(page - 1)),
-            next: (page < pages).then(|| link(page + 1)),
-        }
-    }
-
-    /// How many lines come before this page's.
-    pub(super) fn offset(&self) -> usize {
-        (self.page - 1) * PAGE_SIZE
-    }
-
-    pub(crate) fn first(&self) -> usize {
-        if self.total == 0 { 0 } else { self.offset() + 1 }
-    }
-
-    pub(crate) fn last(&self) -> usize {
-        self.total.min(self.offset() + PAGE_SIZE)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -282,16 +239,6 @@ mod tests {
             shown,
             "<time datetime=\"2026-09-21T14:13:20.123456Z\" title=\"2026-09-21T14:13:20.123456Z\">2026-09-21 14:13 UTC</time>"
         );
-    }
-
-    #[test]
-    fn paging_stays_within_the_list() {
-        let paging = Paging::new(201, 10_000, "/records/Account", "&q=a");
-        assert_eq!((paging.page, paging.pages, paging.first(), paging.last()), (200, 200, 9_951, 10_000));
-        assert_eq!(paging.previous.as_deref(), Some("/records/Account?page=199&q=a"));
-        assert_eq!(paging.next, None);
-        let empty = Paging::new(0, 0, "/x", "");
-        assert_eq!((empty.page, empty.pages, empty.first(), empty.last()), (1, 1, 0, 0));
     }
 
     #[test]

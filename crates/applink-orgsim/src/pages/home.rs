@@ -20,6 +20,7 @@ use crate::metadata::{components, deployment};
 use crate::pages;
 use crate::services::Service;
 use crate::state::OrgState;
+use crate::stretch::Stretch;
 use crate::users;
 
 /// How many lines of each list the front page has.
@@ -124,7 +125,8 @@ pub(super) async fn show(State(state): State<OrgState>, headers: HeaderMap) -> R
 /// Everyone sees the invocations made in their own name; the rest needs the permission that set-up data needs.
 fn home(tx: &Tx<'_>, visit: Visit, doors: Doors) -> Result<HomePage, Failure> {
     let whose = if visit.frame.sees_setup { None } else { Some(visit.user.id.as_str()) };
-    let invocations = store::newest(tx, whose)?.into_iter().take(FEW).map(InvocationLine::of).collect();
+    let invocations =
+        store::newest(tx, whose, Stretch::first(FEW))?.into_iter().map(InvocationLine::of).collect();
     let mut page = HomePage {
         frame: visit.frame,
         doors,
@@ -140,7 +142,7 @@ fn home(tx: &Tx<'_>, visit: Visit, doors: Doors) -> Result<HomePage, Failure> {
 }
 
 fn fill_setup(tx: &Tx<'_>, page: &mut HomePage) -> Result<(), Failure> {
-    for user in users::some(tx, FEW, 0)? {
+    for user in users::some(tx, Stretch::first(FEW))? {
         let permission_sets = permission_sets::held_by(tx, &user.id)?.join(", ");
         page.users.push(UserLine {
             href: href(&["setup", "users", &user.id]),
@@ -150,15 +152,15 @@ fn fill_setup(tx: &Tx<'_>, page: &mut HomePage) -> Result<(), Failure> {
             permission_sets,
         });
     }
-    for (name, definition) in components::definitions(tx, ComponentType::ExternalServiceRegistration)? {
+    let services = components::definitions(tx, ComponentType::ExternalServiceRegistration)?;
+    for (name, definition) in services.into_iter().take(FEW) {
         if let Definition::ExternalServiceRegistration(registration) = definition {
             page.services.push(service_line(tx, name, &registration)?);
         }
     }
-    let deployments = deployment::all(tx)?;
+    let deployments = deployment::newest(tx, Stretch::first(FEW))?;
     page.deployments = deployments
         .iter()
-        .take(FEW)
         .map(|each| DeploymentLine {
             href: href(&["setup", "deployment-status", &each.id]),
             id: each.id.clone(),
@@ -215,4 +217,63 @@ async fn setup(
         Ok(Some(SetupHome { frame: visit.frame, find: query.find, found }))
     })
     .await
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::pages::samples::{evil, frame, plain_frame, when};
+
+    pub(in crate::pages) fn all() -> Vec<Sample> {
+        let doors = || Doors { org_id: evil(), base: evil(), api_version: evil() };
+        let status = StatusPage { org: evil(), kind: "Sandbox", doors: doors() };
+        let user = UserLine {
+            href: evil(),
+            name: evil(),
+            username: evil(),
+            profile: evil(),
+            permission_sets: evil(),
+        };
+        let service = ServiceLine { href: evil(), name: evil(), endpoint: evil(), operations: evil() };
+        let deployment = DeploymentLine { href: evil(), id: evil(), created: when(), summary: evil() };
+        let full = HomePage {
+            frame: frame(),
+            doors: doors(),
+            users: vec![user],
+            services: vec![service],
+            deployments: vec![deployment],
+            invocations: vec![invocation()],
+        };
+        let empty = |frame| HomePage {
+            frame,
+            doors: doors(),
+            users: Vec::new(),
+            services: Vec::new(),
+            deployments: Vec::new(),
+            invocations: Vec::new(),
+        };
+        let setup = |found| SetupHome { frame: frame(), find: evil(), found };
+        vec![
+            Sample::new("status.html", status),
+            Sample::new("home.html", full),
+            Sample::new("home.html", empty(frame())),
+            Sample::new("home.html", empty(plain_frame())),
+            Sample::new("setup/home.html", setup(frame::search(""))),
+            Sample::new("setup/home.html", setup(Vec::new())),
+        ]
+    }
+
+    pub(in crate::pages) fn invocation() -> InvocationLine {
+        InvocationLine {
+            href: evil(),
+            id: evil(),
+            what: evil(),
+            username: evil(),
+            state: evil(),
+            status: evil(),
+            created: when(),
+        }
+    }
 }

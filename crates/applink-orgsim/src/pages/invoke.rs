@@ -8,7 +8,7 @@ use std::ops::ControlFlow;
 
 use askama::Template;
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use bytes::Bytes;
@@ -17,15 +17,17 @@ use serde_json::Value;
 
 use self::inputs::{Input, Widget};
 use super::frame::{Frame, href};
+use super::lists::{Looked, Paging};
+use super::services;
 use super::visit::{self, Sent, Visit};
 use crate::db::Tx;
 use crate::failure::Failure;
 use crate::invoke::{self, Answer, Call, Mode, Refusal, Shown};
-use crate::metadata::component::{ComponentType, Definition};
 use crate::metadata::components;
 use crate::pages;
 use crate::services::{Operation, Service};
 use crate::state::OrgState;
+use crate::stretch::Stretch;
 use crate::users;
 
 /// Whoever has it may call as somebody else.
@@ -55,13 +57,18 @@ struct OperationLine {
 struct ListPage {
     frame: Frame,
     services: Vec<ServiceLine>,
+    paging: Paging,
 }
 
-async fn list(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    visit::show(state, headers, "/invoke", |tx, visit| {
+async fn list(
+    State(state): State<OrgState>,
+    headers: HeaderMap,
+    Query(looked): Query<Looked>,
+) -> Result<Response, Failure> {
+    visit::show(state, headers, "/invoke", move |tx, visit| {
+        let (found, paging) = services::found(tx, &looked, "/invoke", |_| true)?;
         let mut services = Vec::new();
-        for (name, definition) in components::definitions(tx, ComponentType::ExternalServiceRegistration)? {
-            let Definition::ExternalServiceRegistration(registration) = definition else { continue };
+        for (name, registration) in found {
             let service = registration.schema.as_deref().and_then(|schema| Service::read(schema).ok());
             let line = |operation: Operation| OperationLine {
                 href: href(&["invoke", &name, &operation.name]),
@@ -72,7 +79,7 @@ async fn list(State(state): State<OrgState>, headers: HeaderMap) -> Result<Respo
             let operations = service.into_iter().flat_map(|service| service.operations).map(line).collect();
             services.push(ServiceLine { label: registration.label.clone(), operations, name });
         }
-        Ok(Some(ListPage { frame: visit.frame, services }))
+        Ok(Some(ListPage { frame: visit.frame, services, paging }))
     })
     .await
 }
@@ -135,7 +142,7 @@ fn form_page(tx: &Tx<'_>, visit: Visit, service: &str, operation: &str) -> Resul
     let found = service.as_ref().and_then(|service| Some((service, service.operation(operation)?)));
     let Some((service, operation)) = found else { return Ok(None) };
     let people = if visit.permissions.has(AS_OTHERS) {
-        let users = users::some(tx, PROPOSED, 0)?;
+        let users = users::some(tx, Stretch::first(PROPOSED))?;
         users.into_iter().filter(|user| user.is_active).map(|user| user.username).collect()
     } else {
         Vec::new()
@@ -277,5 +284,66 @@ fn outcome(answer: Answer) -> Outcome {
             json => serde_json::to_string_pretty(&json).unwrap_or_default(),
         },
         sent: answer.sent,
+    }
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::pages::samples::{evil, frame, long, none, plain_frame};
+
+    pub(in crate::pages) fn all() -> Vec<Sample> {
+        let operation = |active| OperationLine { href: evil(), name: evil(), summary: evil(), active };
+        let service = |operations| ServiceLine { name: evil(), label: evil(), operations };
+        let full = vec![service(vec![operation(true), operation(false)]), service(Vec::new())];
+        let list = |services, paging| ListPage { frame: frame(), services, paging };
+        let forms = [form(true, Some(outcome(true))), form(true, Some(outcome(false))), form(false, None)];
+        let lists = [list(full, long()), list(Vec::new(), none())];
+        let lists = lists.map(|page| Sample::new("invoke/list.html", page));
+        lists.into_iter().chain(forms.map(|page| Sample::new("invoke/operation.html", page))).collect()
+    }
+
+    fn outcome(is_full: bool) -> Outcome {
+        Outcome {
+            status: 201,
+            good: is_full,
+            waiting: is_full,
+            href: evil(),
+            request_id: evil(),
+            headers: vec![(evil(), evil())],
+            body: if is_full { evil() } else { String::new() },
+            sent: Shown {
+                method: evil(),
+                url: evil(),
+                headers: vec![(evil(), evil()), (evil(), format!("{{{}}}", evil()))],
+                body: is_full.then(evil),
+            },
+        }
+    }
+
+    fn form(is_full: bool, outcome: Option<Outcome>) -> FormPage {
+        FormPage {
+            frame: if is_full { frame() } else { plain_frame() },
+            href: evil(),
+            service: evil(),
+            operation: evil(),
+            summary: if is_full { evil() } else { String::new() },
+            request: evil(),
+            permission_set: is_full.then(evil),
+            callbacks: if is_full { vec![evil()] } else { Vec::new() },
+            has_body: is_full,
+            body_required: is_full,
+            inputs: if is_full { inputs::samples() } else { Vec::new() },
+            people: if is_full { vec![evil()] } else { Vec::new() },
+            caller: evil(),
+            caller_href: is_full.then(evil),
+            flow: is_full,
+            minutes: evil(),
+            raw: if is_full { evil() } else { String::new() },
+            problem: is_full.then(|| Problem { message: evil(), detail: evil() }),
+            outcome,
+        }
     }
 }

@@ -6,11 +6,11 @@ use axum::extract::{Path, Query, State};
 use axum::response::Response;
 use axum::routing::get;
 use http::HeaderMap;
-use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::frame::{Frame, PAGE_SIZE, Paging, href};
+use super::frame::{Frame, href};
+use super::lists::{Looked, PAGE_SIZE, Paging};
 use super::visit::{self, Visit};
 use crate::db::Tx;
 use crate::failure::Failure;
@@ -155,12 +155,10 @@ fn list_page(
     };
     let source = format!("SELECT {} FROM {}{condition} ORDER BY Id", selected.join(", "), object.name);
     let path = href(&["records", &object.name]);
-    let find = utf8_percent_encode(&query.find, NON_ALPHANUMERIC);
-    let extra = if query.find.is_empty() { String::new() } else { format!("&find={find}") };
     let wanted = query.page.unwrap_or(1).clamp(1, usize::MAX / PAGE_SIZE);
     let stretch = |page: usize| soql::stretch(tx, rights, &source, ((page - 1) * PAGE_SIZE, PAGE_SIZE));
     let (total, mut found) = stretch(wanted).map_err(refused)?;
-    let paging = Paging::new(wanted, total, &path, &extra);
+    let paging = Paging::keyed("page", Some(wanted), total, (&path, &query.find));
     if paging.page != wanted {
         found = stretch(paging.page).map_err(refused)?.1;
     }
@@ -282,13 +280,22 @@ fn record_page(tx: &Tx<'_>, visit: Visit, object: &SObject, record: &Value) -> R
 struct ManagerPage {
     frame: Frame,
     objects: Vec<ObjectLine>,
+    paging: Paging,
 }
 
-async fn manager(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    visit::show(state, headers, "/setup/objects", |tx, visit| {
+async fn manager(
+    State(state): State<OrgState>,
+    headers: HeaderMap,
+    Query(looked): Query<Looked>,
+) -> Result<Response, Failure> {
+    visit::show(state, headers, "/setup/objects", move |tx, visit| {
         let rights = Rights::load(tx, &visit.caller)?;
+        let mut all: Vec<&SObject> = tx.schema().objects().iter().collect();
+        all.sort_by(|one, other| one.label.cmp(&other.label));
+        let is_found = |object: &&SObject| is_listed(object) && looked.finds(&[&object.label, &object.name]);
+        let (found, paging) = looked.cut("/setup/objects", all, is_found);
         let mut objects = Vec::new();
-        for object in tx.schema().objects().iter().filter(|object| is_listed(object)) {
+        for object in found {
             objects.push(ObjectLine {
                 href: href(&["setup", "objects", &object.name]),
                 label: object.label.clone(),
@@ -296,8 +303,7 @@ async fn manager(State(state): State<OrgState>, headers: HeaderMap) -> Result<Re
                 count: count(tx, &rights, object)?,
             });
         }
-        objects.sort_by(|one, other| one.label.cmp(&other.label));
-        Ok(Some(ManagerPage { frame: visit.frame, objects }))
+        Ok(Some(ManagerPage { frame: visit.frame, objects, paging }))
     })
     .await
 }
@@ -346,5 +352,63 @@ mod tests {
     fn what_is_searched_for_means_itself() {
         assert_eq!(soql_pattern("100%_of 'O\\H'\n"), "100\\%\\_of \\'O\\\\H\\' ");
         assert_eq!(soql_pattern("Grüße 東京"), "Grüße 東京");
+    }
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::pages::samples::{evil, frame, long, none, plain_frame};
+    use crate::schema::Schema;
+
+    pub(in crate::pages) fn all() -> Vec<Sample> {
+        let line = || ObjectLine { href: evil(), label: evil(), name: evil(), count: 3 };
+        let objects = |frame, business, other| ObjectsPage { frame, business, other };
+        let field = |href| FieldLine { label: evil(), name: evil(), value: evil(), href };
+        let record = RecordPage {
+            frame: frame(),
+            list: evil(),
+            label_plural: evil(),
+            title: evil(),
+            fields: vec![field(Some(evil())), field(None)],
+        };
+        let manager = ManagerPage { frame: frame(), objects: vec![line()], paging: long() };
+        vec![
+            Sample::new("records/objects.html", objects(frame(), vec![line()], vec![line()])),
+            Sample::new("records/objects.html", objects(plain_frame(), Vec::new(), Vec::new())),
+            Sample::new("records/list.html", list(long(), true, 120)),
+            Sample::new("records/list.html", list(long(), true, 1)),
+            Sample::new("records/list.html", list(none(), true, 0)),
+            Sample::new("records/list.html", list(none(), false, 0)),
+            Sample::new("records/record.html", record),
+            Sample::new("setup/objects.html", manager),
+            Sample::new("setup/object.html", definition()),
+        ]
+    }
+
+    fn list(paging: Paging, is_searched: bool, total: usize) -> ListPage {
+        let record = || RecordLine { href: evil(), name: evil(), cells: vec![evil()] };
+        ListPage {
+            frame: frame(),
+            href: evil(),
+            label: evil(),
+            find: if is_searched { evil() } else { String::new() },
+            searchable: is_searched,
+            name_label: evil(),
+            columns: vec![evil()],
+            records: (0..total.min(2)).map(|_| record()).collect(),
+            paging: Paging { total, ..paging },
+        }
+    }
+
+    fn definition() -> DefinitionPage {
+        let mut object = Schema::standard().object("Opportunity").unwrap().clone();
+        (object.name, object.label, object.key_prefix) = (evil(), evil(), evil());
+        for field in &mut object.fields {
+            (field.name, field.label) = (evil(), evil());
+        }
+        DefinitionPage { frame: frame(), records: evil(), object }
     }
 }

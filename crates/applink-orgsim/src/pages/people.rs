@@ -7,11 +7,10 @@ use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
 use bytes::Bytes;
 use http::HeaderMap;
-use serde::Deserialize;
 
-use super::frame::{Frame, PAGE_SIZE, Paging, href};
+use super::frame::{Frame, href};
+use super::lists::{Looked, Paging};
 use super::permission_sets::{self, ASSIGN, Set};
-use super::services::Done;
 use super::visit::{self, Visit};
 use crate::control::permission_sets as assignments;
 use crate::db::Tx;
@@ -24,11 +23,6 @@ use crate::users::{self, User};
 
 pub(super) fn routes() -> Router<OrgState> {
     Router::new().route("/setup/users", get(list)).route("/setup/users/{id}", get(show).post(assign))
-}
-
-#[derive(Deserialize)]
-struct Listed {
-    page: Option<usize>,
 }
 
 #[derive(Template)]
@@ -48,12 +42,12 @@ struct Line {
 async fn list(
     State(state): State<OrgState>,
     headers: HeaderMap,
-    Query(query): Query<Listed>,
+    Query(looked): Query<Looked>,
 ) -> Result<Response, Failure> {
     visit::show(state, headers, "/setup/users", move |tx, visit| {
-        let paging = Paging::new(query.page.unwrap_or(1), users::count(tx)?, "/setup/users", "");
+        let paging = looked.paging(users::count(tx, &looked.find)?, "/setup/users");
         let mut lines = Vec::new();
-        for user in users::some(tx, PAGE_SIZE, paging.offset())? {
+        for user in users::some(tx, paging.stretch())? {
             let sets = assignments::held_by(tx, &user.id)?.join(", ");
             lines.push(Line { href: href(&["setup", "users", &user.id]), user, sets });
         }
@@ -69,6 +63,7 @@ struct UserPage {
     href: String,
     user: User,
     sets: Vec<(Set, bool)>,
+    paging: Paging,
     permissions: Vec<&'static str>,
 }
 
@@ -76,26 +71,29 @@ async fn show(
     State(state): State<OrgState>,
     headers: HeaderMap,
     Path(id): Path<String>,
-    Query(query): Query<Done>,
+    Query(looked): Query<Looked>,
 ) -> Result<Response, Failure> {
     visit::show(state, headers, "/setup/users", move |tx, visit| {
         let user = users::by_id(tx, &id)?;
-        user.map(|user| user_page(tx, visit, user, query.done.as_deref())).transpose()
+        user.map(|user| user_page(tx, visit, user, &looked)).transpose()
     })
     .await
 }
 
-fn user_page(tx: &Tx<'_>, visit: Visit, user: User, done: Option<&str>) -> Result<UserPage, Failure> {
+fn user_page(tx: &Tx<'_>, visit: Visit, user: User, looked: &Looked) -> Result<UserPage, Failure> {
+    let href = href(&["setup", "users", &user.id]);
+    let is_found = |set: &Set| looked.finds(&[&set.name, &set.label]);
+    let (shown, paging) = looked.cut(&href, permission_sets::all(tx)?, is_found);
     let mut sets = Vec::new();
-    for set in permission_sets::all(tx)? {
+    for set in shown {
         let has = assignments::has(tx, &set.id, &user.id)?;
         sets.push((set, has));
     }
     let held = rights::user_permissions(tx, &Caller::user(&user.id, String::new()))?;
     let permissions =
         USER_PERMISSIONS.iter().filter(|(name, _)| held.has(name)).map(|(_, label)| *label).collect();
-    let href = href(&["setup", "users", &user.id]);
-    Ok(UserPage { frame: visit.frame.with_notice(done), href, user, sets, permissions })
+    let frame = visit.frame.with_notice(looked.done.as_deref());
+    Ok(UserPage { frame, href, user, sets, paging, permissions })
 }
 
 async fn assign(
@@ -121,7 +119,57 @@ async fn assign(
         if !known {
             return pages::nothing_here(state);
         }
-        Ok(Redirect::to(&format!("{}?done=saved", href(&["setup", "users", &id]))).into_response())
+        let page = sent.one("page").parse().unwrap_or(1_usize);
+        let back = href(&["setup", "users", &id]);
+        Ok(Redirect::to(&format!("{back}?page={page}&done=saved")).into_response())
     })
     .await
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::pages::samples::{evil, frame, long, none};
+
+    pub(in crate::pages) fn all() -> Vec<Sample> {
+        let line = |is_active| Line { href: evil(), user: user(is_active), sets: evil() };
+        let users = UsersPage { frame: frame(), users: vec![line(true), line(false)], paging: long() };
+        let set = |session_based, has| {
+            let (id, name, label, description) = (evil(), evil(), evil(), evil());
+            (Set { id, name, label, description, session_based }, has)
+        };
+        let page = |sets, paging, is_active| UserPage {
+            frame: frame(),
+            href: evil(),
+            user: user(is_active),
+            sets,
+            paging,
+            permissions: vec!["Manage Users"],
+        };
+        vec![
+            Sample::new("setup/users.html", users),
+            Sample::new("setup/user.html", page(vec![set(true, true), set(false, false)], long(), true)),
+            Sample::new("setup/user.html", page(Vec::new(), none(), false)),
+        ]
+    }
+
+    fn user(is_active: bool) -> User {
+        User {
+            id: evil(),
+            username: evil(),
+            name: evil(),
+            first_name: Some(evil()),
+            last_name: evil(),
+            nickname: Some(evil()),
+            email: evil(),
+            time_zone: evil(),
+            locale: evil(),
+            language: evil(),
+            profile: evil(),
+            is_active,
+            modified_micros: 0,
+        }
+    }
 }

@@ -8,9 +8,9 @@ use axum::routing::get;
 use bytes::Bytes;
 use http::HeaderMap;
 use rusqlite::OptionalExtension;
-use serde::Deserialize;
 
-use super::frame::{Frame, PAGE_SIZE, Paging, href};
+use super::frame::{Frame, href};
+use super::lists::{Looked, Paging};
 use super::visit::{self, Sent, Visit};
 use crate::control::permission_sets as assignments;
 use crate::db::{DbError, Tx};
@@ -73,25 +73,26 @@ fn one(tx: &Tx<'_>, id: &str) -> Result<Option<Set>, DbError> {
 struct SetsPage {
     frame: Frame,
     sets: Vec<(Set, i64)>,
+    paging: Paging,
 }
 
-async fn list(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    visit::show(state, headers, "/setup/permission-sets", |tx, visit| {
+async fn list(
+    State(state): State<OrgState>,
+    headers: HeaderMap,
+    Query(looked): Query<Looked>,
+) -> Result<Response, Failure> {
+    visit::show(state, headers, "/setup/permission-sets", move |tx, visit| {
+        let is_found = |set: &Set| looked.finds(&[&set.name, &set.label]);
+        let (shown, paging) = looked.cut("/setup/permission-sets", all(tx)?, is_found);
         let counted = |set: Set| {
             let sql = "SELECT count(*) FROM \"PermissionSetAssignment\" WHERE \"PermissionSetId\" = ?1";
             let assigned: i64 = tx.query_row(sql, [&set.id], |row| row.get(0))?;
             Ok::<_, DbError>((set, assigned))
         };
-        let sets = all(tx)?.into_iter().map(counted).collect::<Result<_, _>>()?;
-        Ok(Some(SetsPage { frame: visit.frame, sets }))
+        let sets = shown.into_iter().map(counted).collect::<Result<_, _>>()?;
+        Ok(Some(SetsPage { frame: visit.frame, sets, paging }))
     })
     .await
-}
-
-#[derive(Deserialize)]
-struct Shown {
-    page: Option<usize>,
-    done: Option<String>,
 }
 
 #[derive(Template)]
@@ -120,23 +121,23 @@ async fn show(
     State(state): State<OrgState>,
     headers: HeaderMap,
     Path(id): Path<String>,
-    Query(query): Query<Shown>,
+    Query(looked): Query<Looked>,
 ) -> Result<Response, Failure> {
     visit::show(state, headers, "/setup/permission-sets", move |tx, visit| {
-        one(tx, &id)?.map(|set| set_page(tx, visit, set, &query)).transpose()
+        one(tx, &id)?.map(|set| set_page(tx, visit, set, &looked)).transpose()
     })
     .await
 }
 
-fn set_page(tx: &Tx<'_>, visit: Visit, set: Set, query: &Shown) -> Result<SetPage, Failure> {
-    let paging = Paging::new(query.page.unwrap_or(1), users::count(tx)?, &set.href(), "");
+fn set_page(tx: &Tx<'_>, visit: Visit, set: Set, looked: &Looked) -> Result<SetPage, Failure> {
+    let paging = looked.paging(users::count(tx, &looked.find)?, &set.href());
     let mut holders = Vec::new();
-    for user in users::some(tx, PAGE_SIZE, paging.offset())? {
+    for user in users::some(tx, paging.stretch())? {
         let has = assignments::has(tx, &set.id, &user.id)?;
         holders.push(Holder { id: user.id, name: user.name, username: user.username, has });
     }
     Ok(SetPage {
-        frame: visit.frame.with_notice(query.done.as_deref()),
+        frame: visit.frame.with_notice(looked.done.as_deref()),
         credentials: texts(
             tx,
             "SELECT p.full_name FROM \"SetupEntityAccess\" a JOIN _component p ON p.id = a.\"SetupEntityId\" \
@@ -259,4 +260,50 @@ async fn assign(
         Ok(Redirect::to(&format!("{}?page={page}&done=saved", set.href())).into_response())
     })
     .await
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::pages::samples::{evil, frame, long, none};
+
+    pub(in crate::pages) fn all() -> Vec<Sample> {
+        let set = |session_based| {
+            let (id, name, label, description) = (evil(), evil(), evil(), evil());
+            Set { id, name, label, description, session_based }
+        };
+        let sets = vec![(set(true), 1), (set(false), 7)];
+        let list = |sets, paging| SetsPage { frame: frame(), sets, paging };
+        let holder = |has| Holder { id: evil(), name: evil(), username: evil(), has };
+        let full = SetPage {
+            frame: frame(),
+            set: set(true),
+            credentials: vec![evil()],
+            user_permissions: vec!["Manage Users"],
+            objects: vec![(evil(), evil())],
+            fields: vec![(evil(), "read")],
+            metadata_types: vec![evil()],
+            holders: vec![holder(true), holder(false)],
+            paging: long(),
+        };
+        let empty = SetPage {
+            frame: frame(),
+            set: Set { description: String::new(), ..set(false) },
+            credentials: Vec::new(),
+            user_permissions: Vec::new(),
+            objects: Vec::new(),
+            fields: Vec::new(),
+            metadata_types: Vec::new(),
+            holders: Vec::new(),
+            paging: none(),
+        };
+        vec![
+            Sample::new("setup/permission_sets.html", list(sets, long())),
+            Sample::new("setup/permission_sets.html", list(Vec::new(), none())),
+            Sample::new("setup/permission_set.html", full),
+            Sample::new("setup/permission_set.html", empty),
+        ]
+    }
 }

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::frame::{Frame, Moment, href};
+use super::lists::{Looked, Paging};
 use super::visit::{self, Sent, Visit};
 use crate::db::Tx;
 use crate::failure::Failure;
@@ -211,15 +212,38 @@ fn kind_of_item(document: &Value, source: &Value) -> String {
     resolved.get("type").and_then(Value::as_str).unwrap_or("object").to_owned()
 }
 
-/// Every registered service, by name.
-fn all(tx: &Tx<'_>) -> Result<Vec<Registered>, Failure> {
-    let mut services = Vec::new();
-    for (name, definition) in components::definitions(tx, ComponentType::ExternalServiceRegistration)? {
-        if let Definition::ExternalServiceRegistration(registration) = definition {
-            services.push(Registered::read(tx, name, &registration)?);
-        }
-    }
-    Ok(services)
+/// A page of the registered services, by name.
+pub(super) fn found(
+    tx: &Tx<'_>,
+    looked: &Looked,
+    path: &str,
+    is_wanted: impl Fn(&ExternalServiceRegistration) -> bool,
+) -> Result<(Vec<(String, ExternalServiceRegistration)>, Paging), Failure> {
+    let all = components::definitions(tx, ComponentType::ExternalServiceRegistration)?;
+    let all = all.into_iter().filter_map(|(name, definition)| match definition {
+        Definition::ExternalServiceRegistration(registration) => Some((name, *registration)),
+        _ => None,
+    });
+    let is_found = |(name, registration): &(String, ExternalServiceRegistration)| {
+        let about = registration.description.as_deref().unwrap_or_default();
+        is_wanted(registration) && looked.finds(&[name, &registration.label, about])
+    };
+    Ok(looked.cut(path, all, is_found))
+}
+
+/// The same, read: only of what is shown the document is.
+fn read(
+    tx: &Tx<'_>,
+    looked: &Looked,
+    path: &str,
+    is_heroku: bool,
+) -> Result<(Vec<Registered>, Paging), Failure> {
+    let is_wanted = |registration: &ExternalServiceRegistration| {
+        !is_heroku || registration.provider_type.as_deref() == Some(HEROKU)
+    };
+    let (found, paging) = found(tx, looked, path, is_wanted)?;
+    let read = |(name, registration)| Registered::read(tx, name, &registration);
+    Ok((found.into_iter().map(read).collect::<Result<_, _>>()?, paging))
 }
 
 fn one(tx: &Tx<'_>, name: &str) -> Result<Option<Registered>, Failure> {
@@ -237,12 +261,17 @@ fn one(tx: &Tx<'_>, name: &str) -> Result<Option<Registered>, Failure> {
 struct HerokuApps {
     frame: Frame,
     services: Vec<Registered>,
+    paging: Paging,
 }
 
-async fn heroku_apps(State(state): State<OrgState>, headers: HeaderMap) -> Result<Response, Failure> {
-    visit::show(state, headers, "/setup/heroku-apps", |tx, visit| {
-        let services = all(tx)?.into_iter().filter(Registered::is_heroku).collect();
-        Ok(Some(HerokuApps { frame: visit.frame, services }))
+async fn heroku_apps(
+    State(state): State<OrgState>,
+    headers: HeaderMap,
+    Query(looked): Query<Looked>,
+) -> Result<Response, Failure> {
+    visit::show(state, headers, "/setup/heroku-apps", move |tx, visit| {
+        let (services, paging) = read(tx, &looked, "/setup/heroku-apps", true)?;
+        Ok(Some(HerokuApps { frame: visit.frame, services, paging }))
     })
     .await
 }
@@ -270,6 +299,9 @@ async fn heroku_app(
 struct Catalog {
     #[serde(default)]
     tab: String,
+    page: Option<usize>,
+    #[serde(default)]
+    find: String,
 }
 
 #[derive(Template)]
@@ -278,6 +310,7 @@ struct ApiCatalog {
     frame: Frame,
     is_heroku: bool,
     services: Vec<Registered>,
+    paging: Paging,
 }
 
 /// `GET /setup/api-catalog?tab=heroku`, or all without.
@@ -288,8 +321,10 @@ async fn api_catalog(
 ) -> Result<Response, Failure> {
     visit::show(state, headers, "/setup/api-catalog", move |tx, visit| {
         let is_heroku = query.tab == "heroku";
-        let services = all(tx)?.into_iter().filter(|service| !is_heroku || service.is_heroku()).collect();
-        Ok(Some(ApiCatalog { frame: visit.frame, is_heroku, services }))
+        let looked = Looked { page: query.page, find: query.find, done: None };
+        let (services, paging) = read(tx, &looked, "/setup/api-catalog", is_heroku)?;
+        let paging = if is_heroku { paging.with("tab", "heroku") } else { paging };
+        Ok(Some(ApiCatalog { frame: visit.frame, is_heroku, services, paging }))
     })
     .await
 }
@@ -299,16 +334,18 @@ async fn api_catalog(
 struct ExternalServices {
     frame: Frame,
     services: Vec<Registered>,
+    paging: Paging,
 }
 
 async fn external_services(
     State(state): State<OrgState>,
     headers: HeaderMap,
-    Query(query): Query<Done>,
+    Query(looked): Query<Looked>,
 ) -> Result<Response, Failure> {
     visit::show(state, headers, "/setup/external-services", move |tx, visit| {
-        let frame = visit.frame.with_notice(query.done.as_deref());
-        Ok(Some(ExternalServices { frame, services: all(tx)? }))
+        let frame = visit.frame.with_notice(looked.done.as_deref());
+        let (services, paging) = read(tx, &looked, "/setup/external-services", false)?;
+        Ok(Some(ExternalServices { frame, services, paging }))
     })
     .await
 }
@@ -383,6 +420,82 @@ fn delete_now(state: &OrgState, visit: Visit, name: &str) -> Result<Response, Fa
             };
             let page = DeleteService { frame: visit.frame, service, problem: Some(problem) };
             pages::respond_framed(StatusCode::FORBIDDEN, &page)
+        }
+    }
+}
+
+#[cfg(test)]
+pub(super) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::pages::samples::{evil, frame, long, none, when};
+
+    pub(in crate::pages) fn all() -> Vec<Sample> {
+        let apps = |services, paging| HerokuApps { frame: frame(), services, paging };
+        let catalog =
+            |is_heroku, services, paging| ApiCatalog { frame: frame(), is_heroku, services, paging };
+        let external = |services, paging| ExternalServices { frame: frame(), services, paging };
+        let two = || vec![service("Complete", true), service("<b>", false)];
+        let delete = |source: &str, problem| DeleteService {
+            frame: frame(),
+            service: Registered { source: source.to_owned(), ..service("Complete", true) },
+            problem,
+        };
+        let one = |is_full| ExternalService {
+            frame: frame(),
+            service: service("Complete", is_full),
+            schema: evil(),
+        };
+        let app = |is_full| HerokuApp { frame: frame(), service: service("Complete", is_full) };
+        vec![
+            Sample::new("setup/heroku_apps.html", apps(two(), long())),
+            Sample::new("setup/heroku_apps.html", apps(Vec::new(), none())),
+            Sample::new("setup/api_catalog.html", catalog(true, two(), long())),
+            Sample::new("setup/api_catalog.html", catalog(false, Vec::new(), none())),
+            Sample::new("setup/external_services.html", external(two(), long())),
+            Sample::new("setup/external_services.html", external(Vec::new(), none())),
+            Sample::new("setup/delete_service.html", delete("Heroku", Some(evil()))),
+            Sample::new("setup/delete_service.html", delete("Custom", None)),
+            Sample::new("setup/external_service.html", one(true)),
+            Sample::new("setup/external_service.html", one(false)),
+            Sample::new("setup/heroku_app.html", app(true)),
+            Sample::new("setup/heroku_app.html", app(false)),
+        ]
+    }
+
+    fn operation(is_full: bool) -> Offered {
+        let slot = |required| Slot { name: evil(), kind: evil(), place: "body", required };
+        let slots = || if is_full { vec![slot(true), slot(false)] } else { Vec::new() };
+        Offered {
+            name: evil(),
+            summary: if is_full { evil() } else { String::new() },
+            method: evil(),
+            path: evil(),
+            active: is_full,
+            invoke: evil(),
+            permission_set: is_full.then(evil),
+            inputs: slots(),
+            outputs: slots(),
+            callbacks: if is_full { vec![evil()] } else { Vec::new() },
+        }
+    }
+
+    fn service(status: &str, is_full: bool) -> Registered {
+        Registered {
+            name: evil(),
+            label: evil(),
+            description: evil(),
+            source: evil(),
+            status: status.to_owned(),
+            schema_type: evil(),
+            credential: evil(),
+            endpoint: evil(),
+            app_uuid: evil(),
+            addon_uuid: evil(),
+            modified: when(),
+            operations: vec![operation(is_full), operation(!is_full)],
+            trouble: (!is_full).then(evil),
         }
     }
 }

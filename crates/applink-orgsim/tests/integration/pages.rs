@@ -208,7 +208,7 @@ async fn a_ticked_right_changes_what_a_call_does() {
         ticks.extend([("shown", set.as_str()), ("has", set.as_str())]);
     }
     let saved = admin.fill_in(&user, &user, &ticks).await;
-    assert_eq!(location(&saved), format!("{user}?done=saved"));
+    assert_eq!(location(&saved), format!("{user}?page=1&done=saved"));
     assert!(admin.page(&location(&saved)).await.contains("role=\"status\">Saved."));
 
     let answered = admin.fill_in(INVOKE, INVOKE, &call).await;

@@ -8,6 +8,14 @@ function localise(root) {
     time.textContent = format.format(new Date(time.dateTime));
     time.dataset.local = "";
   }
+  // An axis has no room for more than its own text says.
+  for (const tick of root.querySelectorAll("text[data-time]")) {
+    const moment = new Date(tick.dataset.time);
+    const options = { hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
+    if (tick.textContent.includes("-")) Object.assign(options, { month: "2-digit", day: "2-digit" });
+    tick.textContent = new Intl.DateTimeFormat(undefined, options).format(moment);
+    delete tick.dataset.time;
+  }
   for (const box of root.querySelectorAll(".copy:not([data-ready])")) {
     box.dataset.ready = "";
     const button = document.createElement("button");

@@ -61,9 +61,14 @@ impl Row {
 }
 
 /// Grows a statement with its values.
-struct Query {
-    sql: String,
-    values: Vec<Value>,
+pub(super) struct Query {
+    pub(super) sql: String,
+    pub(super) values: Vec<Value>,
+}
+
+/// So many placeholders, from this number on.
+pub(super) fn placeholders(first: usize, count: usize) -> String {
+    (first..first + count).map(|number| format!("${number}")).collect::<Vec<_>>().join(", ")
 }
 
 impl Query {
@@ -71,6 +76,19 @@ impl Query {
     fn value(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
         format!("${}", self.values.len())
+    }
+
+    /// New values, between commas.
+    pub(super) fn list(&mut self, texts: &[&str]) -> String {
+        let first = self.values.len() + 1;
+        self.values.extend(texts.iter().map(|text| Value::from(*text)));
+        placeholders(first, texts.len())
+    }
+
+    /// That the actor `a` is an app, which the log has as `name (prefix)`.
+    pub(super) fn of_app(&mut self, app: &str) -> String {
+        let (name, prefixed) = (self.value(app), self.value(format!("{} (%", escaped(app))));
+        format!(" AND (a.name = {name} OR a.name LIKE {prefixed} ESCAPE '!')")
     }
 
     fn filter(&mut self, filter: &Filter) {
@@ -215,17 +233,20 @@ fn counting(addon: AddonId, counted: &Counted<'_>) -> Query {
     if by == By::Name || app.is_some() {
         joins.push_str(" LEFT JOIN audit_actors a ON a.id = r.actor");
     }
-    if by == By::Org || !org.is_empty() {
+    if by == By::Org {
         joins.push_str(" LEFT JOIN credentials c ON c.id = r.subject AND c.addon_id = r.addon_id");
     }
-    let named: Vec<String> = actions.iter().map(|action| query.value(*action)).collect();
-    let mut conditions = format!("r.addon_id = $2 AND r.at >= $3 AND r.action IN ({})", named.join(", "));
+    let named = query.list(actions);
+    let mut conditions = format!("r.addon_id = $2 AND r.at >= $3 AND r.action IN ({named})");
     if !org.is_empty() {
-        conditions.push_str(&format!(" AND c.org_id = {}", query.value(org)));
+        let org = query.value(org);
+        let condition =
+            format!(" AND r.subject IN (SELECT id FROM credentials WHERE addon_id = $2 AND org_id = {org})");
+        conditions.push_str(&condition);
     }
     if let Some(app) = app {
-        let (name, prefixed) = (query.value(app), query.value(format!("{} (%", escaped(app))));
-        conditions.push_str(&format!(" AND (a.name = {name} OR a.name LIKE {prefixed} ESCAPE '!')"));
+        let condition = query.of_app(app);
+        conditions.push_str(&condition);
     }
     query.sql = format!(
         "WITH counted AS (SELECT r.at / $1 AS slice, {label} AS label, COUNT(*) AS number \

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use applink_api::ids::AddonId;
 use applink_api::org::OrgType;
 use sea_orm::entity::prelude::*;
-use sea_orm::sea_query::{CaseStatement, Func};
-use sea_orm::{Condition, ExprTrait as _, Order, QueryOrder as _, QuerySelect as _};
+use sea_orm::sea_query::Func;
+use sea_orm::{Condition, ExprTrait as _, QueryOrder as _, QuerySelect as _};
 
 use super::store::{Column, Entity, LIVE, contains, of};
 use super::{Credential, Kind};
@@ -51,10 +51,14 @@ pub async fn troubled_first(
     addon: AddonId,
     limit: u64,
 ) -> Result<Vec<Credential>, StoreError> {
-    let rank = CaseStatement::new().case(Column::State.is_in(BAD), 0).finally(1);
-    let query =
-        of(addon, Kind::Connection).order_by(Expr::expr(rank), Order::Asc).order_by_asc(Column::NameKey);
-    let rows = query.limit(limit).all(connection).await?;
+    let named = |is_bad: bool| {
+        let state = Column::State.is_in(BAD);
+        let state = if is_bad { state } else { state.not() };
+        of(addon, Kind::Connection).filter(state).order_by_asc(Column::NameKey)
+    };
+    let mut rows = named(true).limit(limit).all(connection).await?;
+    // By name there is an index, which ends with the last that is wanted.
+    rows.extend(named(false).limit(limit - rows.len() as u64).all(connection).await?);
     rows.into_iter().map(Credential::try_from).collect()
 }
 
@@ -65,22 +69,26 @@ pub async fn counts(connection: &impl ConnectionTrait, addon: AddonId) -> Result
     Ok((all, bad))
 }
 
-/// The first `limit` orgs, by id, each with the name of one of its connections or authorizations.
-pub async fn orgs(
+/// Every org, by id, each with the name of one of its connections or authorizations; none when there are more than
+/// `most` of these, which nobody wants to look through.
+pub async fn few_orgs(
     connection: &impl ConnectionTrait,
     addon: AddonId,
-    limit: u64,
-) -> Result<Vec<(String, String)>, StoreError> {
-    let query = Entity::find()
+    most: u64,
+) -> Result<Option<Vec<(String, String)>>, StoreError> {
+    let all = Entity::find().filter(Column::AddonId.eq(RowId::from(addon)));
+    let more = all.clone().select_only().column(Column::Id).offset(most).limit(1);
+    if more.into_tuple::<RowId>().one(connection).await?.is_some() {
+        return Ok(None);
+    }
+    let query = all
         .select_only()
         .column(Column::OrgId)
         .column_as(Column::Name.min(), "name")
-        .filter(Column::AddonId.eq(RowId::from(addon)))
         .filter(Column::OrgId.is_not_null())
         .group_by(Column::OrgId)
-        .order_by_asc(Column::OrgId)
-        .limit(limit);
-    Ok(query.into_tuple().all(connection).await?)
+        .order_by_asc(Column::OrgId);
+    Ok(Some(query.into_tuple().all(connection).await?))
 }
 
 /// The ids of connections whose name has `search` in it, as a condition on a column of another table.

@@ -367,3 +367,40 @@ mod tests {
         assert!(!html.contains("<script>") && !html.contains("style="), "{html}");
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::samples::{evil, when};
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let row = Shown {
+            at: when(),
+            who: evil(),
+            kind: evil(),
+            action: evil(),
+            subject: evil(),
+            subject_id: evil(),
+            detail: evil(),
+        };
+        let page = |rows, asked, is_filtered, next: Option<String>| Page {
+            shell: Shell::sample(),
+            asked,
+            kinds: vec![("grant.", "Grants", true), ("session.", "Sign-ins", false)],
+            rows,
+            next,
+            query: "who=x".to_owned(),
+            is_filtered,
+        };
+        let asked =
+            Asked { who: evil(), action: evil(), what: evil(), since: evil(), until: evil(), after: evil() };
+        let pages = [
+            page(Vec::new(), Asked::default(), false, None),
+            page(Vec::new(), asked.clone(), true, None),
+            page(vec![row], asked, true, Some(evil())),
+        ];
+        pages.map(|page| Sample::new("dashboard/activity.html", page)).to_vec()
+    }
+}

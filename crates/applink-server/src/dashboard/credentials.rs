@@ -61,6 +61,8 @@ struct List {
     is_connection: bool,
     title: &'static str,
     path: &'static str,
+    /// Something on the page waits for a person or for the org.
+    pending: bool,
     rows: Vec<Row>,
     paging: Paging,
 }
@@ -79,10 +81,15 @@ impl List {
             is_connection: kind == Kind::Connection,
             title: view::title(kind),
             path: list_path(kind),
+            pending: found.iter().any(is_moving),
             rows: found.iter().map(Row::new).collect(),
             paging,
         })
     }
+}
+
+fn is_moving(found: &Credential) -> bool {
+    matches!(found.state, Stage::Pending { .. } | Stage::Disconnecting(_))
 }
 
 async fn page(
@@ -151,7 +158,7 @@ impl Show {
             is_connection: kind == Kind::Connection,
             kind: kind.as_str(),
             list: list_path(kind),
-            is_moving: matches!(found.state, Stage::Pending { .. } | Stage::Disconnecting(_)),
+            is_moving: is_moving(&found),
             dependents: dependents(app, &found).await?,
             used_by: used_by.into_iter().map(|(who, last)| Use { who, last: Time(last) }).collect(),
             row: Row::new(&found),
@@ -182,4 +189,71 @@ pub async fn show(
 ) -> Response {
     let shell = found.shell(&app, section(kind));
     shell.answer(Show::load(&app, &shell, (kind, found.addon.id, &named), None).await)
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::samples::{evil, when};
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let mut all = lists();
+        all.extend(shown().into_iter().map(|one| Sample::new("dashboard/credentials/show.html", one)));
+        all
+    }
+
+    fn lists() -> Vec<Sample> {
+        let list = |kind: Kind, rows: Vec<Row>, query: &str, shell: Shell| {
+            let total = rows.len() as u64 * 120;
+            let page = List {
+                shell,
+                is_connection: kind == Kind::Connection,
+                title: view::title(kind),
+                path: list_path(kind),
+                pending: rows.len() > 1,
+                rows,
+                paging: Paging::sample(query, total),
+            };
+            Sample::new("dashboard/credentials/list.html", page)
+        };
+        let mut all = Vec::new();
+        let searched = format!("page=2&app=%3Cb%3E&q={}", urlencoded(&evil()));
+        for kind in [Kind::Connection, Kind::Authorization] {
+            let well = Row { trouble: None, ..Row::sample() };
+            all.push(list(kind, Vec::new(), "", Shell::sample()));
+            all.push(list(kind, Vec::new(), &searched, Shell::for_looking()));
+            all.push(list(kind, vec![Row::sample(), well], &searched, Shell::sample()));
+        }
+        all
+    }
+
+    fn urlencoded(text: &str) -> String {
+        serde_urlencoded::to_string([("q", text)]).unwrap()[2..].to_owned()
+    }
+
+    fn shown() -> Vec<Show> {
+        let full = |kind: Kind| Show {
+            shell: Shell::sample(),
+            is_connection: kind == Kind::Connection,
+            kind: kind.as_str(),
+            list: list_path(kind),
+            row: Row::sample(),
+            is_moving: true,
+            dependents: vec![Dependent { what: "Publication", name: evil() }],
+            used_by: vec![Use { who: evil(), last: when() }],
+            problem: Some(evil()),
+        };
+        let empty = |kind: Kind| {
+            let (alias, org_id, username) = Default::default();
+            let row = Row { alias, org_id, username, trouble: None, is_live: false, ..Row::sample() };
+            let (dependents, used_by) = (Vec::new(), Vec::new());
+            Show { row, dependents, used_by, problem: None, is_moving: false, ..full(kind) }
+        };
+        let kinds = [Kind::Connection, Kind::Authorization];
+        let looked_at = kinds.map(|kind| Show { shell: Shell::for_looking(), ..full(kind) });
+        let going = kinds.map(|kind| Show { row: Row { is_going: true, ..Row::sample() }, ..empty(kind) });
+        kinds.map(full).into_iter().chain(kinds.map(empty)).chain(looked_at).chain(going).collect()
+    }
 }

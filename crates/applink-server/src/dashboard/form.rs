@@ -5,7 +5,10 @@
 //! 3. It has the session's token. If not (it is of an older session), the same.
 //! 4. The person may change the add-on: as [`RequireManager`] of the API.
 //! 5. It was not sent before: a second press of the button leads to the list, which shows what came of the first. One
-//!    that ended with our own or the org's failure (5xx) does not count as sent ([`forget_failed`]).
+//!    that was refused or failed, so that nothing was done, does not count as sent ([`settle`]).
+//!
+//! What a form asks for is done to its end, whether or not the browser stays to hear of it: sent once more, it either leads
+//! to what came of it, or is done, when nothing did.
 
 use std::fmt;
 use std::sync::{Arc, OnceLock};
@@ -16,7 +19,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{HOST, ORIGIN};
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use secrecy::SecretString;
 
 use super::notice::Notice;
@@ -54,6 +57,12 @@ impl Fields {
         let pairs: Vec<(String, String)> = serde_urlencoded::from_bytes(body).ok()?;
         let sound = pairs.iter().all(|(name, value)| !name.contains('\0') && !value.contains('\0'));
         sound.then_some(Self(pairs))
+    }
+
+    /// For tests that render a template.
+    #[cfg(test)]
+    pub(crate) fn sample(pairs: &[(&str, &str)]) -> Self {
+        Self(pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
     }
 
     /// A field; empty when it wasn't sent.
@@ -189,18 +198,29 @@ async fn admit(app: &App, found: &RequireSession, sent: &Sent) -> Result<Option<
 #[derive(Clone, Debug, Default)]
 struct Counted(Arc<OnceLock<String>>);
 
-/// Around every page that takes forms: one that ended with a 5xx may be sent again, byte for byte.
-pub async fn forget_failed(State(app): State<App>, mut request: Request, next: Next) -> Response {
+/// Around every page that takes forms. One that a browser sends and does not wait for is worked on to its end; one that is
+/// answered with an error has done nothing, and may be sent again, byte for byte.
+pub async fn settle(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return next.run(request).await;
+    }
     let counted = Counted::default();
     request.extensions_mut().insert(counted.clone());
-    let response = next.run(request).await;
-    if response.status().is_server_error()
-        && let Some(id) = counted.0.get()
-        && let Err(error) = forget(&app, id).await
-    {
-        tracing::warn!(error = %chain(&error), "a form that failed counts as sent");
+    let known = app.clone();
+    let done = app.finish(async move {
+        let response = next.run(request).await;
+        if response.status().as_u16() >= 400
+            && let Some(id) = counted.0.get()
+            && let Err(error) = forget(&known, id).await
+        {
+            tracing::warn!(error = %chain(&error), "a form that was refused or failed counts as sent");
+        }
+        response
+    });
+    match done.await {
+        Some(response) => response,
+        None => Trouble::of(&ApiError::internal("the handler of a form panicked")).into_response(),
     }
-    response
 }
 
 async fn forget(app: &App, id: &str) -> Result<(), StoreError> {
@@ -305,5 +325,37 @@ mod tests {
         assert_eq!((fields.get("name"), fields.given("empty")), ("a", None));
         assert!(!format!("{fields:?}").contains("canary"));
         assert!(Fields::read(b"a=%00").is_none());
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::{HOSTILE, Sample};
+
+    use super::*;
+    use crate::samples::evil;
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let hidden = Hidden { csrf: "csrf".to_owned(), once: "once".to_owned() };
+        let short = ("short".to_owned(), "<b>".to_owned());
+        let full = Again {
+            title: HOSTILE,
+            message: HOSTILE,
+            action: evil(),
+            fields: vec![(evil(), evil()), short],
+            hidden: Some(hidden),
+            provider: Some(evil()),
+            addon: Some(evil()),
+        };
+        let empty = Again {
+            title: "title",
+            message: "message",
+            action: "/dashboard/connections".to_owned(),
+            fields: Vec::new(),
+            hidden: None,
+            provider: None,
+            addon: None,
+        };
+        [full, empty].map(|one| Sample::new("dashboard/again.html", one)).to_vec()
     }
 }

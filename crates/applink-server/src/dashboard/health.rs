@@ -1,7 +1,7 @@
 //! Health: what went on, as charts one looks at rather than reads, and the map of what hangs together.
 //!
-//! Everything comes from what is stored anyway: the audit log (tokens handed out, refreshes, failures) and what meshes
-//! reported (counts of all calls, and a sample with their org and duration).
+//! Everything comes from what is stored anyway: the audit log (tokens handed out, refreshes, failures), of which counts per
+//! half hour are kept ([`tallies`]), and what meshes reported (counts of all calls, and a sample with their org and duration).
 
 pub mod charts;
 pub mod figures;
@@ -9,11 +9,12 @@ pub mod map;
 
 use std::collections::{BTreeMap, HashMap};
 
-use applink_api::ids::AppUuid;
+use applink_api::ids::{AddonId, AppUuid};
 use applink_api::time::Timestamp;
 use askama::Template;
 use axum::extract::{Query, State};
 use axum::response::Response;
+use sea_orm::DatabaseConnection;
 use serde::Deserialize;
 
 use self::charts::Chart;
@@ -24,15 +25,19 @@ use super::shell::{Section, Shell};
 use crate::addons::{self, Attachment};
 use crate::app::App;
 use crate::audit::browse::{self, By, Count, Counted};
+use crate::audit::tallies;
 use crate::connections;
-use crate::credentials::{Credential, State as Standing, overview};
+use crate::credentials::{self, Credential, Kind, State as Standing, overview};
+use crate::db::StoreError;
 use crate::error::ApiError;
-use crate::invocations::figures as invocations;
+use crate::invocations::figures::{self as invocations, Sampled};
 
 /// Requests of the sample that are looked at.
 const SAMPLED: i64 = 20_000;
-/// Apps and orgs to choose from, at most: a page stays small.
-const CHOICES: usize = 200;
+/// Apps and orgs to choose from, at most: with more orgs the one is typed.
+const CHOICES: usize = 100;
+/// Orgs of the map, at most.
+const MAPPED: u64 = 100;
 /// Apps or orgs that are counted apart; a chart shows fewer.
 const TOLD_APART: i64 = 100;
 /// A mesh that was not heard of for this long is silent.
@@ -72,7 +77,9 @@ struct Page {
     shell: Shell,
     windows: Vec<(&'static str, bool)>,
     apps: Vec<Choice>,
-    orgs: Vec<Choice>,
+    /// None when there are too many to choose from: then it is typed.
+    orgs: Option<Vec<Choice>>,
+    org: String,
     map: Map,
     charts: Vec<Chart>,
 }
@@ -86,27 +93,35 @@ pub async fn show(State(app): State<App>, found: RequireSession, Query(asked): Q
 /// What is attached, and orgs to choose from.
 struct Known {
     attachments: Vec<Attachment>,
-    /// With what one of their connections is called.
-    orgs: Vec<(String, String)>,
+    /// With what one of their connections is called; none when there are too many.
+    orgs: Option<Vec<(String, String)>>,
 }
 
 impl Known {
-    async fn load(app: &App, found: &RequireSession, asked: &Asked) -> Result<Self, ApiError> {
+    async fn load(app: &App, found: &RequireSession) -> Result<Self, ApiError> {
         let (reader, addon) = (app.store.reader(), found.addon.id);
         let attachments = addons::store::attachments_of(reader, addon).await?;
-        let mut orgs = overview::orgs(reader, addon, CHOICES as u64).await?;
-        for (org, name) in &mut orgs {
-            *name = format!("{name} ({org})");
-        }
-        // One of ten thousand stays chosen, too.
-        if !asked.org.is_empty() && orgs.iter().all(|(org, _)| *org != asked.org) {
-            orgs.insert(0, (asked.org.clone(), asked.org.clone()));
-        }
+        let orgs = overview::few_orgs(reader, addon, CHOICES as u64).await?;
         Ok(Self { attachments, orgs })
     }
 
     fn apps(&self) -> BTreeMap<AppUuid, String> {
         self.attachments.iter().map(|one| (one.app.id, one.app.name.clone())).collect()
+    }
+}
+
+impl Asked {
+    /// With an org's id where the name of a connection was typed.
+    async fn with_org(mut self, app: &App, addon: AddonId) -> Result<Self, ApiError> {
+        self.org = self.org.trim().to_owned();
+        if self.org.is_empty() || self.org.starts_with("00D") {
+            return Ok(self);
+        }
+        let named = credentials::store::find(app.store.reader(), addon, Kind::Connection, &self.org).await?;
+        if let Some(org) = named.as_ref().and_then(Credential::org) {
+            self.org.clone_from(&org.org_id);
+        }
+        Ok(self)
     }
 }
 
@@ -116,10 +131,14 @@ async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> 
     let window = Window::of(&asked.window);
     let now = app.clock.now();
     let slices = Slices::until(now, window);
-    let known = Known::load(app, found, &asked).await?;
+    let (known, asked) = tokio::try_join!(Known::load(app, found), asked.with_org(app, found.addon.id))?;
     let choice = |value: String, label: String, asked: &str| Choice { chosen: value == asked, value, label };
-    let mut charts = token_charts(app, found, &known, slices, &asked).await?;
-    charts.extend(call_charts(app, found, &known, slices, &asked).await?);
+    // Beside each other: each part is a question to the database of its own.
+    let (tokens, calls, map) = tokio::try_join!(
+        token_charts(app, found, &known, slices, &asked),
+        call_charts(app, found, &known, slices, &asked),
+        draw(app, found, &known, now)
+    )?;
     Ok(Page {
         windows: Window::ALL.map(|one| (one.word(), one == window)).to_vec(),
         apps: known
@@ -128,9 +147,13 @@ async fn load(app: &App, found: &RequireSession, shell: Shell, asked: Asked) -> 
             .take(CHOICES)
             .map(|(id, name)| choice(id.to_string(), name, &asked.app))
             .collect(),
-        map: draw(app, found, &known, now).await?,
-        orgs: known.orgs.into_iter().map(|(id, name)| choice(id, name, &asked.org)).collect(),
-        charts,
+        orgs: known.orgs.map(|orgs| {
+            let labelled = orgs.into_iter().map(|(id, name)| (format!("{name} ({id})"), id));
+            labelled.map(|(label, id)| choice(id, label, &asked.org)).collect()
+        }),
+        org: asked.org,
+        map,
+        charts: tokens.into_iter().chain(calls).collect(),
         shell,
     })
 }
@@ -157,9 +180,13 @@ async fn token_charts(
     };
     let by_org = Counted { by: By::Org, ..handed_out.clone() };
     let fates = Counted { by: By::Action, actions: &fates, app: None, ..handed_out.clone() };
-    let by_app = summed(slices, browse::counts(reader, addon, &handed_out).await?, app_of);
-    let by_org = summed(slices, browse::counts(reader, addon, &by_org).await?, org_of);
-    let fates = summed(slices, browse::counts(reader, addon, &fates).await?, fate_of);
+    let (by_app, by_org, fates) = tokio::try_join!(
+        counted(reader, addon, &handed_out),
+        counted(reader, addon, &by_org),
+        counted(reader, addon, &fates)
+    )?;
+    let (by_app, by_org) = (summed(slices, by_app, app_of), summed(slices, by_org, org_of));
+    let fates = summed(slices, fates, fate_of);
     Ok(vec![
         Chart::of(by_app.chart("tokens-by-app", "Tokens handed out, by app", "tokens")),
         Chart::of(by_org.chart("tokens-by-org", "Tokens handed out, by org", "tokens")),
@@ -167,18 +194,35 @@ async fn token_charts(
     ])
 }
 
+/// From the counts that are kept. They are of whole half hours and may have small orgs together: the last hour, and the
+/// charts of one org, are counted from the rows.
+async fn counted(
+    reader: &DatabaseConnection,
+    addon: AddonId,
+    counted: &Counted<'_>,
+) -> Result<Vec<Count>, StoreError> {
+    if counted.org.is_empty() && counted.length % tallies::SLOT == 0 {
+        tallies::counts(reader, addon, counted).await
+    } else {
+        browse::counts(reader, addon, counted).await
+    }
+}
+
 fn summed(slices: Slices, counts: Vec<Count>, name: fn(&str) -> &str) -> Sums {
     let mut sums = Sums::new(slices);
     for count in counts {
-        match &count.label {
+        match count.label.as_deref() {
+            Some(tallies::OTHERS) => sums.add_rest(None, count.slice, count.number),
             Some(label) => sums.add(name(label), count.slice, count.number),
-            None => {
-                let unnamed = usize::try_from(count.labels - TOLD_APART).unwrap_or_default();
-                sums.add_rest(unnamed, count.slice, count.number);
-            }
+            None => sums.add_rest(Some(beyond(count.labels)), count.slice, count.number),
         }
     }
     sums
+}
+
+/// How many of so many labels are not told apart.
+fn beyond(labels: i64) -> usize {
+    usize::try_from(labels - TOLD_APART).unwrap_or_default()
 }
 
 /// An app is recorded as "name (prefix)".
@@ -205,41 +249,53 @@ async fn call_charts(
     let (reader, addon) = (app.store.reader(), found.addon.id);
     let names = known.apps();
     let wanted: Option<AppUuid> = asked.app.parse().ok();
-    let (mut by_verdict, mut by_app, mut by_org) = (Sums::new(slices), Sums::new(slices), Sums::new(slices));
-    let name_of = |id: AppUuid| names.get(&id).map_or("an app that is gone", String::as_str);
-    let sample = invocations::sample(reader, addon, slices.since(), (wanted, &asked.org), SAMPLED).await?;
+    let name_of = |id: &str| {
+        let known = id.parse().ok().and_then(|id| names.get(&id));
+        known.map_or("an app that is gone", String::as_str)
+    };
+    let (since, length) = (slices.since(), slices.length());
+    let sample = Sampled { since, length, app: wanted, org: &asked.org, limit: SAMPLED };
+    let (mut by_verdict, mut by_app) = (Sums::new(slices), Sums::new(slices));
     // Counts are of all calls, but tell no org: with one chosen, what the sample has must do.
     if asked.org.is_empty() {
-        for count in invocations::counts(reader, addon, slices.since(), slices.length()).await? {
+        for count in invocations::counts(reader, addon, since, length).await? {
             let id = AppUuid::from(count.app_id);
             if wanted.is_none_or(|wanted| wanted == id) {
                 by_verdict.add(&count.verdict, count.slice, count.number);
-                by_app.add(name_of(id), count.slice, count.number);
+                by_app.add(name_of(&id.to_string()), count.slice, count.number);
             }
         }
+    } else {
+        let (verdicts, apps) = tokio::try_join!(
+            invocations::seen(reader, addon, invocations::By::Verdict, &sample, TOLD_APART),
+            invocations::seen(reader, addon, invocations::By::App, &sample, TOLD_APART)
+        )?;
+        by_verdict.add_seen(verdicts, beyond, str::to_owned);
+        by_app.add_seen(apps, beyond, |id| name_of(id).to_owned());
     }
-    for call in &sample {
-        let slice = call.at.div_euclid(slices.length());
-        if !asked.org.is_empty() {
-            by_verdict.add(&call.verdict, slice, 1);
-            by_app.add(name_of(call.app_id.into()), slice, 1);
-        }
-        let org = if call.org_id.is_empty() { "no verified org" } else { &call.org_id };
-        by_org.add(org, slice, 1);
-    }
-    let durations = sample.iter().map(|call| (Timestamp::from_micros(call.at), call.micros));
+    let (orgs, took) = tokio::try_join!(
+        invocations::seen(reader, addon, invocations::By::Org, &sample, TOLD_APART),
+        invocations::took(reader, addon, &sample)
+    )?;
+    let mut by_org = Sums::new(slices);
+    by_org.add_seen(orgs, beyond, |org| if org.is_empty() { "no verified org" } else { org }.to_owned());
     let of_sample = if asked.org.is_empty() { "" } else { " (of the sample)" };
     let titled = |text: &str| format!("{text}{of_sample}");
     Ok(vec![
         Chart::of(by_verdict.chart("verdicts", &titled("Invocations by verdict"), "calls")),
         Chart::of(by_app.chart("calls-by-app", &titled("Invocations by app"), "calls")),
         Chart::of(by_org.chart("calls-by-org", "Invocations by org (of the sample)", "calls")),
-        Chart::of(latency(slices, durations)),
+        Chart::of(latency(slices, &took)),
     ])
 }
 
 async fn draw(app: &App, found: &RequireSession, known: &Known, now: Timestamp) -> Result<Map, ApiError> {
-    let heard = invocations::heard(app.store.reader(), found.addon.id).await?;
+    let (reader, addon) = (app.store.reader(), found.addon.id);
+    let (heard, (total, bad), some) = tokio::try_join!(
+        invocations::heard(reader, addon),
+        overview::counts(reader, addon),
+        overview::troubled_first(reader, addon, MAPPED)
+    )?;
     let heard: HashMap<AppUuid, i64> =
         heard.into_iter().map(|one| (one.app_id.into(), one.seen_at)).collect();
     let mut apps: Vec<Node> = Vec::new();
@@ -252,9 +308,6 @@ async fn draw(app: &App, found: &RequireSession, known: &Known, now: Timestamp) 
         let at = heard.get(&attachment.app.id).map(|at| Timestamp::from_micros(*at));
         apps.push(app_node(attachment, at, now));
     }
-    let (reader, addon) = (app.store.reader(), found.addon.id);
-    let (total, bad) = overview::counts(reader, addon).await?;
-    let some = overview::troubled_first(reader, addon, CHOICES as u64).await?;
     let count = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
     let orgs = Side { nodes: some.iter().map(org_node).collect(), total: count(total), bad: count(bad) };
     Ok(Map::of(&found.addon.name, Side::of(apps), orgs))
@@ -286,4 +339,69 @@ fn org_node(connection: &Credential) -> Node {
     }
     let detail = connection.org().map(|org| org.org_id.clone()).unwrap_or_default();
     Node { name: connection.name.clone(), detail, health, state }
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::charts::{Data, Series, Style};
+    use super::*;
+    use crate::samples::evil;
+
+    fn node(health: Health) -> Node {
+        Node { name: evil(), detail: evil(), health, state: evil() }
+    }
+
+    fn map(apps: usize, orgs: usize) -> Map {
+        let nodes = |count| {
+            let all = [Health::Good, Health::Waiting, Health::Bad].into_iter().cycle();
+            Side::of(all.take(count).map(node).collect())
+        };
+        Map::of(&evil(), nodes(apps), nodes(orgs))
+    }
+
+    fn chart(id: &str, style: Style, values: &[u64]) -> Chart {
+        Chart::of(Data {
+            id: id.to_owned(),
+            title: evil(),
+            unit: "calls",
+            labels: values.iter().map(|_| evil()).collect(),
+            moments: values.iter().skip(1).map(|_| evil()).collect(),
+            series: vec![Series { name: evil(), values: values.to_vec() }],
+            style,
+        })
+    }
+
+    fn charts() -> Vec<Chart> {
+        vec![
+            chart("bars", Style::Stacked, &[1, 0, 3]),
+            chart("lines", Style::Lines, &[1, 2]),
+            chart("empty", Style::Stacked, &[0]),
+        ]
+    }
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let mut all: Vec<Sample> =
+            charts().into_iter().map(|chart| Sample::new("dashboard/chart.html", chart)).collect();
+        let maps = [(0, 0), (1, 2), (25, 80)].map(|(apps, orgs)| map(apps, orgs));
+        all.extend(maps.map(|map| Sample::new("dashboard/map.html", map)));
+        let choices = || [true, false].map(|chosen| Choice { value: evil(), label: evil(), chosen }).into();
+        let page = |orgs, map, charts| Page {
+            shell: Shell::sample(),
+            windows: vec![("hour", true), ("day", false)],
+            apps: choices(),
+            orgs,
+            org: evil(),
+            map,
+            charts,
+        };
+        let pages = [
+            page(Some(choices()), map(2, 3), charts()),
+            page(None, map(0, 0), Vec::new()),
+            page(Some(Vec::new()), map(1, 0), Vec::new()),
+        ];
+        all.extend(pages.map(|page| Sample::new("dashboard/health.html", page)));
+        all
+    }
 }

@@ -215,3 +215,19 @@ fn redirect(location: &'static str, cookie: &Cookie<'_>) -> Response {
     }
     response
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::samples::evil;
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let page = |may_change| {
+            let page = OpenPage { addon: evil(), person: evil(), may_change, ticket: evil() };
+            Sample::new("dashboard/open.html", page)
+        };
+        vec![page(true), page(false)]
+    }
+}

@@ -45,6 +45,12 @@ impl Paging {
         Self { path: path.to_owned(), search, app, number, total: 0 }
     }
 
+    /// For tests that render a template.
+    #[cfg(test)]
+    pub(crate) fn sample(query: &str, total: u64) -> Self {
+        Self::read("/dashboard/list", query).of(total)
+    }
+
     /// What is searched for; empty for everything.
     pub fn search(&self) -> &str {
         &self.search

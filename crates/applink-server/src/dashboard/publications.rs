@@ -390,3 +390,89 @@ mod tests {
         assert!(html.contains("hx-trigger") && !html.contains("style="), "{html}");
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::samples::{badge, evil, when};
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let mut all = lists();
+        all.extend(shown().map(|page| Sample::new("dashboard/publication.html", page)));
+        all
+    }
+
+    fn row() -> Row {
+        Row {
+            path: evil(),
+            client: evil(),
+            connection: evil(),
+            org_id: evil(),
+            app: evil(),
+            created: when(),
+            created_by: evil(),
+            modified: when(),
+            modified_by: evil(),
+            connected: badge(),
+            status: badge(),
+        }
+    }
+
+    fn lists() -> Vec<Sample> {
+        let list = |shell, query, rows: Vec<Row>| List {
+            shell,
+            paging: Paging::sample(query, rows.len() as u64 * 120),
+            apps: vec![(evil(), evil(), true), (evil(), evil(), false)],
+            pending: !rows.is_empty(),
+            rows,
+        };
+        let found = "q=%3Cscript%3E&app=%3Cb%3E&page=2";
+        let lists = [
+            list(Shell::sample(), "", Vec::new()),
+            list(Shell::for_looking(), found, Vec::new()),
+            list(Shell::sample(), found, vec![row()]),
+            List { apps: Vec::new(), ..list(Shell::for_looking(), "", Vec::new()) },
+        ];
+        lists.map(|list| Sample::new("dashboard/publications.html", list)).to_vec()
+    }
+
+    fn entry(is_publish: bool) -> Entry {
+        let entry = HistoryEntry {
+            number: 7,
+            kind: applink_api::publication::HistoryKind::Publish,
+            status: applink_api::publication::HistoryStatus::Failed,
+            hash: evil(),
+            requested_at: when().0,
+            requested_by: evil(),
+            finished_at: None,
+            error: is_publish.then(evil),
+            problems: Vec::new(),
+        };
+        let (finished, former) = (is_publish.then(when), is_publish.then_some(6));
+        Entry { entry, requested: when(), finished, badge: badge(), is_publish, former }
+    }
+
+    fn shown() -> [Shown; 4] {
+        let problem =
+            |line, column| applink_api::error::Problem { place: evil(), message: evil(), line, column };
+        let piece = |problem| Piece { kind: evil(), name: evil(), badge: badge(), problem };
+        let full = || Shown {
+            shell: Shell::sample(),
+            row: row(),
+            id: evil(),
+            pending: false,
+            pieces: vec![piece(evil()), piece(String::new())],
+            problems: vec![problem(Some(3), Some(4)), problem(Some(3), None), problem(None, None)],
+            error: Some(evil()),
+            entries: vec![entry(true), entry(false)],
+            can_go: true,
+            confirm: Some(evil()),
+        };
+        let pending = Shown { pending: true, confirm: None, ..full() };
+        let (pieces, problems, entries) = (Vec::new(), Vec::new(), Vec::new());
+        let empty = Shown { pieces, problems, error: None, entries, can_go: false, confirm: None, ..full() };
+        [full(), pending, empty, Shown { shell: Shell::for_looking(), ..full() }]
+    }
+}

@@ -211,3 +211,58 @@ mod tests {
         assert_eq!(draft.event_types(), ["connection.*", "publication.failed"]);
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::{HOSTILE, Sample};
+
+    use super::*;
+    use crate::samples::{badge, evil, when};
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let full = Page {
+            shell: Shell::sample(),
+            hooks: vec![hook()],
+            keys: [None, Some(when())]
+                .map(|ends| Key { prefix: evil(), owner: evil(), created: when(), ends })
+                .into(),
+            apps: [String::new(), evil()].map(|url| Attached { app: evil(), url, prefix: evil() }).into(),
+            draft: draft(),
+            problem: Some(evil()),
+            kinds: vec![(HOSTILE, HOSTILE)],
+        };
+        let empty = |shell| Page {
+            shell,
+            hooks: Vec::new(),
+            keys: Vec::new(),
+            apps: Vec::new(),
+            draft: Draft::default(),
+            problem: None,
+            kinds: Vec::new(),
+        };
+        let pages = [full, empty(Shell::sample()), empty(Shell::for_looking())];
+        let mut all = pages.map(|page| Sample::new("dashboard/settings.html", page)).to_vec();
+        for former_until in [None, Some(when())] {
+            let (secret, path, url) = (evil(), evil(), evil());
+            let page = Secret { shell: Shell::sample(), title: HOSTILE, secret, path, url, former_until };
+            all.push(Sample::new("dashboard/secret.html", page));
+        }
+        all
+    }
+
+    pub(super) fn draft() -> Draft {
+        Draft { url: evil(), events: evil(), description: evil() }
+    }
+
+    pub(super) fn hook() -> Hook {
+        Hook {
+            path: evil(),
+            url: evil(),
+            description: evil(),
+            events: evil(),
+            badge: badge(),
+            created: when(),
+            created_by: evil(),
+        }
+    }
+}

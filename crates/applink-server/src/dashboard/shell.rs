@@ -85,14 +85,20 @@ impl Shell {
     #[cfg(test)]
     pub(crate) fn sample() -> Self {
         Self {
-            addon: "<b>addon</b>".to_owned(),
-            person: "<b>person</b>".to_owned(),
+            addon: crate::samples::evil(),
+            person: crate::samples::evil(),
             hidden: Hidden { csrf: "csrf".to_owned(), once: "once".to_owned() },
-            section: None,
+            section: Some(Section::Health),
             may_change: true,
-            notice: None,
+            notice: Some(applink_testkit::html::HOSTILE),
             no_notice: None,
         }
+    }
+
+    /// The same for who may only look.
+    #[cfg(test)]
+    pub(crate) fn for_looking() -> Self {
+        Self { may_change: false, section: None, notice: None, ..Self::sample() }
     }
 
     /// The add-on's name.
@@ -214,4 +220,17 @@ pub(crate) fn set_cookie(response: &mut Response, cookie: &Cookie<'_>) {
 pub(super) fn notice_of(app: &App, headers: &HeaderMap) -> (Option<&'static str>, Option<Cookie<'static>>) {
     let notice = notice::asked_for(headers);
     (notice, notice.map(|_| notice::no_cookie(app)))
+}
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::{HOSTILE, Sample};
+
+    use super::*;
+    use crate::samples::evil;
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let refused = Refused { shell: Shell::sample(), title: HOSTILE, message: evil() };
+        vec![Sample::new("dashboard/refused.html", refused)]
+    }
 }

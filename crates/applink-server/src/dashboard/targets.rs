@@ -266,3 +266,63 @@ pub async fn remove(State(app): State<App>, ApiPath(id): ApiPath<String>, posted
         Err(error) => shell.refused(&error),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::samples::{badge, evil, when};
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let choice = |chosen| Choice { id: evil(), label: evil(), chosen };
+        let draft = Draft { connection: evil(), app: evil(), label: evil(), api_name: evil(), path: evil() };
+        let list = |shell, rows: Vec<Row>, connections, problem| List {
+            shell,
+            paging: Paging::sample("page=2", rows.len() as u64 * 120),
+            pending: !rows.is_empty(),
+            rows,
+            connections,
+            apps: vec![choice(true), choice(false)],
+            draft: draft.clone(),
+            problem,
+        };
+        let lists = [
+            list(Shell::sample(), Vec::new(), Vec::new(), None),
+            list(
+                Shell::sample(),
+                vec![row(true), row(false)],
+                vec![choice(true), choice(false)],
+                Some(evil()),
+            ),
+            list(Shell::for_looking(), vec![row(true)], vec![choice(true)], None),
+        ];
+        let mut all = lists.map(|list| Sample::new("dashboard/targets.html", list)).to_vec();
+        for (shell, is_full) in
+            [(Shell::sample(), true), (Shell::sample(), false), (Shell::for_looking(), true)]
+        {
+            let page = Shown { shell, row: row(is_full), pending: is_full, problem: is_full.then(evil) };
+            all.push(Sample::new("dashboard/target.html", page));
+        }
+        all
+    }
+
+    fn row(is_full: bool) -> Row {
+        Row {
+            path: evil(),
+            api_name: evil(),
+            label: evil(),
+            connection: evil(),
+            org_id: evil(),
+            app: evil(),
+            endpoint: evil(),
+            badge: badge(),
+            error: if is_full { evil() } else { String::new() },
+            key: is_full.then(when),
+            created: when(),
+            created_by: evil(),
+            modified: when(),
+            has_key: is_full,
+        }
+    }
+}

@@ -20,6 +20,7 @@ mod m20261126_000031_data_action_keys;
 mod m20261126_000035_presence;
 mod m20261126_000065_data_cloud;
 mod m20261127_000070_sign_in;
+mod m20261127_000080_tallies;
 
 use std::collections::HashSet;
 
@@ -52,6 +53,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000035_presence::Migration),
             Box::new(m20261126_000065_data_cloud::Migration),
             Box::new(m20261127_000070_sign_in::Migration),
+            Box::new(m20261127_000080_tallies::Migration),
         ]
     }
 }

@@ -158,3 +158,34 @@ impl IntoResponse for Trouble {
         response
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::{HOSTILE, Sample};
+
+    use super::*;
+    use crate::samples::evil;
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let connected = [None, Some(4)].map(|many_grants| {
+            let (name, org_id, username) = (evil(), evil(), evil());
+            let page = Connected { name, word: "connected", org_id, username, many_grants };
+            Sample::new("oauth/connected.html", page)
+        });
+        let confirm = [true, false].map(|is_verified| {
+            let page = ConfirmPage {
+                addon: evil(),
+                app: evil(),
+                kind: "Connection",
+                name: evil(),
+                started_by: evil(),
+                is_verified,
+                login: evil(),
+                ticket: evil(),
+            };
+            Sample::new("oauth/confirm.html", page)
+        });
+        let trouble = Sample::new("oauth/trouble.html", Trouble::new(StatusCode::OK, HOSTILE, evil()));
+        connected.into_iter().chain(confirm).chain([trouble]).collect()
+    }
+}

@@ -204,3 +204,46 @@ fn kind(schema: &Value) -> String {
         _ => name,
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::samples::evil;
+
+    fn view() -> View {
+        let field = |required, about| Field { name: evil(), kind: evil(), required, about };
+        let shape =
+            |name: &str, values, fields| Shape { name: name.to_owned(), about: evil(), fields, values };
+        let operation = |about, body: fn() -> String| Operation {
+            method: evil(),
+            path: evil(),
+            summary: evil(),
+            about,
+            callers: evil(),
+            body: body(),
+            answers: vec![Answer { status: evil(), about: evil(), body: body() }],
+        };
+        View {
+            about: evil(),
+            credentials: vec![(evil(), evil())],
+            groups: vec![Group {
+                name: "group".to_owned(),
+                about: evil(),
+                operations: vec![operation(evil(), evil), operation(String::new(), String::new)],
+            }],
+            schemas: vec![
+                shape("Full", evil(), vec![field(true, evil()), field(false, String::new())]),
+                shape("Empty", String::new(), Vec::new()),
+            ],
+        }
+    }
+
+    pub(crate) fn all() -> Vec<Sample> {
+        vec![
+            Sample::new("openapi.html", HtmlPage { view: view() }),
+            Sample::new("openapi.md", MarkdownPage { view: view() }),
+        ]
+    }
+}

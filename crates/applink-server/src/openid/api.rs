@@ -287,3 +287,19 @@ fn nothing_open(person: &Person, provider: &str) -> String {
 fn cookie_name(app: &App) -> &'static str {
     if app.urls.is_https() { "__Host-applink-openid" } else { "applink-openid" }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::samples::evil;
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let choice = |may_change| Choice { addon: evil(), may_change, ticket: evil() };
+        let page = |choices, more| {
+            Sample::new("dashboard/choose.html", ChoosePage { person: evil(), choices, more })
+        };
+        vec![page(vec![choice(true), choice(false)], 3), page(Vec::new(), 0)]
+    }
+}

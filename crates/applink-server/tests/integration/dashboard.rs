@@ -2,8 +2,11 @@
 
 use applink_server::platform::PlatformConfig;
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use std::sync::Arc;
+
 use reqwest::Method;
 use serde_json::json;
+use tokio::sync::Notify;
 
 use crate::fake_org::{CONSUMER_KEY, Reply, SigningPair, USERNAME};
 use crate::platform::Platform;
@@ -365,6 +368,25 @@ async fn a_second_press_of_the_button_does_nothing_more() {
 #[tokio::test]
 async fn a_form_that_failed_for_no_fault_of_the_person_may_be_sent_again() {
     let visitor = Visitor::start().await;
+    let form = by_jwt(&visitor).await;
+    visitor.stack.org.script().replies.push_back(Reply::Fail);
+    let failed = visitor.send(LIST, &form).await;
+    assert!(failed.status.is_server_error(), "{}: {}", failed.status, failed.text);
+    let made = visitor.send(LIST, &form).await.expect(303);
+    assert!(made.location().starts_with("/dashboard/connections/"), "{}", made.location());
+    assert_eq!(visitor.send(LIST, &form).await.expect(303).location(), LIST, "now it was sent");
+}
+
+/// Sends a form that the org keeps waiting, and goes away; what the org then does is up to the caller.
+async fn sent_and_left(visitor: &Visitor, form: &[(String, String)], reply: Reply) {
+    visitor.stack.org.script().replies.push_back(reply);
+    tokio::select! {
+        answer = visitor.send(LIST, form) => panic!("it was answered: {}", answer.text),
+        () = visitor.stack.org.asked("assertion", 1) => {}
+    }
+}
+
+async fn by_jwt(visitor: &Visitor) -> Vec<(String, String)> {
     let pem = SigningPair::generate("k").pem;
     let page = visitor.look(NEW).await.expect(200).text;
     let fields = [
@@ -374,12 +396,43 @@ async fn a_form_that_failed_for_no_fault_of_the_person_may_be_sent_again() {
         ("username", USERNAME),
         ("secret_private_key", &pem),
     ];
-    let form = form_of(&page, &fields);
-    visitor.stack.org.script().replies.push_back(Reply::Fail);
-    let failed = visitor.send(LIST, &form).await;
-    assert!(failed.status.is_server_error(), "{}: {}", failed.status, failed.text);
-    let made = visitor.send(LIST, &form).await.expect(303);
+    form_of(&page, &fields)
+}
+
+#[tokio::test]
+async fn who_goes_away_before_the_answer_finds_what_came_of_the_form() {
+    let visitor = Visitor::start().await;
+    let form = by_jwt(&visitor).await;
+    let told = Arc::new(Notify::new());
+    sent_and_left(&visitor, &form, Reply::Wait(Arc::clone(&told))).await;
+    told.notify_one();
+    while visitor.stack.count_audited("connection.connected").await == 0 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(visitor.send(LIST, &form).await.expect(303).location(), LIST, "it was sent already");
+    let shown = visitor.look(LIST).await.expect(200).text;
+    assert!(shown.contains("prod") && shown.contains(">connected<"), "{shown}");
+    assert_eq!(visitor.stack.count_audited("connection.connected").await, 1);
+}
+
+#[tokio::test]
+async fn who_goes_away_before_a_refusal_may_send_the_form_again() {
+    let visitor = Visitor::start().await;
+    let form = by_jwt(&visitor).await;
+    let told = Arc::new(Notify::new());
+    let refusal =
+        Reply::WaitAndRefuse(Arc::clone(&told), "invalid_grant", "user hasn't approved this consumer");
+    sent_and_left(&visitor, &form, refusal).await;
+    told.notify_one();
+    // Until the refusal is through, the form counts as sent.
+    let made = loop {
+        let answer = visitor.send(LIST, &form).await.expect(303);
+        if answer.location() != LIST {
+            break answer;
+        }
+    };
     assert!(made.location().starts_with("/dashboard/connections/"), "{}", made.location());
+    assert_eq!(visitor.stack.count_audited("connection.connected").await, 1);
     assert_eq!(visitor.send(LIST, &form).await.expect(303).location(), LIST, "now it was sent");
 }
 

@@ -99,6 +99,75 @@ async fn an_app_is_checked_published_compared_and_unpublished_in_the_browser() {
     visitor.wait_for("/dashboard/publications", "No app is published yet").await;
 }
 
+/// What a field of the page holds, as a browser would send it.
+fn held(page: &str, name: &str) -> String {
+    let field =
+        page.split(&format!(" name=\"{name}\"")).nth(1).unwrap_or_else(|| panic!("no {name} in {page}"));
+    let tag = field.split('>').next().unwrap();
+    let value = match tag.split("value=\"").nth(1) {
+        Some(value) => value.split('"').next().unwrap(),
+        None => field.split_once('>').unwrap().1.split("</textarea>").next().unwrap(),
+    };
+    value
+        .replace("&#34;", "\"")
+        .replace("&#39;", "'")
+        .replace("&#60;", "<")
+        .replace("&#62;", ">")
+        .replace("&#38;", "&")
+}
+
+#[tokio::test]
+async fn publish_again_has_what_was_published_and_publishes_it_anew() {
+    let stack = Publishing::start().await;
+    let visitor = Visitor::sign_in(&stack.origin(), stack.app(), &stack.addon.to_string()).await;
+    let connection = connection_of(&visitor).await;
+    // A browser must be able to send it back as it is, whatever it has in it.
+    let document = SPEC.replace("description: Builds", "description: '</textarea><b>' # \"&amp;\" was ");
+    assert_ne!(document, SPEC);
+    let fields = [
+        ("connection", connection.as_str()),
+        ("client_name", "Reports"),
+        ("document", document.as_str()),
+        ("permission_set", "Reports_Users"),
+        ("step", "publish"),
+    ];
+    let path = visitor.send(NEW, NEW, &fields).await.expect(303).location;
+    visitor.wait_for(&path, ">published<").await.says(&["Publish again"]);
+    let again = format!("{NEW}?again={}", path.rsplit('/').next().unwrap());
+
+    let page = visitor.get(&again).await.expect(200);
+    page.says(&[&format!("<option value=\"{connection}\" selected>")]).keeps_quiet_of(&["</textarea><b>"]);
+    let page = visitor.get(&again).await.text;
+    let shown = ["client_name", "document", "permission_set"].map(|name| held(&page, name));
+    assert_eq!(
+        [shown[0].as_str(), shown[1].trim(), &shown[2]],
+        ["Reports", document.trim(), "Reports_Users"]
+    );
+    let changed = shown[1].replace("buildReport", "makeReport");
+    let mut fields =
+        vec![("connection", connection.as_str()), ("allow_breaking", "yes"), ("step", "publish")];
+    fields.extend([
+        ("client_name", shown[0].as_str()),
+        ("permission_set", &shown[2]),
+        ("document", &changed),
+    ]);
+    let second = visitor.send(&again, NEW, &fields).await.expect(303).location;
+    assert_eq!(second, path, "it is the same publication");
+    visitor.wait_for(&path, "Compare with 1").await;
+    visitor.wait_for(&path, ">published<").await;
+    let page = visitor.get(&again).await.expect(200).text;
+    assert_eq!(
+        held(&page, "document").trim(),
+        changed.trim(),
+        "from now on it begins with what is there now"
+    );
+    assert_eq!(stack.org.sent().len(), 2);
+
+    for nobody_s in ["6e0a9a4e-1111-4111-8111-111111111111", "x"] {
+        visitor.get(&format!("{NEW}?again={nobody_s}")).await.expect(404);
+    }
+}
+
 #[tokio::test]
 async fn what_was_done_is_listed_filtered_and_exported() {
     let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
@@ -244,19 +313,29 @@ async fn charts_show_tokens_calls_and_durations_per_app_and_org() {
     };
     let tx = app.store.begin().await.unwrap();
     invocations::add_counts(&*tx, place, &[count("verified", 7), count("bad-signature", 2)]).await.unwrap();
-    invocations::add_records(&*tx, place, &[record], || app.entropy.uuid()).await.unwrap();
+    invocations::add_records(&*tx, place, &[record.clone()], || app.entropy.uuid()).await.unwrap();
     tx.commit().await.unwrap();
     let visitor = visited(&stack).await;
     for window in ["hour", "day", "week", "nonsense"] {
         let page = visitor.get(&format!("/dashboard/health?window={window}")).await.expect(200);
         page.says(&["verified <b>7</b> calls", "bad-signature <b>2</b> calls", "half (p50) <b>42</b> ms"])
             .says(&["my-app <b>1</b> tokens", &format!("{org} <b>1</b> calls"), "prod: connected", "<desc"])
+            .says(&["data-time=\"20", ":00Z\">"])
             .keeps_quiet_of(&[" style="]);
     }
     let of_org = visitor.get(&format!("/dashboard/health?org={org}")).await.expect(200);
     of_org.says(&["verified <b>1</b> calls", "(of the sample)"]).keeps_quiet_of(&["bad-signature"]);
     let other = "/dashboard/health?app=6e0a9a4e-1111-4111-8111-111111111111";
     visitor.get(other).await.expect(200).keeps_quiet_of(&["<b>7</b> calls"]);
+    // Nine more of 1 to 9 ms: of ten, five did not take longer than 5 ms, and the slowest is the 95th percentile.
+    let faster: Vec<InvocationRecord> = (1..10)
+        .map(|millis| InvocationRecord { app_micros: millis * 1_000, mesh_micros: 0, ..record.clone() })
+        .collect();
+    let tx = app.store.begin().await.unwrap();
+    invocations::add_records(&*tx, place, &faster, || app.entropy.uuid()).await.unwrap();
+    tx.commit().await.unwrap();
+    let by_name = visitor.get("/dashboard/health?org=prod").await.expect(200);
+    by_name.says(&["half (p50) <b>5</b> ms", "19 of 20 (p95) <b>42</b> ms", "99 of 100 (p99) <b>42</b> ms"]);
     stack.manager(Method::DELETE, "/connections/prod", None).await.expect(202);
     visitor.get("/dashboard/health").await.expect(200).says(&["map-waiting"]);
     assert_eq!(json!(org), connection["org"]["id"]);

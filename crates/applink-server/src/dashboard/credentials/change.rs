@@ -204,3 +204,41 @@ async fn again(app: &App, posted: &Posted, (kind, named): (Kind, &str), error: &
         Err(_) => shell.refused(error),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::{HOSTILE, Sample};
+
+    use super::*;
+    use crate::samples::evil;
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let chosen = |pairs: &[(&str, &str)]| {
+            let typed = ["name", "alias", "login_url", "client_id", "username"].map(|name| (name, HOSTILE));
+            Fields::sample(&[&typed, pairs].concat())
+        };
+        let by_jwt = [("org_type", "datacloud"), ("where", "my-domain"), ("method", "jwt"), ("force", "yes")];
+        let new = |kind: Kind, shell: Shell, fields: Fields, problem: Option<String>| New {
+            shell,
+            is_connection: kind == Kind::Connection,
+            kind: kind.as_str(),
+            list: list_path(kind),
+            fields,
+            problem,
+        };
+        let mut all = vec![Sample::new(
+            "dashboard/credentials/leave.html",
+            Leave { shell: Shell::sample(), link: evil() },
+        )];
+        for kind in [Kind::Connection, Kind::Authorization] {
+            let pages = [
+                new(kind, Shell::sample(), Fields::default(), None),
+                new(kind, Shell::sample(), chosen(&by_jwt), Some(evil())),
+                new(kind, Shell::sample(), chosen(&[("where", "sandbox")]), Some(evil())),
+                new(kind, Shell::for_looking(), Fields::default(), None),
+            ];
+            all.extend(pages.map(|page| Sample::new("dashboard/credentials/new.html", page)));
+        }
+        all
+    }
+}

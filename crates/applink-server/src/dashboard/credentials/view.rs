@@ -38,6 +38,31 @@ pub(super) struct Row {
 }
 
 impl Row {
+    /// For tests that render a template.
+    #[cfg(test)]
+    pub(super) fn sample() -> Self {
+        use crate::samples::{badge, evil, when};
+        Self {
+            path: evil(),
+            name: evil(),
+            alias: evil(),
+            org_id: evil(),
+            instance: evil(),
+            username: evil(),
+            org_type: "Salesforce",
+            method: "JWT",
+            login_url: evil(),
+            created: when(),
+            created_by: evil(),
+            modified: when(),
+            modified_by: evil(),
+            status: badge(),
+            trouble: Some(evil()),
+            is_live: true,
+            is_going: false,
+        }
+    }
+
     pub(super) fn new(found: &Credential) -> Self {
         let org = found.org();
         Self {

@@ -47,6 +47,8 @@ pub struct Data {
     pub unit: &'static str,
     /// The moments, in order.
     pub labels: Vec<String>,
+    /// The same, exact; for who has them in another zone.
+    pub moments: Vec<String>,
     /// The series; those that are 0 throughout are left out.
     pub series: Vec<Series>,
     /// Bars or lines.
@@ -65,7 +67,8 @@ pub struct Chart {
     height: u32,
     baseline: u32,
     left: u32,
-    bars: Vec<Bar>,
+    areas: Vec<Area>,
+    sums: Vec<Area>,
     lines: Vec<Line>,
     grid: Vec<Tick>,
     times: Vec<Tick>,
@@ -83,6 +86,21 @@ struct Bar {
     width: f64,
     height: f64,
     colour: usize,
+}
+
+impl Bar {
+    /// As a part of a path: a page with every bar as an element of its own would be twice as long.
+    fn path(&self) -> String {
+        let Self { x, y, width, height, .. } = self;
+        format!("M{x} {y}h{width}v{height}h-{width}z")
+    }
+}
+
+/// All bars of a colour, or the room of one slice: a path, and what it says on hover.
+#[derive(Clone, Debug, PartialEq)]
+struct Area {
+    path: String,
+    colour: usize,
     title: String,
 }
 
@@ -99,6 +117,8 @@ struct Line {
 struct Tick {
     at: f64,
     text: String,
+    /// When it is a time: which.
+    exact: String,
 }
 
 /// What a colour stands for, and the sum or highest of its values.
@@ -116,24 +136,28 @@ struct Row {
     values: Vec<u64>,
 }
 
+/// Its template escapes what it holds.
+impl askama::filters::HtmlSafe for Chart {}
+
 impl Chart {
     /// Draws the data.
     pub fn of(data: Data) -> Self {
-        let Data { id, title, unit, labels, series, style } = data;
+        let Data { id, title, unit, labels, moments, series, style } = data;
         let series: Vec<Series> =
             series.into_iter().filter(|one| one.values.iter().any(|value| *value > 0)).collect();
         let top = nice(highest(&series, labels.len(), style));
         let scale = Scale { count: labels.len().max(1), top };
-        let (bars, lines) = match style {
-            Style::Stacked => (stacked(&scale, &labels, &series), Vec::new()),
+        let (areas, lines) = match style {
+            Style::Stacked => (areas(&stacked(&scale, &series), &series), Vec::new()),
             Style::Lines => (Vec::new(), lines(&scale, &series)),
         };
+        let sums = if style == Style::Stacked { sums(&scale, &labels, &series) } else { Vec::new() };
         let legend = legend(&series, style);
         Self {
             summary: summary(&legend, unit, style),
             rows: rows(&labels, &series),
             grid: scale.grid(),
-            times: scale.times(&labels),
+            times: scale.times(&labels, &moments),
             empty: series.is_empty(),
             id,
             title,
@@ -142,7 +166,8 @@ impl Chart {
             height: HEIGHT,
             baseline: HEIGHT - BELOW,
             left: LEFT,
-            bars,
+            areas,
+            sums,
             lines,
             legend,
             labels,
@@ -161,6 +186,10 @@ impl Scale {
         f64::from(WIDTH - LEFT) / as_float(self.count as u64)
     }
 
+    fn width(&self) -> f64 {
+        round((self.step() - 1.0).max(0.5))
+    }
+
     fn x(&self, index: usize) -> f64 {
         round(f64::from(LEFT) + self.step() * as_float(index as u64))
     }
@@ -172,19 +201,25 @@ impl Scale {
 
     fn grid(&self) -> Vec<Tick> {
         let values = [0, self.top / 2, self.top];
-        values.into_iter().map(|value| Tick { at: self.y(value), text: short(value) }).collect()
+        values
+            .into_iter()
+            .map(|value| Tick { at: self.y(value), text: short(value), exact: String::new() })
+            .collect()
     }
 
-    fn times(&self, labels: &[String]) -> Vec<Tick> {
+    fn times(&self, labels: &[String], moments: &[String]) -> Vec<Tick> {
         let every = labels.len().div_ceil(LABELS).max(1);
         let shown = labels.iter().enumerate().step_by(every);
-        shown.map(|(index, text)| Tick { at: self.x(index), text: text.clone() }).collect()
+        let exact = |index: usize| moments.get(index).cloned().unwrap_or_default();
+        shown
+            .map(|(index, text)| Tick { at: self.x(index), text: text.clone(), exact: exact(index) })
+            .collect()
     }
 }
 
-fn stacked(scale: &Scale, labels: &[String], series: &[Series]) -> Vec<Bar> {
+fn stacked(scale: &Scale, series: &[Series]) -> Vec<Bar> {
     let mut bars = Vec::new();
-    for (index, label) in labels.iter().enumerate() {
+    for index in 0..scale.count {
         let mut below = 0_u64;
         for (colour, one) in series.iter().enumerate() {
             let value = value(one, index);
@@ -196,15 +231,35 @@ fn stacked(scale: &Scale, labels: &[String], series: &[Series]) -> Vec<Bar> {
             bars.push(Bar {
                 x: scale.x(index),
                 y,
-                width: round((scale.step() - 1.0).max(0.5)),
+                width: scale.width(),
                 height: round(base - y),
                 colour: colour % COLOURS,
-                title: format!("{label}: {value} {}", one.name),
             });
             below = above;
         }
     }
     bars
+}
+
+/// The bars of each series, in one.
+fn areas(bars: &[Bar], series: &[Series]) -> Vec<Area> {
+    let area = |(colour, one): (usize, &Series)| {
+        let colour = colour % COLOURS;
+        let path = bars.iter().filter(|bar| bar.colour == colour).map(Bar::path).collect();
+        Area { path, colour, title: one.name.clone() }
+    };
+    series.iter().take(COLOURS).enumerate().map(area).collect()
+}
+
+/// Over each slice with anything in it, what it adds up to.
+fn sums(scale: &Scale, labels: &[String], series: &[Series]) -> Vec<Area> {
+    let sum = |(index, label): (usize, &String)| {
+        let sum = series.iter().fold(0_u64, |sum, one| sum.saturating_add(value(one, index)));
+        let (x, width) = (scale.x(index), scale.width());
+        let path = format!("M{x} {ABOVE}h{width}v{}h-{width}z", HEIGHT - BELOW - ABOVE);
+        (sum > 0).then(|| Area { path, colour: 0, title: format!("{label} UTC: {sum}") })
+    };
+    labels.iter().enumerate().filter_map(sum).collect()
 }
 
 fn lines(scale: &Scale, series: &[Series]) -> Vec<Line> {
@@ -314,6 +369,7 @@ mod tests {
             title: "Calls <b>".to_owned(),
             unit: "calls",
             labels: (0..count).map(|hour| format!("{hour:02}:00")).collect(),
+            moments: Vec::new(),
             series: values
                 .into_iter()
                 .enumerate()
@@ -325,9 +381,16 @@ mod tests {
 
     #[test]
     fn a_stack_is_as_high_as_its_sum() {
-        let chart = Chart::of(data(Style::Stacked, vec![vec![5, 0], vec![5, 2]]));
-        assert_eq!(chart.bars.len(), 3);
-        assert_eq!((chart.bars[1].y, chart.bars[1].height), (f64::from(ABOVE), 67.0), "10 is the top");
+        let data = data(Style::Stacked, vec![vec![5, 0], vec![5, 2]]);
+        let bars = stacked(&Scale { count: 2, top: 10 }, &data.series);
+        assert_eq!(bars.len(), 3);
+        assert_eq!((bars[1].y, bars[1].height), (f64::from(ABOVE), 67.0), "10 is the top");
+        let chart = Chart::of(data);
+        assert_eq!(chart.areas.iter().map(|one| one.path.matches('M').count()).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(
+            chart.sums.iter().map(|one| one.title.as_str()).collect::<Vec<_>>(),
+            ["00:00 UTC: 10", "01:00 UTC: 2"]
+        );
         assert_eq!(chart.legend.iter().map(|one| one.number).collect::<Vec<_>>(), [5, 7]);
     }
 
@@ -349,11 +412,13 @@ mod tests {
         #[test]
         fn everything_stays_within_the_drawing(
             values in proptest::collection::vec(proptest::collection::vec(any::<u64>(), 0..70), 0..10),
-            stacked in any::<bool>(),
+            is_stacked in any::<bool>(),
         ) {
-            let style = if stacked { Style::Stacked } else { Style::Lines };
-            let chart = Chart::of(data(style, values));
-            for bar in &chart.bars {
+            let style = if is_stacked { Style::Stacked } else { Style::Lines };
+            let data = data(style, values);
+            let scale = Scale { count: data.labels.len().max(1), top: nice(highest(&data.series, data.labels.len(), style)) };
+            let chart = Chart::of(data.clone());
+            for bar in stacked(&scale, &data.series) {
                 prop_assert!(bar.x >= f64::from(LEFT) && bar.x + bar.width <= f64::from(WIDTH) + 1.0);
                 prop_assert!(bar.y >= 0.0 && bar.height >= 0.0);
                 prop_assert!(bar.y + bar.height <= f64::from(HEIGHT));

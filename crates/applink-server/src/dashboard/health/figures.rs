@@ -1,10 +1,11 @@
 //! From counted rows to what the charts show: pure.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use applink_api::time::Timestamp;
 
 use super::charts::{Data, Series, Style};
+use crate::invocations::figures::{Seen, Took};
 
 /// Colours tell so many apart; the rest is one more.
 const MOST: usize = 7;
@@ -85,12 +86,21 @@ impl Slices {
         usize::try_from(slice - self.first).ok().filter(|index| *index < self.window.count())
     }
 
+    /// When each begins.
+    fn begins(self) -> impl Iterator<Item = Timestamp> {
+        let count = i64::try_from(self.window.count()).unwrap_or_default();
+        (self.first..self.first + count).map(move |slice| Timestamp::from_micros(slice * self.length()))
+    }
+
     /// What each begins with, in UTC.
     pub fn labels(self) -> Vec<String> {
-        let count = i64::try_from(self.window.count()).unwrap_or_default();
-        (self.first..self.first + count)
-            .map(|slice| label(Timestamp::from_micros(slice * self.length()), self.window))
-            .collect()
+        self.begins().map(|at| label(at, self.window)).collect()
+    }
+
+    /// The same, exact to the second.
+    pub fn moments(self) -> Vec<String> {
+        let exact = |at: Timestamp| format!("{}Z", at.to_string().get(..19).unwrap_or_default());
+        self.begins().map(exact).collect()
     }
 }
 
@@ -110,19 +120,20 @@ pub struct Sums {
     by_name: BTreeMap<String, Vec<u64>>,
     /// Of what was not told apart when it was counted.
     rest: Vec<u64>,
-    /// How many names that is.
-    unnamed: usize,
+    /// How many names that is; none when nobody knows.
+    unnamed: Option<usize>,
 }
 
 impl Sums {
     /// Nothing yet.
     pub fn new(slices: Slices) -> Self {
-        Self { slices, by_name: BTreeMap::new(), rest: vec![0; slices.window.count()], unnamed: 0 }
+        Self { slices, by_name: BTreeMap::new(), rest: vec![0; slices.window.count()], unnamed: Some(0) }
     }
 
-    /// Adds what belongs to none of the names that are told apart; there are so many of them.
-    pub fn add_rest(&mut self, unnamed: usize, slice: i64, number: i64) {
-        self.unnamed = unnamed;
+    /// Adds what belongs to none of the names that are told apart; there are so many of them, if anybody knows.
+    pub fn add_rest(&mut self, unnamed: Option<usize>, slice: i64, number: i64) {
+        // Once nobody knows, nobody does.
+        self.unnamed = self.unnamed.and(unnamed);
         let value = self.slices.index(slice).and_then(|index| self.rest.get_mut(index));
         if let Some(value) = value {
             *value = value.saturating_add(u64::try_from(number).unwrap_or_default());
@@ -139,6 +150,16 @@ impl Sums {
         }
     }
 
+    /// Adds what the sample has, with how a label is called, and how many of all labels are not told apart.
+    pub fn add_seen(&mut self, seen: Vec<Seen>, beyond: fn(i64) -> usize, name: impl Fn(&str) -> String) {
+        for one in seen {
+            match &one.label {
+                Some(label) => self.add(&name(label), one.slice, one.number),
+                None => self.add_rest(Some(beyond(one.labels)), one.slice, one.number),
+            }
+        }
+    }
+
     /// The chart of it: the names with the highest sums, and the rest as one.
     pub fn chart(self, id: &str, title: &str, unit: &'static str) -> Data {
         let total = |values: &[u64]| values.iter().fold(0_u64, |sum, value| sum.saturating_add(*value));
@@ -146,9 +167,9 @@ impl Sums {
         all.sort_by_key(|(name, values)| (std::cmp::Reverse(total(values)), name.clone()));
         let rest = all.split_off(all.len().min(MOST));
         let mut series: Vec<Series> = all.into_iter().map(|(name, values)| Series { name, values }).collect();
-        let others = rest.len() + self.unnamed;
-        if others > 0 {
-            let name = format!("{others} others");
+        let others = self.unnamed.map(|unnamed| rest.len() + unnamed);
+        if others != Some(0) {
+            let name = others.map_or_else(|| "others".to_owned(), |others| format!("{others} others"));
             let mut values = self.rest;
             for (sum, added) in rest.iter().flat_map(|(_, one)| one.iter().enumerate()) {
                 if let Some(value) = values.get_mut(sum) {
@@ -158,40 +179,36 @@ impl Sums {
             series.push(Series { name, values });
         }
         let (id, title) = (id.to_owned(), title.to_owned());
-        Data { id, title, unit, labels: self.slices.labels(), series, style: Style::Stacked }
+        let (labels, moments) = (self.slices.labels(), self.slices.moments());
+        Data { id, title, unit, labels, moments, series, style: Style::Stacked }
     }
 }
 
-/// The chart of how long calls took: what half, nineteen of twenty and ninety-nine of a hundred stayed below.
-pub fn latency(slices: Slices, sample: impl Iterator<Item = (Timestamp, i64)>) -> Data {
-    let mut by_slice: HashMap<usize, Vec<u64>> = HashMap::new();
-    for (at, micros) in sample {
-        if let Some(index) = slices.index(at.as_micros().div_euclid(slices.length())) {
-            let millis = u64::try_from(micros).unwrap_or_default().div_ceil(1000);
-            by_slice.entry(index).or_default().push(millis);
+/// The chart of how long calls took: what half, nineteen of twenty and ninety-nine of a hundred did not exceed.
+pub fn latency(slices: Slices, took: &[Took]) -> Data {
+    let shares: [(&str, fn(&Took) -> i64); 3] = [
+        ("half (p50)", |one| one.p50),
+        ("19 of 20 (p95)", |one| one.p95),
+        ("99 of 100 (p99)", |one| one.p99),
+    ];
+    let series = shares.map(|(name, share)| {
+        let mut values = vec![0; slices.window.count()];
+        for one in took {
+            if let Some(value) = slices.index(one.slice).and_then(|index| values.get_mut(index)) {
+                *value = u64::try_from(share(one)).unwrap_or_default().div_ceil(1000);
+            }
         }
-    }
-    by_slice.values_mut().for_each(|values| values.sort_unstable());
-    let series =
-        [("half (p50)", 50), ("19 of 20 (p95)", 95), ("99 of 100 (p99)", 99)].map(|(name, percent)| {
-            let values = (0..slices.window.count())
-                .map(|index| by_slice.get(&index).map_or(0, |values| percentile(values, percent)));
-            Series { name: name.to_owned(), values: values.collect() }
-        });
+        Series { name: name.to_owned(), values }
+    });
     Data {
         id: "latency".to_owned(),
         title: "How long calls took".to_owned(),
         unit: "ms",
         labels: slices.labels(),
+        moments: slices.moments(),
         series: series.to_vec(),
         style: Style::Lines,
     }
-}
-
-/// The smallest of sorted values that is not below so many percent of them.
-fn percentile(sorted: &[u64], percent: usize) -> u64 {
-    let rank = (sorted.len() * percent).div_ceil(100);
-    sorted.get(rank.saturating_sub(1)).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -234,21 +251,31 @@ mod tests {
         let slice = NOW.as_micros() / slices.length();
         let mut sums = Sums::new(slices);
         sums.add("app", slice, 3);
-        sums.add_rest(40, slice, 5);
+        sums.add_rest(Some(40), slice, 5);
         let data = sums.chart("calls", "Calls", "calls");
         let last = &data.series[1];
         assert_eq!((last.name.as_str(), last.values.last()), ("40 others", Some(&5)));
     }
 
     #[test]
-    fn percentiles_are_the_nearest_rank() {
-        let hundred: Vec<u64> = (1..=100).collect();
-        assert_eq!([50, 95, 99].map(|percent| percentile(&hundred, percent)), [50, 95, 99]);
-        assert_eq!(percentile(&[7], 99), 7);
-        assert_eq!(percentile(&[], 50), 0);
+    fn where_nobody_counted_the_others_no_number_is_said() {
+        let slices = Slices::until(NOW, Window::Week);
+        let slice = NOW.as_micros() / slices.length();
+        let mut sums = Sums::new(slices);
+        sums.add_rest(None, slice, 5);
+        sums.add_rest(Some(40), slice, 5);
+        let data = sums.chart("calls", "Calls", "calls");
+        let last = &data.series[0];
+        assert_eq!((last.name.as_str(), last.values.last()), ("others", Some(&10)));
+    }
+
+    #[test]
+    fn what_is_between_two_milliseconds_is_the_later() {
         let slices = Slices::until(NOW, Window::Day);
-        let data = latency(slices, [(NOW, 1500), (NOW, 2_500_000)].into_iter());
+        let slice = NOW.as_micros() / slices.length();
+        let took = [Took { slice, p50: 1_500, p95: 2_500_000, p99: 2_500_001 }];
+        let data = latency(slices, &took);
         let last: Vec<u64> = data.series.iter().map(|one| *one.values.last().unwrap()).collect();
-        assert_eq!(last, [2, 2500, 2500]);
+        assert_eq!(last, [2, 2500, 2501]);
     }
 }

@@ -356,3 +356,74 @@ mod tests {
         assert!(!html.contains("><script>") && !html.contains("style="), "{html}");
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::{HOSTILE, Sample};
+
+    use super::*;
+    use crate::samples::evil;
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let choice = |chosen| Choice { id: evil(), label: evil(), chosen };
+        let choices = || vec![choice(true), choice(false)];
+        let form = |draft, checked, is_typed| Form {
+            shell: Shell::sample(),
+            draft,
+            apps: choices(),
+            connections: choices(),
+            is_typed,
+            checked,
+            problem: Some(evil()),
+            is_forgetful: true,
+        };
+        let none = Form { connections: Vec::new(), problem: None, ..form(Draft::default(), None, false) };
+        let empty = Form {
+            apps: vec![choice(false)],
+            problem: None,
+            is_forgetful: false,
+            ..form(Draft::default(), None, false)
+        };
+        let pages = [
+            none,
+            empty,
+            form(draft(), Some(checked()), true),
+            form(draft(), Some(Checked { errors: 2, preview: None, ..checked() }), false),
+            form(draft(), Some(Checked::default()), false),
+        ];
+        pages.map(|page| Sample::new("dashboard/publish.html", page)).to_vec()
+    }
+
+    fn draft() -> Draft {
+        Draft {
+            app: evil(),
+            connection: evil(),
+            client: evil(),
+            document: evil(),
+            connected_app: evil(),
+            external_client_app: evil(),
+            permission_set: evil(),
+            allow_breaking: true,
+        }
+    }
+
+    fn checked() -> Checked {
+        let note =
+            || diff::Note { severity: "error", code: HOSTILE, path: evil(), message: evil(), fix: HOSTILE };
+        let line = |number, after_gap| Noted { number, text: evil(), after_gap, notes: vec![note()] };
+        Checked {
+            lines: vec![line(None, false), line(Some(1), false), line(Some(9), true)],
+            errors: 0,
+            warnings: 3,
+            preview: Some(Seen {
+                methods: vec![evil()],
+                classes: vec![evil()],
+                more: 3,
+                actions: vec![evil()],
+                permission_sets: vec![evil()],
+                topic: Some(evil()),
+            }),
+            breaking: vec![Change { breaking: true, subject: evil(), message: evil() }],
+        }
+    }
+}

@@ -127,3 +127,29 @@ mod tests {
         assert_eq!(html.matches("<script ").count(), html.matches("<script").count(), "only the layout's");
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_testkit::html::Sample;
+
+    use super::*;
+    use crate::samples::evil;
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let change = |breaking| Change { breaking, subject: evil(), message: evil() };
+        let same = (1..9).map(|number| format!("{number}\n")).collect::<String>();
+        let lines = diff::between(&format!("a\n{same}b\n"), &format!("{}\n{same}c\n", evil()));
+        assert!(lines.iter().any(|line| line.sign == '@'), "there is a gap");
+        let page = |changes, lines| Difference {
+            shell: Shell::sample(),
+            id: evil(),
+            client: evil(),
+            from: 1,
+            to: 2,
+            changes,
+            lines,
+        };
+        let pages = [page(vec![change(true), change(false)], lines), page(Vec::new(), Vec::new())];
+        pages.map(|page| Sample::new("dashboard/difference.html", page)).to_vec()
+    }
+}

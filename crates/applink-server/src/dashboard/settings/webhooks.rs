@@ -203,3 +203,57 @@ pub async fn remove(State(app): State<App>, ApiPath(id): ApiPath<String>, posted
         Err(error) => posted.shell(&app, Section::Settings).refused(&error),
     }
 }
+
+#[cfg(test)]
+pub(crate) mod samples {
+    use applink_api::webhook::WebhookAttempt;
+    use applink_testkit::html::Sample;
+
+    use super::super::samples::{draft, hook};
+    use super::*;
+    use crate::samples::{evil, when};
+
+    fn delivery(status: DeliveryStatus, outcomes: usize) -> WebhookDelivery {
+        let attempt = || WebhookAttempt { at: when().0, status: Some(500), outcome: evil(), milliseconds: 3 };
+        WebhookDelivery {
+            id: Uuid::nil(),
+            event_id: evil(),
+            event_type: evil(),
+            status,
+            created_at: when().0,
+            next_attempt_at: None,
+            attempts: (0..outcomes).map(|_| attempt()).collect(),
+        }
+    }
+
+    pub(crate) fn all() -> Vec<Sample> {
+        let sent = [
+            delivery(DeliveryStatus::Delivered, 1),
+            delivery(DeliveryStatus::Failed, 8),
+            delivery(DeliveryStatus::Pending, 0),
+        ];
+        let full = Page {
+            shell: Shell::sample(),
+            hook: hook(),
+            enabled: true,
+            reason: Some(evil()),
+            former_until: Some(when()),
+            draft: draft(),
+            problem: Some(evil()),
+            sent: sent.map(Sent::of).into(),
+            pending: true,
+        };
+        let empty = Page {
+            shell: Shell::sample(),
+            hook: hook(),
+            enabled: false,
+            reason: None,
+            former_until: None,
+            draft: Draft::default(),
+            problem: None,
+            sent: Vec::new(),
+            pending: false,
+        };
+        [full, empty].map(|page| Sample::new("dashboard/webhook.html", page)).to_vec()
+    }
+}
