@@ -33,6 +33,7 @@ mod connections;
 mod data_action_targets;
 mod error;
 mod invocations;
+mod keys;
 mod operator;
 mod publications;
 mod transport;
@@ -45,6 +46,7 @@ pub use connections::Connections;
 pub use data_action_targets::DataActionTargets;
 pub use error::ClientError;
 pub use invocations::Invocations;
+pub use keys::Keys;
 pub use operator::Operator;
 pub use publications::{Package, Publications};
 pub use webhooks::Webhooks;
@@ -97,6 +99,11 @@ impl Client {
     /// Endpoints that are told what happens.
     pub fn webhooks(&self) -> Webhooks<'_> {
         Webhooks { transport: &self.transport }
+    }
+
+    /// API keys of the add-on.
+    pub fn keys(&self) -> Keys<'_> {
+        Keys { transport: &self.transport }
     }
 
     /// A link that signs a browser in to the dashboard, once.

@@ -125,6 +125,15 @@ pub struct CreateExpiringApiKey {
     pub expires_in_days: Option<u16>,
 }
 
+/// Body of `POST /addons/{addon}/keys`: a key of the person who asks, for the add-on.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]
+pub struct CreateOwnApiKey {
+    /// Days until it ends by itself, 1 to 365; absent: 90.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_in_days: Option<u16>,
+}
+
 /// A new API key. The only time the key is shown.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[cfg_attr(feature = "schema", derive(utoipa::ToSchema))]

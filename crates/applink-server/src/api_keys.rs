@@ -1,5 +1,8 @@
 //! API keys: 256 random bits with a visible prefix, stored hashed, with one scope, at most two alive per owner and
 //! scope so that one can replace the other.
+//!
+//! Operators make any. A person who may change an add-on makes keys of their own for it, which end by themselves; a key
+//! makes none, since what it made would outlive its own revocation. Who may change the add-on may revoke each of its keys.
 
 pub mod api;
 pub mod store;
@@ -7,16 +10,18 @@ pub mod store;
 use std::time::Duration;
 
 use applink_api::ids::AddonId;
-use applink_api::operator::{API_KEY_PREFIX, CreateApiKey, CreateExpiringApiKey, CreatedApiKey, Scope};
+use applink_api::operator::{
+    API_KEY_PREFIX, CreateApiKey, CreateExpiringApiKey, CreateOwnApiKey, CreatedApiKey, Scope,
+};
 use applink_api::time::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
 use crate::addons;
 use crate::app::App;
-use crate::audit::{Actor, Entry};
+use crate::audit::{Actor, ActorKind, Entry};
 use crate::error::ApiError;
-use crate::web::auth::hash_of;
+use crate::web::auth::{RequireManager, hash_of};
 
 /// Characters of a key that stay visible, the prefix included.
 const SHOWN: usize = 10;
@@ -25,6 +30,9 @@ const LIVE_KEYS: u64 = 2;
 
 /// How long a key may live, in days.
 const DAYS: std::ops::RangeInclusive<u16> = 1..=3650;
+/// How long a key lives that a person makes, in days, unless they say otherwise; and how long at most.
+pub(crate) const OWN_DAYS: u16 = 90;
+pub(crate) const MOST_OWN_DAYS: u16 = 365;
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// A key, without its secret.
@@ -67,6 +75,51 @@ pub async fn create_expiring(
     }
     let ends = expires_in_days.map(|days| app.clock.now().plus(DAY * u32::from(days)));
     make(app, actor, CreateApiKey { owner, scope, addon }, ends).await
+}
+
+/// Makes a key of the person who asks, for the add-on. The only time it is shown.
+///
+/// # Errors
+/// 403 when it is no person who asks, 409 when they have two already, 422 when the number of days is out of range.
+pub async fn create_own(
+    app: &App,
+    manager: &RequireManager,
+    request: CreateOwnApiKey,
+) -> Result<CreatedApiKey, ApiError> {
+    let owner = match manager.actor.kind {
+        ActorKind::Person => manager.actor.name.clone(),
+        // Nobody vouches for the name, so the key does not pass for theirs.
+        ActorKind::Claimed => format!("{} (so they say)", manager.actor.name),
+        _ => {
+            let message = "Only a person makes keys, signed on by Heroku, `applink dev` or an OpenID provider: what a key made would outlive it.";
+            return Err(ApiError::forbidden(message));
+        }
+    };
+    let days = request.expires_in_days.unwrap_or(OWN_DAYS);
+    if !(1..=MOST_OWN_DAYS).contains(&days) {
+        let message = format!("A key of your own ends after 1 to {MOST_OWN_DAYS} days.");
+        return Err(ApiError::invalid_field("$.expires_in_days", message));
+    }
+    let request = CreateExpiringApiKey {
+        owner,
+        scope: Scope::Manage,
+        addon: Some(manager.addon.id),
+        expires_in_days: Some(days),
+    };
+    create_expiring(app, &manager.actor, request).await
+}
+
+/// Makes a key of the manager's add-on void at once.
+///
+/// # Errors
+/// 404 when the add-on has no such live key.
+pub async fn revoke_of_addon(app: &App, manager: &RequireManager, id: Uuid) -> Result<(), ApiError> {
+    let mut tx = app.store.begin().await?;
+    if !store::revoke_one_of(&*tx, manager.addon.id, id, app.clock.now()).await? {
+        return Err(ApiError::not_found());
+    }
+    tx.audit(Entry::new(&manager.actor, "api_key.revoked", manager.addon.id, id));
+    Ok(tx.commit().await?)
 }
 
 async fn make(

@@ -34,6 +34,7 @@ pub use page::{html, markdown};
         (name = "authorizations", description = "Org users' credentials, and their tokens for app code."),
         (name = "publications", description = "Apps in orgs."),
         (name = "webhooks", description = "Who is told what happens. Event types and signatures: docs/webhooks.md."),
+        (name = "keys", description = "API keys of the add-on, for its people and pipelines."),
         (name = "audit", description = "What happened, and who did it."),
         (name = "sign-in links", description = "A browser's way into the dashboard: docs/dashboard.md."),
         (name = "mesh", description = "What the service mesh beside an app asks."),

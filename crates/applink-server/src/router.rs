@@ -99,7 +99,7 @@ fn cli() -> OpenApiRouter<App> {
     small.merge(OpenApiRouter::default().routes(routes!(publication::publish).layer(large))).merge(telling())
 }
 
-/// Who is told what happens.
+/// Who is told what happens, and by which keys the add-on is changed.
 fn telling() -> OpenApiRouter<App> {
     use webhooks::api as webhook;
     OpenApiRouter::default()
@@ -108,6 +108,8 @@ fn telling() -> OpenApiRouter<App> {
         .routes(routes!(webhook::rotate_secret))
         .routes(routes!(webhook::test_webhook))
         .routes(routes!(webhook::list_deliveries))
+        .routes(routes!(api_keys::api::list_own_keys, api_keys::api::create_own_key))
+        .routes(routes!(api_keys::api::revoke_own_key))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 
@@ -204,7 +206,7 @@ fn dashboard_publications() -> Router<App> {
 
 /// What went on, and settings.
 fn dashboard_settings() -> Router<App> {
-    use dashboard::settings::webhooks;
+    use dashboard::settings::{tokens, webhooks};
     use dashboard::{activity, health, settings};
     Router::new()
         .route("/dashboard/activity", get(activity::show))
@@ -217,6 +219,8 @@ fn dashboard_settings() -> Router<App> {
         .route("/dashboard/settings/webhooks/{id}/rotate", post(webhooks::rotate))
         .route("/dashboard/settings/webhooks/{id}/test", post(webhooks::test))
         .route("/dashboard/settings/webhooks/{id}/delete", post(webhooks::remove))
+        .route("/dashboard/settings/tokens", post(tokens::create))
+        .route("/dashboard/settings/tokens/{id}/revoke", post(tokens::revoke))
         .layer(DefaultBodyLimit::max(JSON_LIMIT))
 }
 

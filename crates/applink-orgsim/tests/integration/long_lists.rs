@@ -24,9 +24,14 @@ fn copy(tx: &Tx<'_>, table: &str, which: &str, change: impl Fn(usize) -> String)
 }
 
 fn fill(tx: &Tx<'_>) -> Result<(), DbError> {
-    for kind in ["ExternalServiceRegistration", "NamedCredential", "ExternalCredential"] {
+    let components = [
+        ("ExternalServiceRegistration", "Many"),
+        ("NamedCredential", "Named"),
+        ("ExternalCredential", "Opener"),
+    ];
+    for (kind, name) in components {
         copy(tx, "_component", &format!("type = '{kind}'"), |number| {
-            format!("full_name = 'Many{number:05}', id = '{kind}{number}'")
+            format!("full_name = '{name}{number:05}', id = '{kind}{number}'")
         })?;
     }
     copy(tx, "_deployment", "1", |number| {
@@ -75,8 +80,8 @@ const LISTS: [(&str, &str, &str, &str); 13] = [
     ("/setup/heroku-apps", "page", "many00001", "/setup/heroku-apps/Many00001"),
     ("/setup/api-catalog", "page", "many00002", "/setup/external-services/Many00002"),
     ("/invoke", "page", "many00003", "/invoke/Many00003/"),
-    ("/setup/named-credentials", "named", "many00004", "<th scope=\"row\">Many00004</th>"),
-    ("/setup/named-credentials", "external", "many00005", "<th scope=\"row\">Many00005</th>"),
+    ("/setup/named-credentials", "named", "named00004", "<th scope=\"row\">Named00004</th>"),
+    ("/setup/named-credentials", "external", "opener00005", "<th scope=\"row\">Opener00005</th>"),
     ("/setup/permission-sets", "page", "MANY00006", ">Many00006</a>"),
     ("/setup/external-client-apps", "page", "client 00007", ">Client 00007</a>"),
     ("/setup/connected-apps-oauth-usage", "page", "many00008", ">Client 00008</a>"),

@@ -121,6 +121,23 @@ pub async fn revoke(connection: &impl ConnectionTrait, id: Uuid, now: Timestamp)
     Ok(update.exec(connection).await?.rows_affected == 1)
 }
 
+/// Revokes a live key of an add-on; `false` when it has none with this id.
+pub async fn revoke_one_of(
+    connection: &impl ConnectionTrait,
+    addon: AddonId,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<bool, StoreError> {
+    let columns = ActiveModel { revoked_at: sea_orm::Set(Some(now.as_micros())), ..Default::default() };
+    let update = Entity::update_many()
+        .set(columns)
+        .filter(Column::Id.eq(RowId(id)))
+        .filter(Column::AddonId.eq(RowId::from(addon)))
+        .filter(unexpired(now))
+        .filter(Column::RevokedAt.is_null());
+    Ok(update.exec(connection).await?.rows_affected == 1)
+}
+
 /// Revokes every live key of an add-on.
 pub async fn revoke_of_addon(
     connection: &impl ConnectionTrait,

@@ -32,9 +32,11 @@ pub enum Notice {
     Refreshed,
     /// Out of use.
     Deleted,
+    /// An API key counts no more.
+    Revoked,
 }
 
-const ALL: [(Notice, &str, &str); 10] = [
+const ALL: [(Notice, &str, &str); 11] = [
     (
         Notice::SentAlready,
         "sent-already",
@@ -48,6 +50,11 @@ const ALL: [(Notice, &str, &str); 10] = [
     (Notice::KeyRotationBegun, "key-rotation-begun", "The org makes another signing key."),
     (Notice::Connected, "connected", "Connected: the org accepted the key."),
     (Notice::Refreshed, "refreshed", "The org gave another token; apps get it from now on."),
+    (
+        Notice::Revoked,
+        "revoked",
+        "Revoked: the token counts no more, and sessions that rest on it have ended.",
+    ),
     (
         Notice::Deleted,
         "deleted",

@@ -3,6 +3,7 @@
 //! Who may not change the add-on sees the apps only, as in the API. A new secret is on the page that answers the form
 //! which made it, and nowhere else.
 
+pub mod tokens;
 pub mod webhooks;
 
 use askama::Template;
@@ -12,7 +13,7 @@ use http::StatusCode;
 
 use super::form::{Fields, Posted};
 use super::parts::{Badge, Time, Tone};
-use super::session::RequireSession;
+use super::session::{Basis, RequireSession};
 use super::shell::{Section, Shell};
 use crate::addons;
 use crate::api_keys;
@@ -63,6 +64,7 @@ fn state(endpoint: &Endpoint) -> Badge {
 
 /// A live API key.
 struct Key {
+    id: String,
     prefix: String,
     owner: String,
     created: Time,
@@ -106,6 +108,11 @@ struct Page {
     apps: Vec<Attached>,
     draft: Draft,
     problem: Option<String>,
+    /// With tokens.
+    token_problem: Option<String>,
+    /// Whether it is a person who is signed in: only they make tokens.
+    is_person: bool,
+    days: u16,
     kinds: Vec<(&'static str, &'static str)>,
 }
 
@@ -136,6 +143,7 @@ async fn load(
         keys = live
             .into_iter()
             .map(|(key, prefix, created)| Key {
+                id: key.id.to_string(),
                 prefix,
                 owner: key.owner,
                 created: Time(created),
@@ -144,7 +152,33 @@ async fn load(
             .collect();
     }
     let kinds = applink_api::webhook::EventType::ALL.iter().map(|(kind, about)| (kind.as_str(), *about));
-    Ok(Page { shell, hooks, keys, apps: apps.collect(), draft, problem, kinds: kinds.collect() })
+    Ok(Page {
+        shell,
+        hooks,
+        keys,
+        apps: apps.collect(),
+        draft,
+        problem,
+        token_problem: None,
+        is_person: matches!(found.session.basis, Basis::SignOn(_) | Basis::OpenId),
+        days: api_keys::OWN_DAYS,
+        kinds: kinds.collect(),
+    })
+}
+
+/// The page again, with what is wrong with a token.
+async fn again_with(app: &App, posted: &Posted, error: &ApiError) -> Response {
+    let shell = posted.shell(app, Section::Settings);
+    if error.status().is_server_error() {
+        return shell.refused(error);
+    }
+    match load(app, &posted.found, shell.clone(), Draft::default(), None).await {
+        Ok(page) => {
+            let token_problem = Some(error.message().to_owned());
+            shell.page(error.status(), &Page { token_problem, ..page })
+        }
+        Err(error) => shell.refused(&error),
+    }
 }
 
 /// The page again, with what was typed and what is wrong with it.
@@ -166,9 +200,10 @@ async fn again(app: &App, posted: &Posted, draft: Draft, error: &ApiError) -> Re
 struct Secret {
     shell: Shell,
     title: &'static str,
+    /// Where it goes.
+    about: String,
     secret: String,
     path: String,
-    url: String,
     former_until: Option<Time>,
 }
 
@@ -199,10 +234,13 @@ mod tests {
                 created: at,
                 created_by: evil(),
             }],
-            keys: vec![Key { prefix: evil(), owner: evil(), created: at, ends: Some(at) }],
+            keys: vec![Key { id: evil(), prefix: evil(), owner: evil(), created: at, ends: Some(at) }],
             apps: vec![Attached { app: evil(), url: evil(), prefix: evil() }],
             draft: Draft { url: evil(), events: evil(), description: evil() },
             problem: Some(evil()),
+            token_problem: None,
+            is_person: true,
+            days: 90,
             kinds: vec![("a.b", "about")],
         };
         let html = page.render().unwrap();
@@ -224,11 +262,14 @@ pub(crate) mod samples {
             shell: Shell::sample(),
             hooks: vec![hook()],
             keys: [None, Some(when())]
-                .map(|ends| Key { prefix: evil(), owner: evil(), created: when(), ends })
+                .map(|ends| Key { id: evil(), prefix: evil(), owner: evil(), created: when(), ends })
                 .into(),
             apps: [String::new(), evil()].map(|url| Attached { app: evil(), url, prefix: evil() }).into(),
             draft: draft(),
             problem: Some(evil()),
+            token_problem: Some(evil()),
+            is_person: true,
+            days: 90,
             kinds: vec![(HOSTILE, HOSTILE)],
         };
         let empty = |shell| Page {
@@ -238,13 +279,16 @@ pub(crate) mod samples {
             apps: Vec::new(),
             draft: Draft::default(),
             problem: None,
+            token_problem: None,
+            is_person: false,
+            days: 90,
             kinds: Vec::new(),
         };
         let pages = [full, empty(Shell::sample()), empty(Shell::for_looking())];
         let mut all = pages.map(|page| Sample::new("dashboard/settings.html", page)).to_vec();
         for former_until in [None, Some(when())] {
-            let (secret, path, url) = (evil(), evil(), evil());
-            let page = Secret { shell: Shell::sample(), title: HOSTILE, secret, path, url, former_until };
+            let (about, secret, path) = (evil(), evil(), evil());
+            let page = Secret { shell: Shell::sample(), title: HOSTILE, about, secret, path, former_until };
             all.push(Sample::new("dashboard/secret.html", page));
         }
         all

@@ -286,6 +286,60 @@ async fn webhooks_are_made_changed_rotated_tried_and_removed_and_a_secret_is_sho
 }
 
 #[tokio::test]
+async fn tokens_are_made_by_a_person_two_at_a_time_and_revoked() {
+    let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
+    let visitor = visited(&stack).await;
+    let (settings, make) = ("/dashboard/settings", "/dashboard/settings/tokens");
+    for wrong in ["0", "366", "soon"] {
+        visitor
+            .send(settings, make, &[("expires_in_days", wrong)])
+            .await
+            .expect(422)
+            .says(&["role=\"alert\""]);
+    }
+    let made =
+        visitor.send(settings, make, &[("expires_in_days", "7")]).await.expect(200).says(&["only time"]);
+    let key = made.text.split("id=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    assert!(key.starts_with("alk_"), "{key}");
+    let bearer = format!("Bearer {key}");
+    let call = async |method: Method, path: &str| {
+        let path = format!("/addons/{}{path}", stack.tenant.addon);
+        stack.send(method, &path, &[("authorization", bearer.as_str())], Some(&json!({}))).await
+    };
+    call(Method::GET, "/connections").await.expect(200);
+    // A key makes no keys, and sees and revokes them.
+    call(Method::POST, "/keys").await.expect_error(403, "forbidden");
+    let listed = call(Method::GET, "/keys").await.expect(200).json();
+    let own =
+        listed.as_array().unwrap().iter().find(|one| one["owner"] == "person@acme.example (so they say)");
+    let own = own.unwrap_or_else(|| panic!("{listed}"));
+    assert_eq!((&own["scope"], own["expires_at"].is_null()), (&json!("manage"), false));
+    let id = own["id"].as_str().unwrap().to_owned();
+
+    visitor.send(settings, make, &[]).await.expect(200);
+    visitor.send(settings, make, &[]).await.expect(409).says(&["has 2 such keys already", "role=\"alert\""]);
+    let page = visitor.get(settings).await.expect(200).keeps_quiet_of(&[&key]);
+    page.says(&["person@acme.example (so they say)", &format!("{make}/{id}/revoke"), &key[..10]]);
+    let other = stack.another_tenant("other-app").await.addon.to_string();
+    let foreign = Visitor::sign_in(stack.server.url(), stack.server.app(), &other).await;
+    for nobody_s in [id.as_str(), "6e0a9a4e-1111-4111-8111-111111111111", "x"] {
+        foreign.send(settings, &format!("{make}/{nobody_s}/revoke"), &[]).await.expect(404);
+    }
+    call(Method::GET, "/connections").await.expect(200);
+    visitor.send(settings, &format!("{make}/{id}/revoke"), &[]).await.expect(303);
+    call(Method::GET, "/connections").await.expect(401);
+    visitor.send(settings, &format!("{make}/{id}/revoke"), &[]).await.expect(404);
+    let made = visitor.send(settings, make, &[("expires_in_days", "1")]).await.expect(200);
+    let key = made.text.split("id=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
+    stack.advance(86_401);
+    let path = format!("/addons/{}/connections", stack.tenant.addon);
+    let bearer = format!("Bearer {key}");
+    stack.send(Method::GET, &path, &[("authorization", bearer.as_str())], None).await.expect(401);
+    assert_eq!(stack.count_audited("api_key.created").await, 1 + 3, "one is the tenant's");
+    assert_eq!(stack.count_audited("api_key.revoked").await, 1);
+}
+
+#[tokio::test]
 async fn charts_show_tokens_calls_and_durations_per_app_and_org() {
     let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
     let connection = stack.connect("prod").await;
@@ -313,7 +367,9 @@ async fn charts_show_tokens_calls_and_durations_per_app_and_org() {
     };
     let tx = app.store.begin().await.unwrap();
     invocations::add_counts(&*tx, place, &[count("verified", 7), count("bad-signature", 2)]).await.unwrap();
-    invocations::add_records(&*tx, place, &[record.clone()], || app.entropy.uuid()).await.unwrap();
+    invocations::add_records(&*tx, place, std::slice::from_ref(&record), || app.entropy.uuid())
+        .await
+        .unwrap();
     tx.commit().await.unwrap();
     let visitor = visited(&stack).await;
     for window in ["hour", "day", "week", "nonsense"] {

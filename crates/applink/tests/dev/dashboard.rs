@@ -309,9 +309,24 @@ async fn settings(tour: &mut Tour) {
     tour.browser().type_into("#confirm", "delete").await;
     tour.browser().press("Delete webhook").await;
     tour.browser().wait_for_text("No webhook yet").await;
+    tokens(tour).await;
     tour.browser().press("Sign out").await;
     tour.browser().wait_for_text("signed out").await;
     tour.walk.look("signed-out").await;
+}
+
+/// Made, copied, and void when it is revoked.
+async fn tokens(tour: &mut Tour) {
+    tour.browser().press("Make token").await;
+    tour.browser().wait_for("#secret").await;
+    tour.walk.look("token").await;
+    tour.browser().press("I have kept it").await;
+    tour.browser().wait_for("form[action$='/revoke'] button").await;
+    tour.walk.look("settings-tokens").await;
+    let before = tour.browser().texts("form[action$='/revoke'] button").await.len();
+    tour.browser().press_css("form[action$='/revoke'] button").await;
+    tour.browser().wait_for_text("the token counts no more").await;
+    assert_eq!(tour.browser().texts("form[action$='/revoke'] button").await.len(), before - 1);
 }
 
 async fn everything(width: u32) {
@@ -355,4 +370,31 @@ async fn data_action_targets_are_made_rotated_and_removed() {
     tour.browser().press_css("tbody th a").await;
     tour.walk.look("target").await;
     tour.walk.end();
+}
+
+/// The page a picture shows (`>`: the first entry of a list), its name, and the screen it is taken on.
+const PICTURES: [(&str, &str, (u32, u32)); 6] = [
+    ("/dashboard/connections", "dashboard-connections", (1000, 360)),
+    ("/dashboard/authorizations>", "dashboard-authorization", (1000, 1000)),
+    ("/dashboard/publications>", "dashboard-publication", (1000, 900)),
+    ("/dashboard/health", "dashboard-health", (1000, 1000)),
+    ("/dashboard/settings", "dashboard-settings", (1000, 900)),
+    ("/dashboard/connections/new", "dashboard-narrow", (500, 900)),
+];
+
+/// `cargo test -p applink --test dev pictures -- --ignored` leaves them in `test-output/`.
+#[tokio::test]
+#[ignore = "takes the pictures for docs/dashboard.md"]
+async fn pictures_for_the_docs() {
+    let tour = Tour::start(&[], STEPS, 1000).await;
+    for (path, name, (width, height)) in PICTURES {
+        tour.browser().screen(width, height).await;
+        tour.go(path.trim_end_matches('>')).await;
+        if path.ends_with('>') {
+            tour.browser().press_css("tbody th a").await;
+            tour.browser().wait_for("dl").await;
+        }
+        tour.browser().wait_for("time[data-local], form, svg").await;
+        tour.browser().screenshot(name).await;
+    }
 }

@@ -186,12 +186,7 @@ impl Sums {
 
 /// The chart of how long calls took: what half, nineteen of twenty and ninety-nine of a hundred did not exceed.
 pub fn latency(slices: Slices, took: &[Took]) -> Data {
-    let shares: [(&str, fn(&Took) -> i64); 3] = [
-        ("half (p50)", |one| one.p50),
-        ("19 of 20 (p95)", |one| one.p95),
-        ("99 of 100 (p99)", |one| one.p99),
-    ];
-    let series = shares.map(|(name, share)| {
+    let share = |name: &str, share: fn(&Took) -> i64| {
         let mut values = vec![0; slices.window.count()];
         for one in took {
             if let Some(value) = slices.index(one.slice).and_then(|index| values.get_mut(index)) {
@@ -199,14 +194,19 @@ pub fn latency(slices: Slices, took: &[Took]) -> Data {
             }
         }
         Series { name: name.to_owned(), values }
-    });
+    };
+    let series = vec![
+        share("half (p50)", |one| one.p50),
+        share("19 of 20 (p95)", |one| one.p95),
+        share("99 of 100 (p99)", |one| one.p99),
+    ];
     Data {
         id: "latency".to_owned(),
         title: "How long calls took".to_owned(),
         unit: "ms",
         labels: slices.labels(),
         moments: slices.moments(),
-        series: series.to_vec(),
+        series,
         style: Style::Lines,
     }
 }

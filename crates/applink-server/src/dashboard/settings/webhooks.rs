@@ -126,9 +126,9 @@ fn secret_page(shell: Shell, title: &'static str, endpoint: &Endpoint, secret: &
     let page = Secret {
         shell,
         title,
+        about: format!("The receiver at {} checks signatures with it.", endpoint.url),
         secret: secret.to_owned(),
         path: format!("{SETTINGS}/webhooks/{}", endpoint.id),
-        url: endpoint.url.clone(),
         former_until: endpoint.former_secret.as_ref().map(|(_, until)| Time(*until)),
     };
     page.page()
