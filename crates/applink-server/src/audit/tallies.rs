@@ -42,8 +42,8 @@ pub const SLOT: i64 = 1_800_000_000;
 pub const TOLD_APART: i64 = 100;
 /// How long counts are kept: a day more than charts show.
 const KEPT: Duration = Duration::from_secs(8 * 86_400);
-/// How long after its end a half hour is over: replays of the spool come late.
-const GRACE: Duration = Duration::from_secs(3600);
+/// How long after its end a half hour is over. What comes later still, from a spool, has it put together once more.
+const GRACE: Duration = Duration::from_secs(5 * 60);
 /// Rows that are read together.
 const BATCH: i64 = 5_000;
 /// Batches of one run; the next one goes on.
