@@ -75,11 +75,13 @@ pub struct DataCloudSettings {
     pub token_seconds: i64,
     /// Whether the token exchange names the tenant's host without its scheme, as real ones do.
     pub bare_tenant_host: bool,
+    /// Whether a data action target that a data action uses can't be deleted. What real ones do is not public.
+    pub keeps_used_targets: bool,
 }
 
 impl Default for DataCloudSettings {
     fn default() -> Self {
-        Self { batch_rows: 2_000, token_seconds: 7_200, bare_tenant_host: true }
+        Self { batch_rows: 2_000, token_seconds: 7_200, bare_tenant_host: true, keeps_used_targets: false }
     }
 }
 

@@ -208,6 +208,11 @@ impl Sim {
         Err(SimError::Refused { status: probed.status, message })
     }
 
+    /// Asks another route of the control interface, named relative to `/_sim/`.
+    pub(crate) async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, SimError> {
+        self.send(self.http.get(self.url(path))).await
+    }
+
     pub(crate) async fn post<T: DeserializeOwned>(
         &self,
         path: &str,

@@ -25,7 +25,8 @@ pub struct Interest {
 struct Seen {
     /// By visitor and product.
     looks: BTreeMap<(String, String), usize>,
-    /// Events that were counted: Data Cloud may send one again.
+    /// Events that were counted: Data Cloud may send one again. An app that is more than a sample keeps them where they
+    /// outlive it, and not for ever.
     events: HashSet<String>,
 }
 

@@ -206,8 +206,29 @@ fn find(tx: &Tx<'_>, name: &str) -> Result<Option<Action>, OrgRefusal> {
     Ok(definition.map(|definition| serde_json::from_str(&definition)).transpose()?)
 }
 
+impl Action {
+    fn uses(&self, target: &str) -> bool {
+        self.target_names.iter().any(|name| name.eq_ignore_ascii_case(target))
+    }
+}
+
 /// Whether a data action names this target.
 pub(super) fn is_used(tx: &Tx<'_>, target: &str) -> Result<bool, TenantError> {
-    let names = |action: &Action| action.target_names.iter().any(|name| name.eq_ignore_ascii_case(target));
-    Ok(all(tx)?.iter().any(names))
+    Ok(all(tx)?.iter().any(|action| action.uses(target)))
+}
+
+/// Takes a target out of every data action; one that is left without any goes.
+pub(super) fn take_out(tx: &Tx<'_>, target: &str) -> Result<(), OrgRefusal> {
+    for mut action in all(tx)?.into_iter().filter(|action| action.uses(target)) {
+        action.target_names.retain(|name| !name.eq_ignore_ascii_case(target));
+        if action.target_names.is_empty() {
+            forget(tx, &action.developer_name)?;
+        } else {
+            tx.execute(
+                "UPDATE _dc_action SET definition = ?2 WHERE developer_name = ?1",
+                (&action.developer_name, serde_json::to_string(&action)?),
+            )?;
+        }
+    }
+    Ok(())
 }

@@ -360,7 +360,14 @@ fn refused(error: &rusqlite::Error) -> TenantError {
                 "Only objects whose names end in __dll or __dlm can be queried; GET /api/v1/metadata lists them",
             )
         }
-        error => TenantError::bad_request(error.to_string()),
+        error => {
+            let said = error.to_string();
+            let next = match said.starts_with("no such table") {
+                true => "; GET /api/v1/metadata lists what there is",
+                false => "",
+            };
+            TenantError::bad_request(format!("The query can't be run: {said}{next}"))
+        }
     }
 }
 

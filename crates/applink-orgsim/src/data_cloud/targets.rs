@@ -151,7 +151,8 @@ pub(super) async fn show(
         .await
 }
 
-/// `DELETE …/ssot/data-action-targets/{name}`. One that a data action names is kept by it.
+/// `DELETE …/ssot/data-action-targets/{name}`. One that a data action names is kept by it, or taken out of it, as the org is
+/// set up.
 pub(super) async fn remove(
     State(state): State<OrgState>,
     Path((_, name)): Path<(String, String)>,
@@ -162,12 +163,13 @@ pub(super) async fn remove(
             of_org(state, &headers)?;
             state.db().write(|tx| {
                 let target = find(tx, &name)?.ok_or_else(no_such_target)?;
-                if actions::is_used(tx, &target.api_name)? {
+                if state.limits().data_cloud.keeps_used_targets && actions::is_used(tx, &target.api_name)? {
                     return Err(OrgRefusal::invalid(format!(
                         "The target {} is used by a data action; delete that first",
                         target.api_name
                     )));
                 }
+                actions::take_out(tx, &target.api_name)?;
                 tx.execute("DELETE FROM _dc_target WHERE api_name = ?1", [&target.api_name])?;
                 tx.execute(
                     "UPDATE _dc_delivery SET state = 'failed', trouble = 'The target was deleted', ended_micros = ?2 \

@@ -1,6 +1,6 @@
 //! Data Cloud over HTTP: tokens, rows, SQL, bulk jobs, and signed webhooks.
 
-use applink_orgsim::DeployMode;
+use applink_orgsim::{DeployMode, OrgConfig};
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -26,9 +26,13 @@ impl Lake {
     }
 
     async fn with_batches(rows: usize) -> Self {
+        Self::start_with(|config| config.data_cloud.batch_rows = rows).await
+    }
+
+    async fn start_with(adjust: impl FnOnce(&mut OrgConfig)) -> Self {
         let org = TestOrg::start_with(|config| {
             config.deploy_mode = DeployMode::Stepped;
-            config.data_cloud.batch_rows = rows;
+            adjust(config);
         })
         .await;
         let session = org.access_token_of("admin").await;
@@ -543,8 +547,9 @@ async fn an_app_that_takes_its_time_keeps_no_rows_waiting() {
 }
 
 #[tokio::test]
-async fn without_a_key_nothing_is_sent_and_a_used_target_stays() {
-    let (lake, app) = (Lake::start().await, App::start().await);
+async fn without_a_key_nothing_is_sent_and_an_org_may_keep_a_used_target() {
+    let lake = Lake::start_with(|config| config.data_cloud.keeps_used_targets = true).await;
+    let app = App::start().await;
     let target = json!({"apiName": "Clicks", "label": "Clicks", "type": "WebHook",
         "config": {"targetEndpoint": app.url}});
     let targets = format!("{SSOT}/data-action-targets");
@@ -563,6 +568,26 @@ async fn without_a_key_nothing_is_sent_and_a_used_target_stays() {
     assert_eq!(lake.call(&lake.session, Method::GET, &one, None).await.0, StatusCode::NOT_FOUND);
     let (_, listed) = lake.call(&lake.session, Method::GET, &targets, None).await;
     assert_eq!(listed["dataActionTargets"], json!([]));
+}
+
+#[tokio::test]
+async fn a_target_that_is_deleted_leaves_its_data_actions_which_go_without_any() {
+    let (lake, app) = (Lake::start().await, App::start().await);
+    lake.listen(&app, json!([])).await;
+    let targets = format!("{SSOT}/data-action-targets");
+    let other = json!({"apiName": "Other", "label": "Other", "type": "WebHook", "config": {"targetEndpoint": app.url}});
+    lake.call(&lake.session, Method::POST, &targets, Some(&other)).await;
+    let both = json!({"developerName": "Both", "dataActionTargetNames": ["other", "Clicks"],
+        "dataActionSources": [{"sourceName": "ClickEvent__dlm"}]});
+    lake.org.sim_post("/_sim/data-cloud/actions", &both).await;
+    let gone = lake.call(&lake.session, Method::DELETE, &format!("{targets}/clicks"), None).await;
+    assert_eq!(gone.0, StatusCode::NO_CONTENT);
+    let actions = lake.org.sim("/_sim/data-cloud/actions").await;
+    let left: Vec<_> = actions.as_array().unwrap().iter().map(|one| &one["dataActionTargetNames"]).collect();
+    assert_eq!(left, [&json!(["other"])], "{actions}");
+    lake.ingest(json!([click("e1", "/a")])).await;
+    lake.run().await;
+    assert!(app.calls().is_empty(), "the one that is left has no key");
 }
 
 #[tokio::test]

@@ -68,6 +68,7 @@ pub(crate) async fn create(
         // What failed is tried again under its id.
         Some(State::CreationFailed(_)) => {
             target.id = existing.as_ref().map_or(target.id, |existing| existing.id);
+            ensure_same_endpoint(existing.as_ref(), &target)?;
             targets::save(&*tx, &target).await?;
         }
         Some(_) => {
@@ -81,6 +82,17 @@ pub(crate) async fn create(
     tx.commit().await?;
     app.nudges.data_action_targets.notify_one();
     Ok((target, current))
+}
+
+/// The org may have what failed here, and only by its URL is that known as ours: it is to be removed first.
+fn ensure_same_endpoint(failed: Option<&Target>, target: &Target) -> Result<(), ApiError> {
+    match failed {
+        Some(failed) if failed.endpoint != target.endpoint => Err(ApiError::conflict(format!(
+            "The data action target `{}` failed before, and was to call {}: remove it first (datacloud:data-action-target:remove), or choose another API name with --api-name.",
+            target.api_name, failed.endpoint
+        ))),
+        _ => Ok(()),
+    }
 }
 
 /// An org has one target of a name, so another connection of the add-on to it can't have it too.
@@ -118,7 +130,7 @@ fn checked(
     let api_name = request.api_name.unwrap_or_else(|| flow::api_name_of(label));
     if let Some(rule) = flow::broken_name_rule(&api_name) {
         let shown: String = api_name.chars().take(40).collect();
-        let message = format!("`{shown}` is not a valid API name: {rule}.");
+        let message = format!("`{shown}` is not a valid API name: {rule}. Choose another with --api-name.");
         return Err(ApiError::invalid_field("$.api_name", message));
     }
     let url = pointed_at.url.as_deref().ok_or_else(|| {

@@ -230,8 +230,16 @@ async fn at_the_org(org: &Org, target: &Target) -> Result<Outcome, Trouble> {
         State::GeneratingSigningKey => Ok(Outcome::Key(org.new_signing_key(&target.api_name).await?)),
         State::Deleting => {
             let found = org.data_action_target(&target.api_name).await?;
-            if found.is_some_and(|found| is_ours(&found, target)) {
-                org.delete_data_action_target(&target.api_name).await?;
+            match found {
+                Some(found) if is_ours(&found, target) => {
+                    org.delete_data_action_target(&target.api_name).await?
+                }
+                Some(_) => tracing::warn!(
+                    target = target.api_name,
+                    org = target.org_id,
+                    "a data action target of this name calls something else, and stays in its org"
+                ),
+                None => {}
             }
             Ok(Outcome::Gone)
         }

@@ -344,7 +344,9 @@ async fn through_app(app: &App, addon: &Addon, headers: &HeaderMap) -> Result<Op
     match app_uuid(headers)? {
         Some(named) => match attached.into_iter().find(|attached| attached.id == named) {
             Some(found) => Ok(Some(found)),
-            None => Err(ApiError::forbidden("The app that x-app-uuid names is not attached to this add-on.")),
+            None => Err(ApiError::forbidden(
+                "The app that x-app-uuid names is not attached to this add-on: set HEROKU_APP_ID to the id of one that is.",
+            )),
         },
         None => {
             attached.dedup_by_key(|attached| attached.id);

@@ -218,6 +218,14 @@ async fn a_user_is_authorized_by_jwt_too() {
         stack.manager(Method::POST, "/authorizations/datacloud/jwt", Some(&body)).await.expect(202).json();
     assert_eq!((&made["status"], &made["org"]["type"]), (&json!("authorized"), &json!("DataCloudOrg")));
     assert_eq!(query(&stack.token_of("applink:loader").await, org.url()).await, 200);
+    // A client that is short of a scope is told, and leaves no row.
+    sim(&org, "/oauth-clients", &json!({"name": "AppLink_JWT", "withheld_scopes": ["cdp_query_api"]})).await;
+    let mut other = body.clone();
+    (other["developer_name"], other["alias"]) = (json!("second"), json!("applink:second"));
+    let refused = stack.manager(Method::POST, "/authorizations/datacloud/jwt", Some(&other)).await;
+    let message = refused.expect_error(422, "authentication_failed");
+    assert!(message.contains("cdp_query_api") && message.contains("ANSI SQL"), "{message}");
+    stack.manager(Method::GET, "/authorizations/second", None).await.expect(404);
 }
 
 #[tokio::test]
@@ -300,8 +308,8 @@ async fn disconnecting_takes_the_targets_out_of_the_org_first() {
 }
 
 #[tokio::test]
-async fn one_target_is_removed_alone_and_one_that_is_used_stays_and_says_why() {
-    let (stack, org) = start().await;
+async fn one_target_is_removed_alone_and_one_that_the_org_keeps_stays_and_says_why() {
+    let (stack, org) = start_with(|config| config.data_cloud.keeps_used_targets = true).await;
     let app = Receiver::start().await;
     set_app_url(&stack, app.url()).await;
     connect(&stack, &org).await;
@@ -336,7 +344,7 @@ async fn one_target_is_removed_alone_and_one_that_is_used_stays_and_says_why() {
 
 #[tokio::test]
 async fn what_an_org_keeps_does_not_keep_its_connection() {
-    let (stack, org) = start().await;
+    let (stack, org) = start_with(|config| config.data_cloud.keeps_used_targets = true).await;
     let app = Receiver::start().await;
     set_app_url(&stack, app.url()).await;
     connect(&stack, &org).await;
@@ -399,6 +407,10 @@ async fn what_the_org_refuses_is_told_and_can_be_tried_again() {
         stack.send(Method::GET, &path(&format!("{TARGETS}/Clicks")), &headers, None).await.expect(200).json();
     assert_eq!(shown["status"], "creation_failed");
     assert!(shown["error"]["message"].as_str().unwrap().contains("calls something else"), "{shown}");
+    let moved = json!({"label": "Clicks", "target_endpoint": "/moved"});
+    let answer = stack.send(Method::POST, &path(TARGETS), &headers, Some(&moved)).await;
+    let message = answer.expect_error(409, "conflict");
+    assert!(message.contains("/clicks?apiName=Clicks") && message.contains("remove it first"), "{message}");
     let again = stack.send(Method::POST, &path(TARGETS), &headers, Some(&body)).await.expect(202).json();
     assert_eq!((&again["id"], &again["status"]), (&shown["id"], &json!("pending")));
     for _ in 0..3 {

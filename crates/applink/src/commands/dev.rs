@@ -69,7 +69,10 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
             "the tour has no step {step:?} {}",
             if args.data_cloud { "with --data-cloud" } else { "without --data-cloud" }
         );
-        return Err(CliError::refused(told.to_lowercase()));
+        let steps: Vec<String> =
+            Step::of_sample(args.data_cloud).iter().map(|step| format!("{step:?}")).collect();
+        return Err(CliError::refused(told.to_lowercase())
+            .hint(format!("its steps are {}", steps.join(", ").to_lowercase())));
     }
     let dev_settings = DevSettings {
         once: args.once,

@@ -97,6 +97,14 @@ fn an_unknown_target_and_an_unknown_connection_are_named() {
         .on(&format!("POST {TARGETS}"), 404, error("record_not_found", "record not found"));
     let ran = applink("datacloud:data-action-target:info Nobody -o lake").with(&fake).run();
     assert!(ran.stderr.contains("there is no data action target Nobody in lake"), "{ran}");
+    let fake = fake.on(&format!("GET {TARGETS}"), 200, json!([])).on(
+        "GET /connections/lake",
+        404,
+        error("record_not_found", "record not found"),
+    );
+    let ran = applink("datacloud:data-action-target:list -o lake").with(&fake).run();
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(ran.stderr.contains("Data Cloud connection lake doesn't exist on app my-app"), "{ran}");
     let ran = applink("datacloud:data-action-target:create Some -o lake -p /x").with(&fake).run();
     assert!(ran.stderr.contains("Data Cloud connection lake doesn't exist on app my-app"), "{ran}");
 }

@@ -134,7 +134,11 @@ async fn breaking_data_cloud() {
     assert_eq!((code, lines_with('✗', &text).len()), (Some(1), 2), "{text}");
     let (code, text) = tour(&["--data-cloud", "--break", "clicks"]).await;
     assert_eq!((code, lines_with('✗', &text).len()), (Some(1), 1), "{text}");
-    assert!(text.contains("the app was not told of the clicks"), "{text}");
+    assert!(
+        text.contains("the app was not told of the clicks by Data Cloud: its newest call is pending"),
+        "{text}"
+    );
+    assert!(text.contains("The app answered 403"), "{text}");
 }
 
 #[tokio::test]

@@ -147,8 +147,14 @@ pub(crate) async fn list(
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
     let addon = settings.addon(&args.addon).await?;
-    let targets = addon.client(printer)?.data_action_targets(&args.connection_name).list().await;
+    let client = addon.client(printer)?;
+    let targets = client.data_action_targets(&args.connection_name).list().await;
     let targets = targets.map_err(|error| addon.explain(error))?;
+    if targets.is_empty() {
+        // The list of a connection that is nobody's is empty too: the official CLI wants that.
+        let connection = client.connections().get(&args.connection_name).await;
+        connection.map_err(|error| explain(error, &args.connection_name, &addon))?;
+    }
     if args.output.json {
         printer.json(&targets)?;
         return Ok(ExitStatus::Success);

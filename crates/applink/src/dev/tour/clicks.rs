@@ -63,7 +63,13 @@ async fn target(stack: &Stack) -> Result<String, Failure> {
     ensure(target.status == DataActionTargetStatus::Created, || {
         target.error.as_ref().map_or_else(|| target.status.as_str().to_owned(), |error| error.message.clone())
     })?;
-    Ok(target.endpoint_url.unwrap_or_default())
+    let (endpoint, mesh) = (target.endpoint_url.unwrap_or_default(), &stack.facts.mesh_url);
+    ensure(endpoint.starts_with(mesh.as_str()), || {
+        format!(
+            "Data Cloud calls {endpoint} since an earlier start, and the mesh is at {mesh} now: give it its former --mesh-port, or start over with --fresh"
+        )
+    })?;
+    Ok(endpoint)
 }
 
 /// The data action, as an admin of the org makes it in Setup; one that is there stays.
@@ -98,12 +104,33 @@ async fn click(stack: &Stack, visitor: &str, number: u32) -> Result<(), Failure>
 
 async fn interest_of(stack: &Stack, visitor: &str) -> Result<u64, Failure> {
     let url = format!("{}/api/interested", stack.facts.mesh_url);
-    within("the app was not told of the clicks by Data Cloud", async || {
+    let told = within("the app was not told of the clicks by Data Cloud", async || {
         let all: Value = stack.http.get(&url).send().await?.json().await?;
         let found = all.as_array().into_iter().flatten().find(|one| one["visitor"] == visitor);
         Ok(found.and_then(|one| one["looks"].as_u64()))
+    });
+    match told.await {
+        Err(failure) => Err(Failure::new(format!("{failure}: {}", last_delivery(stack).await?))),
+        looks => looks,
+    }
+}
+
+/// What became of the newest call.
+async fn last_delivery(stack: &Stack) -> Result<String, Failure> {
+    let all: Value = stack.sim.get("data-cloud/deliveries").await?;
+    Ok(match all.get(0) {
+        None => "it called nobody".to_owned(),
+        Some(newest) => {
+            let text = |name: &str| newest[name].as_str().unwrap_or("no trouble").to_owned();
+            format!(
+                "its newest call is {} after {} tries ({}); GET {}/_sim/data-cloud/deliveries shows all",
+                text("state"),
+                newest["attempts"],
+                text("trouble"),
+                stack.facts.org_url
+            )
+        }
     })
-    .await
 }
 
 async fn wrongly_signed(stack: &Stack) -> Result<u16, Failure> {
