@@ -219,7 +219,8 @@ async fn a_user_is_authorized_by_jwt_too() {
     assert_eq!((&made["status"], &made["org"]["type"]), (&json!("authorized"), &json!("DataCloudOrg")));
     assert_eq!(query(&stack.token_of("applink:loader").await, org.url()).await, 200);
     // A client that is short of a scope is told, and leaves no row.
-    sim(&org, "/oauth-clients", &json!({"name": "AppLink_JWT", "withheld_scopes": ["cdp_query_api"]})).await;
+    let scopes = json!(["api", "id", "cdp_ingest_api", "cdp_profile_api"]);
+    sim(&org, "/oauth-clients", &json!({"name": "AppLink_JWT", "scopes": scopes})).await;
     let mut other = body.clone();
     (other["developer_name"], other["alias"]) = (json!("second"), json!("applink:second"));
     let refused = stack.manager(Method::POST, "/authorizations/datacloud/jwt", Some(&other)).await;
