@@ -34,7 +34,7 @@ use sea_orm::DatabaseTransaction;
 use tokio::time::Instant;
 use uuid::Uuid;
 
-use crate::db::{self, RowId, StoreError};
+use crate::db::{self, Database, RowId, StoreError};
 use crate::vault::MasterKeys;
 pub use chain::{CHAIN_PURPOSE, ChainKey, ChainKeys};
 pub use recorder::Recorder;
@@ -252,6 +252,26 @@ impl Journal {
         Ok(())
     }
 
+    /// Appends entries and nothing else. On SQLite one statement mostly can, and is its own transaction: that saves the
+    /// database two steps of three. Then nobody knows after an error whether the rows are durable, so another segment goes on.
+    pub(crate) async fn record(&self, database: &Database, entries: &[Entry]) -> Result<(), StoreError> {
+        let until = Instant::now() + db::PATIENCE;
+        // As with a transaction, the connection comes first and the segment second: nobody waits for the other way round.
+        if let Some(mut writer) = db::in_time(until, database.sqlite_writer()).await? {
+            let mut state = db::in_time(until, async { Ok(self.state.lock().await) }).await?;
+            if let Some(actors) = state.current.known_actors(entries) {
+                let mut segment = state.take(RowId(self.entropy.uuid()));
+                let mut next = segment.position();
+                let rows = self.rows(&mut next, entries, &actors);
+                db::in_time(until, store::insert_rows_alone(&mut writer, rows)).await?;
+                segment.advance(next, HashMap::new());
+                state.put_back(segment);
+                return Ok(());
+            }
+        }
+        self.commit(database.begin().await?, entries).await
+    }
+
     async fn append_all(
         &self,
         tx: &DatabaseTransaction,
@@ -259,25 +279,24 @@ impl Journal {
         entries: &[Entry],
     ) -> Result<(Position, HashMap<Actor, RowId>), StoreError> {
         let mut next = segment.position();
-        let mut met = HashMap::new();
-        let at = self.clock.now().as_micros();
         if !next.opened && !entries.is_empty() {
-            let master_key_id = self.keys.current().master_key_id();
+            let (master_key_id, at) = (self.keys.current().master_key_id(), self.clock.now().as_micros());
             store::open_segment(tx, next.segment, &self.process, master_key_id, at).await?;
             next.opened = true;
         }
-        let mut rows = Vec::with_capacity(entries.len());
-        for entry in entries {
-            let actor = match segment.actors.get(&entry.actor).or_else(|| met.get(&entry.actor)) {
+        let (mut met, mut actors) = (HashMap::new(), Vec::with_capacity(entries.len()));
+        for Entry { actor, .. } in entries {
+            let known = match segment.actors.get(actor).or_else(|| met.get(actor)) {
                 Some(known) => *known,
                 None => {
-                    let actor = self.actor_id(tx, &entry.actor).await?;
-                    met.insert(entry.actor.clone(), actor);
-                    actor
+                    let id = self.actor_id(tx, actor).await?;
+                    met.insert(actor.clone(), id);
+                    id
                 }
             };
-            rows.push(self.row(&mut next, entry, actor, at));
+            actors.push(known);
         }
+        let rows = self.rows(&mut next, entries, &actors);
         store::insert_rows(tx, rows).await?;
         if next.opened && !segment.opened {
             // From its first commit on, a segment can't be taken out as a whole without a trace.
@@ -285,6 +304,12 @@ impl Journal {
             next.anchor = Some(anchor::append(tx, self.keys.current(), &tip, self.clock.now()).await?);
         }
         Ok((next, met))
+    }
+
+    /// The next rows of the chain: each entry, and its actor.
+    fn rows(&self, position: &mut Position, entries: &[Entry], actors: &[RowId]) -> Vec<store::rows::Model> {
+        let at = self.clock.now().as_micros();
+        entries.iter().zip(actors).map(|(entry, actor)| self.row(position, entry, *actor, at)).collect()
     }
 
     /// The next row of the chain.
@@ -376,6 +401,13 @@ impl Segment {
     fn position(&self) -> Position {
         let (opened, next, last_mac) = (self.opened, self.next, self.last_mac.clone());
         Position { segment: self.id, opened, next, last_mac, anchor: None }
+    }
+
+    /// The entries' actors, when nothing but rows has to be written, and no more than fit into a statement.
+    fn known_actors(&self, entries: &[Entry]) -> Option<Vec<RowId>> {
+        let fits = self.opened && (1..=store::MOST_AT_ONCE).contains(&entries.len());
+        let actors = entries.iter().map(|entry| self.actors.get(&entry.actor).copied());
+        if fits { actors.collect() } else { None }
     }
 
     fn tip(&self) -> Option<Tip> {

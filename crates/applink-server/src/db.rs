@@ -8,6 +8,7 @@
 //!
 //! Only this file (how to connect) and [`claim`] (the statements that differ) know the engines apart.
 
+mod checkpoints;
 pub mod claim;
 mod connect;
 mod lock;
@@ -26,6 +27,8 @@ use sea_orm::{
     ConnAcquireErr, ConnectionTrait as _, DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
+use sqlx::Sqlite;
+use sqlx::pool::PoolConnection;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
@@ -183,6 +186,8 @@ pub struct Database {
     writer: DatabaseConnection,
     reader: DatabaseConnection,
     clock: Clock,
+    /// SQLite only.
+    checkpoints: Option<Arc<checkpoints::Checkpoints>>,
     /// Held for as long as the process has the file.
     _file_lock: Option<Arc<lock::FileLock>>,
 }
@@ -230,7 +235,20 @@ impl Database {
                 .then_some(SqliteTransactionMode::Immediate),
             ..TransactionOptions::default()
         };
+        if let Some(checkpoints) = &self.checkpoints {
+            checkpoints.count();
+        }
         self.writer.begin_with_options(options).await
+    }
+
+    /// SQLite's one writer, for a statement that is a transaction by itself. None on PostgreSQL.
+    pub(crate) async fn sqlite_writer(&self) -> Result<Option<PoolConnection<Sqlite>>, StoreError> {
+        let Some(checkpoints) = &self.checkpoints else { return Ok(None) };
+        checkpoints.count();
+        let acquired = self.writer.get_sqlite_connection_pool().acquire().await;
+        acquired
+            .map(Some)
+            .map_err(|error| StoreError::Db(DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error)))))
     }
 
     /// How far the injected clock is from the machine's, in microseconds: zero in production. Leases compare with
@@ -245,7 +263,8 @@ impl Database {
     /// [`DbErr`]; then what was deleted may still be there.
     pub async fn vacuum(&self) -> Result<(), DbErr> {
         self.writer.execute_unprepared("VACUUM").await?;
-        if self.engine == Engine::Sqlite {
+        if let Some(checkpoints) = &self.checkpoints {
+            let _turn = checkpoints.turn().await;
             self.writer.execute_unprepared("PRAGMA wal_checkpoint(TRUNCATE)").await?;
         }
         Ok(())
@@ -253,7 +272,8 @@ impl Database {
 
     /// Closes the connections after the last statement.
     pub async fn close(&self) {
-        for connection in [&self.reader, &self.writer] {
+        let checkpoints = self.checkpoints.iter().map(|checkpoints| checkpoints.connection());
+        for connection in checkpoints.chain([&self.reader, &self.writer]) {
             if let Err(error) = connection.close_by_ref().await {
                 tracing::warn!(error = %error, "a database connection did not close cleanly");
             }
@@ -321,12 +341,8 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`], as [`Tx::commit`]; also when all of it, waiting for the journal included, takes too long.
-    pub(crate) async fn record(&self, entries: &[Entry]) -> Result<(), StoreError> {
-        let record = async {
-            let tx = self.database.begin().await?;
-            self.journal.commit(tx, entries).await
-        };
-        in_time(Instant::now() + PATIENCE, record).await
+    pub async fn record(&self, entries: &[Entry]) -> Result<(), StoreError> {
+        in_time(Instant::now() + PATIENCE, self.journal.record(&self.database, entries)).await
     }
 }
 

@@ -6,6 +6,8 @@
 #[path = "integration/backends.rs"]
 #[expect(dead_code, reason = "only the other suite starts processes, which take the URL as text")]
 mod backends;
+#[path = "store/checkpoints.rs"]
+mod checkpoints;
 #[path = "store/claims.rs"]
 mod claims;
 #[path = "store/ledger.rs"]

@@ -1,17 +1,19 @@
 //! The tables of the ledger.
 
 use std::collections::HashSet;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 
 use applink_api::ids::AddonId;
 use applink_api::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
-    ActiveModelTrait as _, ConnectionTrait, DbBackend, EntityTrait as _, IntoActiveModel as _, Statement,
-    Value,
+    ActiveModelTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, IntoActiveModel as _,
+    RuntimeErr, Statement, Value,
 };
 use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect as _, QueryTrait as _};
 
+use sqlx::query::Query;
+use sqlx::{Sqlite, SqliteConnection};
 use uuid::Uuid;
 
 use super::Actor;
@@ -250,8 +252,24 @@ pub async fn anchored_to(
     Ok(newest.map(|anchor| anchor.seq))
 }
 
-/// Rows per statement, largest first. Only so many, so that the database knows each statement already.
-const AT_ONCE: [usize; 6] = [64, 16, 8, 4, 2, 1];
+/// Rows one statement takes.
+pub(super) const MOST_AT_ONCE: usize = 64;
+
+/// Appends at most [`MOST_AT_ONCE`] rows in a statement that is a transaction by itself.
+pub(super) async fn insert_rows_alone(
+    connection: &mut SqliteConnection,
+    rows: Vec<rows::Model>,
+) -> Result<(), StoreError> {
+    let (_, sql) = insertion(DbBackend::Sqlite, rows.len());
+    let bind = |query: Query<'static, Sqlite, _>, row: rows::Model| {
+        let query = query.bind(row.segment.to_string()).bind(row.seq).bind(row.at).bind(row.actor);
+        let query = query.bind(row.action).bind(row.addon_id).bind(row.subject).bind(row.detail);
+        query.bind(row.prev_mac).bind(row.mac)
+    };
+    let inserted = rows.into_iter().fold(sqlx::query(sql), bind).execute(connection).await;
+    let failed = |error| StoreError::Db(DbErr::Exec(RuntimeErr::SqlxError(Arc::new(error))));
+    inserted.map(|_| ()).map_err(failed)
+}
 
 /// Appends rows.
 pub async fn insert_rows(
@@ -260,12 +278,22 @@ pub async fn insert_rows(
 ) -> Result<(), StoreError> {
     let engine = connection.get_database_backend();
     let mut rows = rows.into_iter();
-    while let Some(size) = AT_ONCE.into_iter().position(|count| count <= rows.len()) {
-        let values: Vec<Value> = rows.by_ref().take(AT_ONCE[size]).flat_map(values_of).collect();
-        let sql = if engine == DbBackend::Sqlite { &UNNUMBERED[size] } else { &NUMBERED[size] };
+    while rows.len() > 0 {
+        let (count, sql) = insertion(engine, rows.len().min(MOST_AT_ONCE));
+        let values: Vec<Value> = rows.by_ref().take(count).flat_map(values_of).collect();
         connection.execute_raw(Statement::from_sql_and_values(engine, sql, values)).await?;
     }
     Ok(())
+}
+
+/// The statement that appends so many rows or, on PostgreSQL, the greatest power of two of them: a statement should be known to
+/// the database already, and there each of many connections keeps its own.
+fn insertion(engine: DbBackend, most: usize) -> (usize, &'static str) {
+    let (statements, count) = match engine {
+        DbBackend::Sqlite => (&UNNUMBERED, most),
+        _ => (&NUMBERED, 1 << most.ilog2()),
+    };
+    (count, statements.get(count - 1).map_or("", String::as_str))
 }
 
 fn values_of(row: rows::Model) -> [Value; 10] {
@@ -283,11 +311,12 @@ fn values_of(row: rows::Model) -> [Value; 10] {
     ]
 }
 
-/// For each of [`AT_ONCE`]. SQLite would look every number up among all of the statement's.
-static UNNUMBERED: LazyLock<[String; 6]> =
-    LazyLock::new(|| AT_ONCE.map(|count| insert_sql(count, |_| "?".into())));
-static NUMBERED: LazyLock<[String; 6]> =
-    LazyLock::new(|| AT_ONCE.map(|count| insert_sql(count, |number| format!("${number}"))));
+/// For 1 to [`MOST_AT_ONCE`] rows. SQLite would look every number up among all of the statement's.
+static UNNUMBERED: LazyLock<Vec<String>> =
+    LazyLock::new(|| (1..=MOST_AT_ONCE).map(|count| insert_sql(count, |_| "?".into())).collect());
+static NUMBERED: LazyLock<Vec<String>> = LazyLock::new(|| {
+    (1..=MOST_AT_ONCE).map(|count| insert_sql(count, |number| format!("${number}"))).collect()
+});
 
 fn insert_sql(count: usize, parameter: impl Fn(usize) -> String) -> String {
     const COLUMNS: usize = 10;

@@ -13,6 +13,7 @@ use sqlx::ConnectOptions as _;
 use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
+use super::checkpoints::{Checkpoints, LOG_PAGES};
 use super::lock::FileLock;
 use super::{Database, Engine, OpenError};
 
@@ -22,8 +23,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 const POSTGRES_CONNECTIONS: u32 = 16;
 /// Concurrent readers of the SQLite file; WAL lets them run beside the writer.
 const SQLITE_READERS: u32 = 4;
-/// Pages of WAL after which a commit moves them into the file, which takes as long as many commits: 16 MiB.
-const SQLITE_CHECKPOINT: &str = "4000";
+/// Statements that a connection need not parse again, those that append 1, 2, 3, … rows to the audit log among them.
+const SQLITE_STATEMENTS: usize = 256;
 /// How long SQLite waits for its file lock: only a foreign program can hold it.
 const SQLITE_BUSY: Duration = Duration::from_secs(5);
 
@@ -99,11 +100,14 @@ async fn connect_sqlite(url: &DatabaseUrl, clock: Clock) -> Result<Database, Ope
         .busy_timeout(SQLITE_BUSY)
         // Freed pages are overwritten: an erased ciphertext leaves the file.
         .pragma("secure_delete", "ON")
-        .pragma("wal_autocheckpoint", SQLITE_CHECKPOINT)
+        .pragma("wal_autocheckpoint", LOG_PAGES)
+        .statement_cache_capacity(SQLITE_STATEMENTS)
         .disable_statement_logging();
     let writer = sqlite_pool(options.clone(), 1).await?;
+    let checkpoints = Some(Arc::new(Checkpoints::start(sqlite_pool(options.clone(), 1).await?)));
     let reader = sqlite_pool(options.pragma("query_only", "ON"), SQLITE_READERS).await?;
-    Ok(Database { engine: Engine::Sqlite, writer, reader, clock, _file_lock: Some(Arc::new(lock)) })
+    let _file_lock = Some(Arc::new(lock));
+    Ok(Database { engine: Engine::Sqlite, writer, reader, clock, checkpoints, _file_lock })
 }
 
 async fn sqlite_pool(
@@ -138,6 +142,7 @@ async fn connect_postgres(url: &DatabaseUrl, clock: Clock) -> Result<Database, O
         writer: connection.clone(),
         reader: connection,
         clock,
+        checkpoints: None,
         _file_lock: None,
     })
 }

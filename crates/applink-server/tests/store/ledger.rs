@@ -245,6 +245,69 @@ async fn concurrent_changes_stay_in_one_chain() {
     assert_eq!((report.rows, report.segments, report.findings), (80, 1, Vec::new()));
 }
 
+/// Reads that nothing else is committed with.
+fn reads(fixture: &Fixture, count: usize) -> Vec<Entry> {
+    let addon = fixture.entropy.uuid().into();
+    let actor = |number| Actor::new(ActorKind::App, format!("app-{}", number % 5));
+    let entry = |number| Entry::new(&actor(number), "test.read", addon, fixture.entropy.uuid());
+    (0..count).map(entry).collect()
+}
+
+#[tokio::test]
+async fn reads_in_groups_of_any_size_and_changes_stay_in_one_chain() {
+    const SIZES: [usize; 8] = [0, 1, 2, 5, 63, 64, 65, 128];
+    let fixture = Arc::new(Fixture::start().await);
+    let mut writers = tokio::task::JoinSet::new();
+    for _ in 0..4 {
+        let fixture = Arc::clone(&fixture);
+        writers.spawn(async move {
+            for size in SIZES {
+                fixture.store.record(&reads(&fixture, size)).await.unwrap();
+                record(&fixture, 1).await;
+                fixture.store.record(&reads(&fixture, size)).await.unwrap();
+            }
+        });
+    }
+    writers.join_all().await;
+    let report = check(&fixture.store, None).await;
+    let rows = 4 * (2 * SIZES.iter().sum::<usize>() + 2 * SIZES.len()) as u64;
+    assert_eq!((report.rows, report.segments, report.findings), (rows, 1, Vec::new()));
+}
+
+#[tokio::test]
+async fn a_reader_that_goes_away_while_it_is_recorded_wedges_nobody() {
+    let fixture = Fixture::start().await;
+    let entries = reads(&fixture, 7);
+    fixture.store.record(&entries).await.unwrap();
+    for polls in 1.. {
+        assert!(polls < 100, "a commit takes few steps");
+        let done = give_up_after(polls, fixture.store.record(&entries)).await;
+        fixture.store.record(&entries).await.unwrap();
+        anchor::write(&fixture.store, START).await.unwrap();
+        assert_eq!(check(&fixture.store, None).await.findings, [], "given up after {polls} polls");
+        if done.is_some() {
+            break;
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_number_of_a_read_that_is_taken_after_all_costs_one_commit_and_not_the_process() {
+    let fixture = Fixture::start().await;
+    fixture.store.record(&reads(&fixture, 4)).await.unwrap();
+    tamper(
+        &fixture.store,
+        "INSERT INTO audit_rows (segment, seq, at, actor, action, detail, prev_mac, mac) \
+         SELECT segment, 4, at, actor, action, detail, prev_mac, mac FROM audit_rows WHERE seq = 3",
+    )
+    .await;
+    assert!(fixture.store.record(&reads(&fixture, 2)).await.unwrap_err().is_duplicate());
+    fixture.store.record(&reads(&fixture, 2)).await.unwrap();
+    anchor::write(&fixture.store, START).await.unwrap();
+    let report = check(&fixture.store, None).await;
+    assert_eq!((report.segments, report.anchors), (2, 3), "the segment that was given up is anchored too");
+}
+
 #[tokio::test]
 async fn a_name_can_be_erased_and_the_ledger_stays_whole() {
     let fixture = Fixture::start().await;
