@@ -9,7 +9,7 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use crate::commands::datacloud::data_action_target;
 use crate::commands::{
     admin, apex_stubs, audit, authorizations, completions, connections, dev, doctor, init, invoke, login,
-    logs, man, mesh, open, org, rename, run, salesforce, sample, serve, spec, webhooks,
+    logs, man, mesh, open, org, rename, run, salesforce, sample, serve, spec, tokens, webhooks,
 };
 use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
@@ -143,6 +143,8 @@ pub(crate) enum Command {
     Rename(rename::Args),
     #[command(flatten)]
     Webhooks(webhooks::Command),
+    #[command(flatten)]
+    Tokens(tokens::Command),
     /// Make a new app that an org can call, from a template
     Init(init::Args),
     /// Look for what is wrong between app, add-on and orgs, and how to mend it

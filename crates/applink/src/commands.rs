@@ -24,6 +24,7 @@ pub(crate) mod salesforce;
 pub(crate) mod sample;
 pub(crate) mod serve;
 pub(crate) mod spec;
+pub(crate) mod tokens;
 pub(crate) mod webhooks;
 
 use applink_api::org::OrgType;
@@ -113,6 +114,7 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
             authorizations::again::rotate_key(args, settings, printer).await
         }
         Command::Webhooks(command) => webhooks::dispatch(command, settings, printer).await,
+        Command::Tokens(command) => tokens::dispatch(command, settings, printer).await,
         Command::Admin(command) => admin::dispatch(command, settings, printer).await,
         Command::Org(command) => org::dispatch(command, settings, printer).await,
         Command::Login(args) => login::login(args, settings, printer).await,

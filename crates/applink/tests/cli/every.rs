@@ -156,6 +156,25 @@ fn webhooks() {
 }
 
 #[test]
+fn tokens() {
+    let key = json!({"id": HOOK, "owner": "user@example.com", "scope": "manage", "addon": ADDON, "shown_prefix": "alk_abcdef",
+        "created_at": "2026-01-01T00:00:00.000000Z", "expires_at": "2026-04-01T00:00:00.000000Z"});
+    let fake = Fake::start()
+        .on("GET /keys", 200, json!([key]))
+        .on("POST /keys", 201, json!({"id": HOOK, "key": "alk_fresh"}))
+        .on(&format!("DELETE /keys/{HOOK}"), 204, Value::Null);
+    let lines = [
+        "tokens",
+        "tokens:create --expires-in-days 7",
+        "tokens:revoke 5d2c3c26-4c9c-4e39-8c7e-8f7f0f1d2a3b",
+        "tokens:create --expires-in-days 366",
+    ];
+    insta::assert_snapshot!(shown(&fake, |ran| ran.with(&fake), &lines));
+    let made: Vec<_> = fake.seen().into_iter().filter(|seen| seen.line.starts_with("POST")).collect();
+    assert_eq!((made.len(), made[0].json()), (1, json!({"expires_in_days": 7})));
+}
+
+#[test]
 fn what_is_done_to_rows() {
     let fake = Fake::start()
         .on("PATCH /connections/old", 200, connection("new_name", "connected", "SalesforceOrg"))

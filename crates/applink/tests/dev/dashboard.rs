@@ -373,12 +373,11 @@ async fn data_action_targets_are_made_rotated_and_removed() {
 }
 
 /// The page a picture shows (`>`: the first entry of a list), its name, and the screen it is taken on.
-const PICTURES: [(&str, &str, (u32, u32)); 6] = [
+const PICTURES: [(&str, &str, (u32, u32)); 5] = [
     ("/dashboard/connections", "dashboard-connections", (1000, 360)),
     ("/dashboard/authorizations>", "dashboard-authorization", (1000, 1000)),
     ("/dashboard/publications>", "dashboard-publication", (1000, 900)),
     ("/dashboard/health", "dashboard-health", (1000, 1000)),
-    ("/dashboard/settings", "dashboard-settings", (1000, 900)),
     ("/dashboard/connections/new", "dashboard-narrow", (500, 900)),
 ];
 
