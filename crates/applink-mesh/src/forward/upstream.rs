@@ -21,6 +21,7 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
+use tokio::sync::Notify;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
@@ -41,6 +42,8 @@ type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 pub(crate) struct Pool {
     app: Authority,
     kept: Mutex<Kept>,
+    /// One has come back.
+    returned: Notify,
 }
 
 #[derive(Debug, Default)]
@@ -80,14 +83,28 @@ pub(crate) enum NoAnswer {
 
 impl Pool {
     pub(crate) fn new(app: Authority) -> Arc<Self> {
-        Arc::new(Self { app, kept: Mutex::default() })
+        Arc::new(Self { app, kept: Mutex::default(), returned: Notify::new() })
     }
 
-    /// One that is kept, or a new one.
+    /// One that is kept, or a new one; of an app that is slow to accept, whichever is there first.
     pub(crate) async fn connection(&self) -> Result<Box<Upstream>, BoxError> {
         match self.take() {
             Some(kept) => Ok(kept),
-            None => Box::pin(self.connect()).await,
+            None => Box::pin(self.connect_or_take()).await,
+        }
+    }
+
+    async fn connect_or_take(&self) -> Result<Box<Upstream>, BoxError> {
+        let mut connecting = pin!(self.connect());
+        loop {
+            tokio::select! {
+                made = &mut connecting => return made,
+                () = self.returned.notified() => {
+                    if let Some(kept) = self.take() {
+                        return Ok(kept);
+                    }
+                }
+            }
         }
     }
 
@@ -133,6 +150,8 @@ impl Pool {
             kept.swept = true;
         }
         kept.idle.push((Instant::now(), upstream));
+        drop(kept);
+        self.returned.notify_one();
     }
 
     /// Closes what was not taken for too long. True when nothing is left.
