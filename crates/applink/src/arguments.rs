@@ -4,6 +4,11 @@
 //! flattened into.
 
 use clap::Args;
+use secrecy::SecretString;
+
+use crate::error::CliError;
+use crate::key_file;
+use crate::printer::Printer;
 
 // Which app and add-on.
 #[derive(Debug, Args)]
@@ -70,4 +75,24 @@ pub(crate) struct RotateKeyArgs {
     /// Salesforce user, when that changes too
     #[arg(long, value_name = "USERNAME")]
     pub(crate) username: Option<String>,
+}
+
+impl JwtArgs {
+    /// The key that is meant.
+    ///
+    /// # Errors
+    /// See [`key_file::read`].
+    pub(crate) async fn read(&self, printer: Printer) -> Result<SecretString, CliError> {
+        key_file::read(&self.jwt_key_file, self.allow_open_key_file, printer).await
+    }
+}
+
+impl RotateKeyArgs {
+    /// The new key.
+    ///
+    /// # Errors
+    /// See [`key_file::read`].
+    pub(crate) async fn read(&self, printer: Printer) -> Result<SecretString, CliError> {
+        key_file::read(&self.jwt_key_file, self.allow_open_key_file, printer).await
+    }
 }

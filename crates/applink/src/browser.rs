@@ -23,19 +23,24 @@ impl Browser {
     }
 
     /// Opens `url` once the person has pressed a key. Without a terminal, a browser that was named is started at
-    /// once; when none was, the person is asked to open the page.
+    /// once; when none was, the person is asked to open the page. `state` says how things are until somebody logs in.
     ///
     /// # Errors
     /// When the person declines, or `url` is no web page.
-    pub(crate) fn lead_to(&self, url: &str, purpose: &str, printer: Printer) -> Result<(), CliError> {
+    pub(crate) fn lead_to(
+        &self,
+        url: &str,
+        purpose: &str,
+        state: &str,
+        printer: Printer,
+    ) -> Result<(), CliError> {
         ensure_web_page(url)?;
         let named = self.chosen.is_some() || self.from_environment.is_some();
         if prompt::can_ask() {
             printer.note(&format!("Opening browser to {url}"));
-            prompt::any_key(
-                &format!("Press any key to open up the browser {purpose}, or q to exit"),
-                printer,
-            )?;
+            let question = format!("Press any key to open up the browser {purpose}, or q to exit");
+            prompt::any_key(&question, printer)
+                .map_err(|stopped| stopped.note(state).hint("run the same command again to go on"))?;
         } else if named {
             printer.note(&format!("Opening browser to {url}"));
         } else {

@@ -86,19 +86,23 @@ pub(crate) enum Command {
     #[command(name = "datacloud:authorizations:remove")]
     DatacloudAuthorizationsRemove(salesforce::authorizations::remove::Args),
     /// Have Data Cloud call a path of an app when data changes
-    #[command(name = "datacloud:data-action-target:create")]
+    #[command(name = "datacloud:data-action-target:create", visible_alias = "data-action-target:create")]
     DataActionTargetCreate(data_action_target::CreateArgs),
     /// List the data action targets of a Data Cloud org
-    #[command(name = "datacloud:data-action-target:list", alias = "datacloud:data-action-target")]
+    #[command(
+        name = "datacloud:data-action-target:list",
+        visible_alias = "data-action-target:list",
+        alias = "datacloud:data-action-target"
+    )]
     DataActionTargetList(data_action_target::ListArgs),
     /// Show one data action target
-    #[command(name = "datacloud:data-action-target:info")]
+    #[command(name = "datacloud:data-action-target:info", visible_alias = "data-action-target:info")]
     DataActionTargetInfo(data_action_target::OneArgs),
     /// Give a data action target a new signing key
-    #[command(name = "datacloud:data-action-target:rotate")]
+    #[command(name = "datacloud:data-action-target:rotate", visible_alias = "data-action-target:rotate")]
     DataActionTargetRotate(data_action_target::OneArgs),
     /// Remove a data action target
-    #[command(name = "datacloud:data-action-target:remove")]
+    #[command(name = "datacloud:data-action-target:remove", visible_alias = "data-action-target:remove")]
     DataActionTargetRemove(data_action_target::RemoveArgs),
     /// List the connected orgs
     #[command(name = "applink:connections", visible_alias = "connections")]
@@ -214,7 +218,9 @@ fn answered(error: clap::Error, names: &BTreeSet<String>) -> Answered {
     };
     let told = CliError::broken(format!("there is no command {typed}"));
     let nearest = names.iter().min_by_key(|name| strsim::damerau_levenshtein(name, typed));
-    let near = nearest.filter(|name| strsim::damerau_levenshtein(name, typed) <= 3);
+    // Of a short word everything is near.
+    let near_enough = (typed.chars().count() / 3).clamp(1, 3);
+    let near = nearest.filter(|name| strsim::damerau_levenshtein(name, typed) <= near_enough);
     Answered::Unknown(Box::new(match near {
         Some(name) => told.hint(format!("did you mean `applink {name}`?")),
         None => told.hint("`applink --help` lists the commands"),

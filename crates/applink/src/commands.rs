@@ -34,19 +34,33 @@ use self::datacloud::data_action_target as target;
 use self::salesforce::{authorizations as users, connect, disconnect};
 use crate::cli::Command;
 use crate::error::{CliError, ExitStatus};
+use crate::poll::{self, Waited};
 use crate::printer::Printer;
 use crate::settings::Settings;
 
 const SALESFORCE: OrgType = OrgType::SalesforceOrg;
 const DATA_CLOUD: OrgType = OrgType::DataCloudOrg;
 
-/// Runs `command` to its end.
+/// Runs `command` to its end, or until a person presses Ctrl-C.
 ///
 /// # Errors
 /// What the command answers.
 pub(crate) fn run(command: Command, printer: Printer) -> Result<ExitStatus, CliError> {
     let settings = Settings::of_this_process()?;
-    runtime(&command)?.block_on(dispatch(command, &settings, printer))
+    let runtime = runtime(&command)?;
+    if stops_by_itself(&command) {
+        return runtime.block_on(dispatch(command, &settings, printer));
+    }
+    let ended = runtime.block_on(poll::interruptible(dispatch(command, &settings, printer)));
+    // What still blocks a thread, a look-up of a name or standard input, is not waited for.
+    runtime.shutdown_background();
+    match ended {
+        Waited::Done(ended) => ended,
+        // Commands that know more about the state of things have said so by themselves.
+        Waited::Interrupted => Err(CliError::interrupted("stopped before the answer came")
+            .note("if something was to be changed, that may be done already, or be done yet")
+            .hint("look how things are before you ask again")),
+    }
 }
 
 /// A client command waits for one answer at a time; a server uses the machine.
@@ -60,6 +74,18 @@ fn runtime(command: &Command) -> Result<Runtime, CliError> {
         .enable_all()
         .build()
         .map_err(|error| CliError::broken("the system gives no thread or event queue").because(error))
+}
+
+/// Servers have a way of their own to stop.
+fn stops_by_itself(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Dev(_)
+            | Command::Mesh(_)
+            | Command::Org(org::Command::Serve(_))
+            | Command::Sample(_)
+            | Command::Serve(_)
+    )
 }
 
 async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {

@@ -1,12 +1,14 @@
 //! Reading a private key from a file or standard input, and saying early what is wrong with it.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io::{self, Read as _};
 use std::os::unix::fs::PermissionsExt as _;
 
 use secrecy::{ExposeSecret as _, SecretString};
 
 use crate::error::CliError;
+use crate::printer::Printer;
+use crate::prompt;
 
 /// Far more than any RSA key in PEM.
 const LIMIT: u64 = 64 * 1024;
@@ -17,14 +19,22 @@ const OPEN_MODE: u32 = 0o044;
 ///
 /// # Errors
 /// When it can't be read, is readable by others (unless `allow_open`), or is no unencrypted RSA key in PEM.
-pub(crate) fn read(path: &str, allow_open: bool) -> Result<SecretString, CliError> {
-    let pem = if path == "-" { from_reader(path, io::stdin().lock())? } else { from_file(path, allow_open)? };
+pub(crate) async fn read(path: &str, allow_open: bool, printer: Printer) -> Result<SecretString, CliError> {
+    let read = match path {
+        "-" => prompt::standard_input("the private key", LIMIT + 1, printer).await?,
+        _ => from_file(path, allow_open)?,
+    };
+    let pem = whole(path, read)?;
     ensure_private_key(path, pem.expose_secret())?;
     Ok(pem)
 }
 
-fn from_file(path: &str, allow_open: bool) -> Result<SecretString, CliError> {
-    let unreadable = |error| CliError::broken(format!("can't read the key file {path}")).because(error);
+fn from_file(path: &str, allow_open: bool) -> Result<io::Result<SecretString>, CliError> {
+    let unreadable = |error| {
+        CliError::broken(format!("can't read the key file {path}"))
+            .because(error)
+            .hint("name the file with the RSA private key in PEM format, or `-` for standard input")
+    };
     let file = File::open(path).map_err(unreadable)?;
     let metadata = file.metadata().map_err(unreadable)?;
     if metadata.is_dir() {
@@ -39,18 +49,18 @@ fn from_file(path: &str, allow_open: bool) -> Result<SecretString, CliError> {
         .code("key-file-open")
         .hint(format!("run `chmod 600 {path}`, or give --allow-open-key-file if that is meant")));
     }
-    from_reader(path, file)
+    let mut text = String::new();
+    let read = file.take(LIMIT + 1).read_to_string(&mut text);
+    let text = SecretString::from(text);
+    Ok(read.map(|_length| text))
 }
 
-fn from_reader(path: &str, reader: impl Read) -> Result<SecretString, CliError> {
-    let mut text = String::new();
-    let read = reader.take(LIMIT + 1).read_to_string(&mut text);
-    let pem = SecretString::from(text);
+fn whole(path: &str, read: io::Result<SecretString>) -> Result<SecretString, CliError> {
     match read {
-        Ok(length) if length as u64 > LIMIT => {
+        Ok(pem) if pem.expose_secret().len() as u64 > LIMIT => {
             Err(CliError::refused(format!("{} is too long for a private key", named(path))))
         }
-        Ok(_) => Ok(pem),
+        Ok(pem) => Ok(pem),
         Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(not_pem(path)),
         Err(error) => Err(CliError::broken(format!("can't read {}", named(path))).because(error)),
     }

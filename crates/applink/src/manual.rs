@@ -22,15 +22,18 @@ and its columns.
 3. **What `applink login` remembers**: one add-on; its key is in the keyring of the operating system, or where there is none
    in a file that only you can read (`~/.config/applink/login.env`).
 4. **Heroku**, for the app of `--app`, `--remote`, `HEROKU_APP` or the only git remote that leads to Heroku, with
-   `HEROKU_API_KEY` or the token that `heroku login` left in `~/.netrc`. `HEROKU_HOST` chooses another Platform API.
+   `HEROKU_API_KEY` or the token that `heroku login` left in `~/.netrc`. `HEROKU_HOST` chooses another Platform API. A Heroku CLI
+   that finds a keyring keeps its token there instead; in which form is not documented, so it is not read:
+   `export HEROKU_API_KEY=$(heroku auth:token)`, or log in with `HEROKU_NETRC_WRITE=true heroku login`.
 
 `--addon` chooses among several. Address and credentials always come from the same one of these.
 
 ## Output and exit status
 
 Data goes to standard output, everything else to standard error. With `--json` the data is one JSON value, with the
-fields of the [API](openapi.json). Spinners and colour are for terminals; `NO_COLOR` turns colour off. Nothing is ever
-asked without a terminal.
+fields of the [API](openapi.json); with `logs --tail` and for callbacks it is one on each line. Every command has `--json` but those that
+write something else anyway (`completions`, `man`, `admin:manifest`) and those that another program speaks for (`run`,
+`mesh`). Spinners and colour are for terminals; `NO_COLOR` turns colour off. Nothing is ever asked without a terminal.
 
 | status | meaning |
 |---|---|

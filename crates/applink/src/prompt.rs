@@ -1,6 +1,6 @@
-//! Questions to the person. Without a terminal nothing is asked and nothing waits.
+//! Questions to the person, and what a person pipes in. Without a terminal nothing is asked and nothing waits.
 
-use std::io::{self, BufRead as _, IsTerminal as _};
+use std::io::{self, BufRead as _, IsTerminal as _, Read as _};
 
 use applink_api::names::look_up_key;
 use console::{Key, Term};
@@ -8,6 +8,7 @@ use nix::sys::termios::{LocalFlags, SetArg, SpecialCharacterIndices, Termios, tc
 use secrecy::SecretString;
 
 use crate::error::CliError;
+use crate::poll::{self, Waited};
 use crate::printer::Printer;
 
 /// Somebody can read the question and type the answer.
@@ -15,18 +16,59 @@ pub(crate) fn can_ask() -> bool {
     io::stdin().is_terminal() && io::stderr().is_terminal()
 }
 
+/// Reads at most `limit` bytes of standard input, which Ctrl-C can stop. Whoever has to type `what` is told so.
+///
+/// # Errors
+/// When it can't be read; what is not UTF-8 is [`io::ErrorKind::InvalidData`] inside.
+pub(crate) async fn standard_input(
+    what: &str,
+    limit: u64,
+    printer: Printer,
+) -> Result<io::Result<SecretString>, CliError> {
+    let read = async {
+        // Ctrl-C is listened for once this has waited for the first time.
+        tokio::task::yield_now().await;
+        if can_ask() {
+            printer.note(&format!("Reading {what} from standard input; end it with Ctrl-D."));
+        }
+        // On a thread of its own: the wait must not keep this one from noticing a signal.
+        tokio::task::spawn_blocking(move || read_to_end(limit)).await
+    };
+    match poll::interruptible(read).await {
+        Waited::Done(read) => {
+            read.map_err(|error| CliError::broken("standard input can't be read").because(error))
+        }
+        Waited::Interrupted => {
+            printer.note("");
+            Err(CliError::interrupted("stopped before anything was done"))
+        }
+    }
+}
+
+fn read_to_end(limit: u64) -> io::Result<SecretString> {
+    let mut text = String::new();
+    let read = io::stdin().lock().take(limit).read_to_string(&mut text);
+    let text = SecretString::from(text);
+    read.map(|_length| text)
+}
+
 /// Waits for a key.
 ///
 /// # Errors
-/// `q` and Escape refuse; a terminal that can't be read breaks.
+/// `q` and Escape refuse, Ctrl-C stops; a terminal that can't be read breaks.
 pub(crate) fn any_key(question: &str, printer: Printer) -> Result<(), CliError> {
+    // From before the question, so that no Ctrl-C falls between it and the wait.
+    let asking = Asking::begin(Echo::Off)
+        .map_err(|error| CliError::broken("the terminal can't be read").because(error))?;
     printer.ask(question);
-    let key = Term::stderr().read_key();
+    let key = Term::stderr().read_key_raw();
+    drop(asking);
     printer.note("");
     match key {
         Ok(Key::Char('q' | 'Q') | Key::Escape) => {
             Err(CliError::refused("stopped before anything was opened"))
         }
+        Ok(Key::CtrlC) => Err(CliError::interrupted("stopped before anything was opened")),
         Ok(_) => Ok(()),
         Err(error) => Err(CliError::broken("the terminal can't be read").because(error)),
     }
@@ -41,19 +83,28 @@ const CTRL_C: u8 = 0x03;
 /// # Errors
 /// Ctrl-C stops; a terminal that can't be read breaks.
 pub(crate) fn secret(question: &str, printer: Printer) -> Result<SecretString, CliError> {
+    typed(question, Echo::Off, printer).map(SecretString::from)
+}
+
+/// Whether what is typed is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Echo {
+    On,
+    Off,
+}
+
+fn typed(question: &str, echo: Echo, printer: Printer) -> Result<String, CliError> {
     let unreadable = |error: io::Error| CliError::broken("the terminal can't be read").because(error);
-    let quiet = Quiet::begin().map_err(unreadable)?;
+    let asking = Asking::begin(echo).map_err(unreadable)?;
     printer.ask(question);
     let line = read_line().map_err(unreadable);
-    drop(quiet);
+    drop(asking);
     let line = line?;
     if line.ends_with(&[CTRL_C]) {
         printer.note("");
         return Err(CliError::interrupted("stopped before anything was done"));
     }
-    String::from_utf8(line)
-        .map(SecretString::from)
-        .map_err(|_foreign| CliError::refused("what was typed is not UTF-8 text"))
+    String::from_utf8(line).map_err(|_foreign| CliError::refused("what was typed is not UTF-8 text"))
 }
 
 /// One line as the terminal hands it over, or what was typed before Ctrl-C.
@@ -72,26 +123,30 @@ fn read_line() -> io::Result<Vec<u8>> {
     }
 }
 
-/// A terminal that shows nothing of what is typed but the end of the line, until this ends.
-struct Quiet(Termios);
+/// A terminal whose Ctrl-C ends the line instead of the program, until this ends: a program that died here would leave the
+/// shell without echo, and one that listens for the signal elsewhere would not notice it.
+struct Asking(Termios);
 
-impl Quiet {
-    fn begin() -> io::Result<Self> {
+impl Asking {
+    fn begin(echo: Echo) -> io::Result<Self> {
         let stdin = io::stdin();
         let before = tcgetattr(&stdin)?;
-        let mut quiet = before.clone();
-        // Ctrl-C ends the line instead of the program, which would leave the shell without echo.
-        quiet.local_flags.remove(LocalFlags::ECHO | LocalFlags::ISIG);
-        quiet.local_flags.insert(LocalFlags::ICANON | LocalFlags::ECHONL);
-        if let Some(end) = quiet.control_chars.get_mut(SpecialCharacterIndices::VEOL as usize) {
+        let mut asking = before.clone();
+        asking.local_flags.remove(LocalFlags::ISIG);
+        asking.local_flags.insert(LocalFlags::ICANON);
+        if echo == Echo::Off {
+            asking.local_flags.remove(LocalFlags::ECHO);
+            asking.local_flags.insert(LocalFlags::ECHONL);
+        }
+        if let Some(end) = asking.control_chars.get_mut(SpecialCharacterIndices::VEOL as usize) {
             *end = CTRL_C;
         }
-        tcsetattr(&stdin, SetArg::TCSANOW, &quiet)?;
+        tcsetattr(&stdin, SetArg::TCSANOW, &asking)?;
         Ok(Self(before))
     }
 }
 
-impl Drop for Quiet {
+impl Drop for Asking {
     fn drop(&mut self) {
         let _ = tcsetattr(io::stdin(), SetArg::TCSANOW, &self.0);
     }
@@ -126,10 +181,6 @@ fn asked(name: &str, warning: &str, printer: Printer) -> Result<String, CliError
             .hint(format!("run it again with `--confirm {name}`")));
     }
     printer.warning(warning);
-    printer.ask(&format!("To proceed, type {name} or re-run this command with --confirm {name}: "));
-    let mut answer = String::new();
-    io::stdin()
-        .read_line(&mut answer)
-        .map_err(|error| CliError::broken("the terminal can't be read").because(error))?;
-    Ok(answer)
+    let question = format!("To proceed, type {name} or re-run this command with --confirm {name}: ");
+    typed(&question, Echo::On, printer)
 }

@@ -273,11 +273,11 @@ impl From<SimError> for CliError {
                 let told = if status < 500 { Self::refused(message) } else { Self::broken(message) };
                 if status == 401 { told.hint("check APPLINK_SIM_KEY") } else { told }
             }
-            SimError::Unreachable { .. } => {
-                Self::broken(message).because(error).hint("is `applink dev` or `applink org` still running?")
-            }
+            SimError::Unreachable { .. } => Self::broken(message)
+                .because(error)
+                .hint("is `applink dev` or `applink org:serve` still running?"),
             SimError::NotAnOrg { .. } => {
-                Self::broken(message).hint("does the address really lead to `applink org`?")
+                Self::broken(message).hint("does the address really lead to `applink org:serve`?")
             }
             SimError::Address(_) => Self::broken(message).hint("it looks like http://127.0.0.1:7701"),
             SimError::Key | SimError::Client(_) => Self::broken(message),

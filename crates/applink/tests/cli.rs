@@ -31,6 +31,8 @@ mod connect;
 mod connections;
 #[path = "cli/datacloud.rs"]
 mod datacloud;
+#[path = "cli/errors.rs"]
+mod errors;
 #[path = "cli/every.rs"]
 mod every;
 #[path = "cli/help.rs"]

@@ -14,7 +14,6 @@ mod dev {
     mod tour;
     /// The person with a browser of the tour.
     #[path = "../../src/dev/visitor.rs"]
-    #[expect(dead_code, reason = "the tour needs more of it")]
     mod visitor;
 
     /// The binary under test.

@@ -51,7 +51,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     let document = doctor::files::spec(args.spec.as_deref(), settings.directory(), &mut report);
     addon(&args, settings, document.as_ref(), &clock, printer, &mut report).await;
     app(&args, settings, &mut report).await;
-    jwt(&args, &clock, &mut report).await;
+    jwt(&args, &clock, printer, &mut report).await;
     show(&report, args.output.json, printer)
 }
 
@@ -93,7 +93,7 @@ async fn app(args: &Args, settings: &Settings, report: &mut Report) {
     }
 }
 
-async fn jwt(args: &Args, clock: &Clock, report: &mut Report) {
+async fn jwt(args: &Args, clock: &Clock, printer: Printer, report: &mut Report) {
     let (Some(key_file), Some(client_id), Some(username)) =
         (&args.jwt_key_file, &args.client_id, &args.username)
     else {
@@ -106,7 +106,7 @@ async fn jwt(args: &Args, clock: &Clock, report: &mut Report) {
         username,
         login_url: args.login_url.as_deref(),
     };
-    doctor::jwt::look(&asked, clock, report).await;
+    doctor::jwt::look(&asked, clock, printer, report).await;
 }
 
 fn show(report: &Report, json: bool, printer: Printer) -> Result<ExitStatus, CliError> {

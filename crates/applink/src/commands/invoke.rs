@@ -3,20 +3,23 @@
 
 mod local;
 
-use std::io::Read as _;
 use std::time::Duration;
 
+use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value};
 
 use crate::arguments::{AddonArgs, OutputArgs};
 use crate::error::{CliError, ExitStatus};
 use crate::poll::{self, Waited};
 use crate::printer::Printer;
+use crate::prompt;
 use crate::settings::{LocalOrg, Settings};
 use crate::sim::{Invoke, Invoked, Mode};
 
 /// One look for callbacks; the org answers earlier when one arrives.
 const LOOK: Duration = Duration::from_secs(5);
+/// More than any app or org takes.
+const MOST_BODY: u64 = 64 * 1024 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Args {
@@ -71,7 +74,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
         }
         return local::run(&args, settings, printer).await;
     }
-    let request = request(&args)?;
+    let request = request(&args, printer).await?;
     let org = settings.org(args.org_url.as_deref())?;
 
     let progress = printer.start(format!("Invoking {} as {}...", args.target, request.username));
@@ -93,13 +96,13 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     Err(CliError::refused(format!("the app answered {}", invoked.status)))
 }
 
-fn request(args: &Args) -> Result<Invoke, CliError> {
+async fn request(args: &Args, printer: Printer) -> Result<Invoke, CliError> {
     let (service, operation) = target(&args.target)?;
     Ok(Invoke {
         service: service.to_owned(),
         operation: operation.to_owned(),
         username: args.username.clone().unwrap_or_default(),
-        body: args.body.as_deref().map(body).transpose()?,
+        body: body(args.body.as_deref(), printer).await?,
         parameters: parameters(&args.parameters)?,
         mode: args.mode,
         callback_timeout_minutes: args.callback_timeout,
@@ -161,21 +164,22 @@ fn target(text: &str) -> Result<(&str, &str), CliError> {
     })
 }
 
-fn body(text: &str) -> Result<Value, CliError> {
-    let (named, text) = match text.strip_prefix('@') {
-        None => ("--body".to_owned(), text.to_owned()),
-        Some("-") => ("standard input".to_owned(), standard_input()?),
+/// The JSON of `--body`, of a file, or of standard input.
+async fn body(given: Option<&str>, printer: Printer) -> Result<Option<Value>, CliError> {
+    let Some(given) = given else { return Ok(None) };
+    let (named, text) = match given.strip_prefix('@') {
+        None => ("--body".to_owned(), given.to_owned()),
+        Some("-") => ("standard input".to_owned(), piped(printer).await?),
         Some(path) => (path.to_owned(), file(path)?),
     };
-    serde_json::from_str(&text).map_err(|error| CliError::refused(format!("{named} is not JSON: {error}")))
+    let read = serde_json::from_str(&text);
+    read.map(Some).map_err(|error| CliError::refused(format!("{named} is not JSON: {error}")))
 }
 
-fn standard_input() -> Result<String, CliError> {
-    let mut text = String::new();
-    std::io::stdin()
-        .read_to_string(&mut text)
-        .map_err(|error| CliError::broken("can't read standard input").because(error))?;
-    Ok(text)
+async fn piped(printer: Printer) -> Result<String, CliError> {
+    let read = prompt::standard_input("the body", MOST_BODY, printer).await?;
+    let text = read.map_err(|error| CliError::broken("can't read standard input").because(error))?;
+    Ok(text.expose_secret().to_owned())
 }
 
 fn file(path: &str) -> Result<String, CliError> {

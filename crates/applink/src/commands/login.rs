@@ -1,8 +1,6 @@
 //! `login` and `logout`: an add-on of a control plane without Heroku is remembered, so that later commands need no
 //! environment.
 
-use std::io::Read as _;
-
 use applink_api::client::Client;
 use applink_api::ids::AppUuid;
 use applink_api::operator::API_KEY_PREFIX;
@@ -14,6 +12,9 @@ use crate::error::{CliError, ExitStatus};
 use crate::printer::Printer;
 use crate::prompt;
 use crate::settings::{Kept, Settings, login};
+
+/// Far more than any key.
+const MOST: u64 = 16 * 1024;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct LoginArgs {
@@ -44,7 +45,7 @@ pub(crate) async fn login(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let key = read_key(printer)?;
+    let key = read_key(printer).await?;
     let is_api_key = key.expose_secret().starts_with(API_KEY_PREFIX);
     let builder = Client::builder(&args.api_url).user_agent(concat!("applink/", env!("CARGO_PKG_VERSION")));
     let client =
@@ -84,14 +85,12 @@ pub(crate) fn logout(
     Ok(ExitStatus::Success)
 }
 
-fn read_key(printer: Printer) -> Result<SecretString, CliError> {
+async fn read_key(printer: Printer) -> Result<SecretString, CliError> {
     let unreadable = |error| CliError::broken("the key can't be read").because(error);
     let text = if prompt::can_ask() {
         prompt::secret("API key or add-on token: ", printer)?
     } else {
-        let mut text = String::new();
-        std::io::stdin().take(16 * 1024).read_to_string(&mut text).map_err(unreadable)?;
-        SecretString::from(text)
+        prompt::standard_input("the key", MOST, printer).await?.map_err(unreadable)?
     };
     let key = text.expose_secret().trim();
     if key.is_empty() || key.contains(char::is_whitespace) {

@@ -30,6 +30,11 @@ impl<'a> LogIn<'a> {
         log_in
     }
 
+    /// How things are until somebody logs in.
+    pub(crate) fn meanwhile(&self) -> String {
+        format!("{} is as it was until somebody logs in", self.name)
+    }
+
     /// Waits until the row `is_new`, the log-in has failed, or the time is up.
     ///
     /// # Errors
@@ -53,10 +58,10 @@ impl<'a> LogIn<'a> {
                 ))
                 .hint("run the same command again to try once more"))
             }
-            Ok(Some(Waited::Interrupted)) => Err(CliError::interrupted(format!(
-                "stopped waiting; {name} is as it was until somebody logs in"
-            ))
-            .hint("run the same command again to go on")),
+            Ok(Some(Waited::Interrupted)) => {
+                Err(CliError::interrupted(format!("stopped waiting; {}", self.meanwhile()))
+                    .hint("run the same command again to go on"))
+            }
             Ok(None) => {
                 Err(CliError::refused(format!("nobody logged in within {seconds} s; {name} is as it was")))
             }

@@ -27,11 +27,14 @@ pub(crate) fn new_name(kind: &'static str, text: &str) -> Result<Name, CliError>
     Name::parse(kind, text).map_err(|error| CliError::refused(error.to_string()))
 }
 
-/// `connected` → `Connected`, as status words are shown.
+/// `creation_failed` → `Creation Failed`, as status words are shown.
 pub(crate) fn status_title(status: &str) -> String {
-    let mut title = status.replace('_', " ");
-    if let Some(first) = title.get_mut(0..1) {
-        first.make_ascii_uppercase();
-    }
-    title
+    let words = status.split('_').map(|word| {
+        let mut word = word.to_owned();
+        if let Some(first) = word.get_mut(0..1) {
+            first.make_ascii_uppercase();
+        }
+        word
+    });
+    words.collect::<Vec<_>>().join(" ")
 }

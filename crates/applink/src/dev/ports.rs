@@ -1,6 +1,6 @@
 //! Which ports the parts listen on: what was asked for, what the last start had, what is free.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 
 use thiserror::Error;
 
@@ -35,13 +35,13 @@ pub(crate) enum PortError {
 impl AskedPorts {
     /// The ports of this start. An org stays where it was: its address is part of every connection to it.
     pub(crate) fn choose(self, last: Ports) -> Result<Ports, PortError> {
+        let mut free = FreePorts::default();
         Ok(Ports {
-            control_plane: again(self.control_plane, last.control_plane),
-            org: stay("org", self.org, last.org, ORG)?,
-            sandbox: stay("sandbox org", self.sandbox, last.sandbox, SANDBOX)?,
-            // These two are told to others before anything listens there, so they can't stay 0.
-            mesh: definite(again(self.mesh, last.mesh))?,
-            app: definite(again(self.app, last.app))?,
+            control_plane: free.definite(again(self.control_plane, last.control_plane))?,
+            org: free.definite(stay("org", self.org, last.org, ORG)?)?,
+            sandbox: free.definite(stay("sandbox org", self.sandbox, last.sandbox, SANDBOX)?)?,
+            mesh: free.definite(again(self.mesh, last.mesh))?,
+            app: free.definite(again(self.app, last.app))?,
             // Chosen where they are opened.
             tls: last.tls,
             proxy: last.proxy,
@@ -61,16 +61,25 @@ fn stay(part: &'static str, asked: Option<u16>, kept: u16, default: u16) -> Resu
 
 /// Any free port is that of the last start, when it is free.
 pub(super) fn again(asked: u16, last: u16) -> u16 {
-    let free = |port: u16| std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
+    let free = |port: u16| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok();
     if asked == 0 && last != 0 && free(last) { last } else { asked }
 }
 
-fn definite(port: u16) -> Result<u16, PortError> {
-    if port != 0 {
-        return Ok(port);
+/// Chooses ports before anything listens there, since the parts are told of each other first. Each is held until all are chosen,
+/// so that no two parts are given the same.
+#[derive(Debug, Default)]
+struct FreePorts(Vec<TcpListener>);
+
+impl FreePorts {
+    fn definite(&mut self, port: u16) -> Result<u16, PortError> {
+        if port != 0 {
+            return Ok(port);
+        }
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(PortError::NoneFree)?;
+        let port = listener.local_addr().map_err(PortError::NoneFree)?.port();
+        self.0.push(listener);
+        Ok(port)
     }
-    let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(PortError::NoneFree)?;
-    Ok(listener.local_addr().map_err(PortError::NoneFree)?.port())
 }
 
 #[cfg(test)]

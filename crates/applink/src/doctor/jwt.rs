@@ -19,7 +19,7 @@ use super::Report;
 use super::rows::REFUSALS;
 use crate::error::CliError;
 use crate::key_file;
-use crate::printer::printable;
+use crate::printer::{Printer, printable};
 use crate::settings::is_this_machine;
 
 const DEFAULT_LOGIN: &str = "https://login.salesforce.com";
@@ -38,15 +38,24 @@ pub(crate) struct Asked<'a> {
 }
 
 /// Steps 1 to 4.
-pub(crate) async fn look(asked: &Asked<'_>, clock: &Clock, report: &mut Report) {
+pub(crate) async fn look(asked: &Asked<'_>, clock: &Clock, printer: Printer, report: &mut Report) {
     report.checked("jwt");
-    if let Err(error) = try_it(asked, clock, report).await {
+    if let Err(error) = try_it(asked, clock, printer, report).await {
         report.error("jwt", asked.key_file, &error);
     }
 }
 
-async fn try_it(asked: &Asked<'_>, clock: &Clock, report: &mut Report) -> Result<(), CliError> {
-    let pem = key_file::read(asked.key_file, asked.allow_open)?;
+async fn try_it(
+    asked: &Asked<'_>,
+    clock: &Clock,
+    printer: Printer,
+    report: &mut Report,
+) -> Result<(), CliError> {
+    let pem = key_file::read(asked.key_file, asked.allow_open, printer).await;
+    let pem = pem.map_err(|error| match error.known_as() {
+        Some(_) => error,
+        None => error.code("key-unusable"),
+    })?;
     let unusable = |error: applink_salesforce::oauth::KeyError| {
         CliError::refused(error.to_string()).code("key-unusable").hint(error.hint())
     };

@@ -40,7 +40,14 @@ pub(crate) const REFUSALS: [(RefusalClass, &str); 15] = [
 pub(crate) fn look(rows: &Rows, report: &mut Report) {
     report.checked("connections");
     report.checked("authorizations");
-    if rows.connections.is_empty() && rows.authorizations.is_empty() {
+    let is_left = |status: ConnectionStatus| {
+        !matches!(status, ConnectionStatus::Disconnecting | ConnectionStatus::Disconnected)
+    };
+    let may_act = |status: AuthorizationStatus| {
+        !matches!(status, AuthorizationStatus::Disconnecting | AuthorizationStatus::Disconnected)
+    };
+    let any_org = rows.connections.iter().any(|row| is_left(row.status));
+    if !any_org && !rows.authorizations.iter().any(|row| may_act(row.status)) {
         report.fault(
             "nothing-connected",
             "the add-on",

@@ -120,7 +120,7 @@ impl Settings {
         })?;
         let heroku = self.heroku(&layers)?.ok_or_else(|| {
             CliError::broken("there is no token for the Heroku API")
-                .hint("log in with `heroku login`, or set HEROKU_API_KEY")
+                .hint("log in with `heroku login`, or set HEROKU_API_KEY to what `heroku auth:token` prints")
         })?;
         let found = heroku.find(&app, args.addon.as_deref()).await?;
         Ok(Addon::at_heroku(found, heroku.host()))
@@ -338,7 +338,11 @@ impl Addon {
             error,
             ClientError::Unreachable { .. } | ClientError::NotAppLink { .. } | ClientError::InvalidUrl { .. }
         );
+        let not_there = error.is_not_found();
         let mut told = CliError::from(error);
+        if not_there && told.next_step().is_none() {
+            told = told.note(origin.clone()).hint("`applink doctor` looks for what is wrong");
+        }
         if about_address {
             told = told.note(origin);
         }

@@ -101,6 +101,7 @@ impl ControlPlane {
 }
 
 fn no_org(name: &str) -> CliError {
-    CliError::broken(format!("{name} isn't set, so no local org is known"))
-        .hint("run this below a directory with a running `applink dev`, or set what `applink org` prints")
+    CliError::broken(format!("{name} isn't set, so no local org is known")).hint(
+        "run this below a directory with a running `applink dev`, or set what `applink org:serve` prints",
+    )
 }

@@ -316,5 +316,7 @@ fn a_key_file_that_is_missing() {
     --- stderr
     error: can't read the key file server.key
       caused by: No such file or directory (os error 2)
+
+    hint: name the file with the RSA private key in PEM format, or `-` for standard input
     ");
 }

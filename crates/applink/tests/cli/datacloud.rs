@@ -58,7 +58,7 @@ fn a_target_that_fails_says_why() {
     );
     let ran = applink("datacloud:data-action-target:create My_Target -o lake -p /clicks").with(&fake).run();
     assert_eq!(ran.code, Some(1), "{ran}");
-    assert!(ran.stderr.contains("Creation failed") && ran.stderr.contains("the org said no"), "{ran}");
+    assert!(ran.stderr.contains("Creation Failed") && ran.stderr.contains("the org said no"), "{ran}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ const TARGETS: &str = "/connections/datacloud/lake/data_action_targets";
 const LOGIN: &str = "http://127.0.0.1:7700/oauth/start/one-time";
 
 /// From the reference, which is generated from the commands.
-fn names() -> Vec<String> {
+pub(crate) fn names() -> Vec<String> {
     let reference = applink("man --markdown").run().stdout;
     let headings = reference.lines().filter_map(|line| line.strip_prefix("## `applink ")?.strip_suffix('`'));
     headings.map(str::to_owned).collect()

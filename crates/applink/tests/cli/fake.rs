@@ -40,6 +40,8 @@ pub(crate) struct Seen {
 struct Shared {
     /// By request line: the answers still to give; the last one stays.
     script: Mutex<HashMap<String, Vec<Answer>>>,
+    /// What everything else is answered with.
+    otherwise: Mutex<Option<Answer>>,
     seen: Mutex<Vec<Seen>>,
     arrived: Condvar,
 }
@@ -72,6 +74,18 @@ impl Fake {
     pub(crate) fn on_root(self, line: &str, status: u16, body: Value) -> Self {
         let answer = Answer::Json(status, body);
         self.shared.script.lock().unwrap().entry(line.to_owned()).or_default().push(answer);
+        self
+    }
+
+    /// Answers whatever is asked for, unless there is an answer for it.
+    pub(crate) fn on_everything(self, status: u16, body: Value) -> Self {
+        *self.shared.otherwise.lock().unwrap() = Some(Answer::Json(status, body));
+        self
+    }
+
+    /// Never answers anything.
+    pub(crate) fn silent(self) -> Self {
+        *self.shared.otherwise.lock().unwrap() = Some(Answer::Silence);
         self
     }
 
@@ -160,7 +174,9 @@ async fn answer(
 fn next_answer(shared: &Shared, line: &str) -> Option<Answer> {
     let mut script = shared.script.lock().unwrap();
     let path_only = line.split('?').next().unwrap_or(line);
-    let answers = script.get_mut(path_only)?;
+    let Some(answers) = script.get_mut(path_only) else {
+        return shared.otherwise.lock().unwrap().clone();
+    };
     if answers.len() > 1 { Some(answers.remove(0)) } else { answers.first().cloned() }
 }
 

@@ -175,12 +175,21 @@ fn publications() {
     }
 }
 
+/// With where to log in.
+fn started(mut row: Value) -> Value {
+    row["redirect_uri"] = json!("http://127.0.0.1:7700/oauth/start/one-time");
+    row
+}
+
+/// The command succeeds, and its last line is `end`.
+fn ends(line: &str, fake: &Fake, end: &str) {
+    let ran = applink(line).with(fake).file("jwt.key", KEY).run();
+    assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{line}: {ran}");
+    same_end(&ran, end);
+}
+
 #[test]
 fn how_changes_end() {
-    let started = |mut row: Value| {
-        row["redirect_uri"] = json!("http://127.0.0.1:7700/oauth/start/one-time");
-        row
-    };
     let fake = Fake::start()
         .on(
             "POST /connections/salesforce",
@@ -238,9 +247,57 @@ fn how_changes_end() {
             "Removing credentials auth_user from my-app... done".to_owned(),
         ),
     ] {
-        let ran = applink(&line).with(&fake).file("jwt.key", KEY).run();
-        assert_eq!((ran.code, ran.stdout.as_str()), (Some(0), ""), "{line}: {ran}");
-        same_end(&ran, &end);
+        ends(&line, &fake, &end);
+    }
+}
+
+#[test]
+fn how_changes_of_data_cloud_end() {
+    let fake = Fake::start()
+        .on("POST /connections/datacloud", 202, started(connection("new_org", "connecting", "DataCloudOrg")))
+        .on("GET /connections/datacloud/my_datacloud/data_action_targets", 200, json!([]))
+        .on("DELETE /connections/my_datacloud", 200, json!({}))
+        .on(
+            "POST /authorizations/datacloud",
+            202,
+            started(authorization("new_user", "authorizing", "DataCloudOrg")),
+        )
+        .on("POST /authorizations/datacloud/jwt", 202, authorization("new_jwt", "authorized", "DataCloudOrg"))
+        .on("DELETE /authorizations/dc_user", 200, json!({}))
+        .on(
+            &format!("GET /connections/{CONNECTION}"),
+            200,
+            connection("new_org", "connected", "DataCloudOrg"),
+        )
+        .on(
+            &format!("GET /authorizations/{AUTHORIZATION}"),
+            200,
+            authorization("new_user", "authorized", "DataCloudOrg"),
+        );
+    let add = "Adding credentials for api.user@example.com to my-app as";
+    for (line, end) in [
+        (
+            "datacloud:connect new_org -a my-app".to_owned(),
+            "Connecting Data Cloud org to my-app as new_org... Connected".to_owned(),
+        ),
+        (
+            "datacloud:disconnect my_datacloud -a my-app --confirm my_datacloud".to_owned(),
+            "Disconnecting Data Cloud connection my_datacloud from my-app... Disconnected".to_owned(),
+        ),
+        (
+            "datacloud:authorizations:add new_user -a my-app".to_owned(),
+            "Adding credentials to my-app as new_user... Authorized".to_owned(),
+        ),
+        (
+            format!("datacloud:authorizations:jwt:add new_jwt -a my-app {JWT}"),
+            format!("{add} new_jwt... Authorized"),
+        ),
+        (
+            "datacloud:authorizations:remove dc_user -a my-app --confirm dc_user".to_owned(),
+            "Removing credentials dc_user from my-app... done".to_owned(),
+        ),
+    ] {
+        ends(&line, &fake, &end);
     }
 }
 
@@ -263,5 +320,79 @@ fn publish() {
             assert_eq!(ran.code, Some(0), "{ran}");
             same_end(&ran, "Publishing my-app to production_org as HerokuAPI... done");
         }
+    }
+}
+
+/// Status words of what went wrong are the official ones too; only the exit status differs.
+#[test]
+fn how_failures_end() {
+    let row = |mut row: Value, status: &str| {
+        row["status"] = json!(status);
+        row["redirect_uri"] = json!("http://127.0.0.1:7700/oauth/start/one-time");
+        row
+    };
+    for (kind, product) in [("SalesforceOrg", "Salesforce"), ("DataCloudOrg", "Data Cloud")] {
+        let topic = product.replace(' ', "").to_lowercase();
+        for (status, word) in [("failed", "Failed"), ("disconnected", "Disconnected")] {
+            let connection = |status: &str| row(connection("new_org", status, kind), status);
+            let fake = Fake::start()
+                .on(&format!("POST /connections/{topic}"), 202, connection("connecting"))
+                .on(&format!("GET /connections/{CONNECTION}"), 200, connection(status));
+            let ran = applink(&format!("{topic}:connect new_org -a my-app")).with(&fake).run();
+            assert_eq!((ran.code, ran.stdout.as_str()), (Some(1), ""), "{ran}");
+            same_end(&ran, &format!("Connecting {product} org to my-app as new_org... {word}"));
+        }
+        let user = |status: &str| row(authorization("new_user", status, kind), status);
+        let fake = Fake::start()
+            .on(&format!("POST /authorizations/{topic}"), 202, user("authorizing"))
+            .on(&format!("GET /authorizations/{AUTHORIZATION}"), 200, user("failed"))
+            .on(
+                &format!("POST /authorizations/{topic}/jwt"),
+                422,
+                crate::fake::error("invalid_params", "invalid_grant: user hasn't approved this consumer"),
+            );
+        let ran = applink(&format!("{topic}:authorizations:add new_user -a my-app")).with(&fake).run();
+        same_end(&ran, "Adding credentials to my-app as new_user... Failed");
+        let line = format!("{topic}:authorizations:jwt:add new_jwt -a my-app {JWT}");
+        let ran = applink(&line).with(&fake).file("jwt.key", KEY).run();
+        assert_eq!(ran.code, Some(1), "{ran}");
+        same_end(&ran, "Adding credentials for api.user@example.com to my-app as new_jwt... Failed");
+        assert!(ran.stderr.contains("error: invalid_grant: user hasn't approved this consumer"), "{ran}");
+    }
+}
+
+#[test]
+fn data_action_targets() {
+    const TARGETS: &str = "/connections/datacloud/my_datacloud/data_action_targets";
+    let target = |api_name: &str, label: &str, status: &str| {
+        json!({"id": CONNECTION, "api_name": api_name, "label": label, "type": "webhook", "target_endpoint": "/x",
+            "status": status, "connection_id": CONNECTION, "app_id": crate::fake::APP,
+            "heroku_app": {"id": crate::fake::APP, "name": "my-app", "url": null},
+            "org": connection("my_datacloud", "connected", "DataCloudOrg")["org"],
+            "created_at": "2025-05-30T18:55:42.863808Z", "created_by": "user@example.com",
+            "last_modified_at": "2025-05-30T18:56:02.282284Z"})
+    };
+    for (arguments, api_name, label, status, word) in [
+        (
+            "MyTarget --connection-name my_datacloud --target-api-path /x",
+            "MyTarget",
+            "MyTarget",
+            "created",
+            "Created",
+        ),
+        ("MyTarget -o my_datacloud -p /x -n Custom -t webhook", "Custom", "MyTarget", "created", "Created"),
+        ("MyTarget -o my_datacloud -p /x", "MyTarget", "MyTarget", "creation_failed", "Creation Failed"),
+    ] {
+        let fake = Fake::start().on(&format!("POST {TARGETS}"), 202, target(api_name, label, "pending")).on(
+            &format!("GET {TARGETS}/{api_name}"),
+            200,
+            target(api_name, label, status),
+        );
+        let line = format!("datacloud:data-action-target:create -a my-app {arguments}");
+        let ran = applink(&line).with(&fake).run();
+        let told =
+            format!("Creating my-app as '{label}' data action target webhook to my_datacloud... {word}");
+        same_end(&ran, &told);
+        assert_eq!(fake.seen()[0].json()["api_name"], api_name);
     }
 }

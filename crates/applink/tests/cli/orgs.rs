@@ -189,7 +189,7 @@ fn invoke_without_an_org() {
     --- stderr
     error: APPLINK_SIM_KEY isn't set, so no local org is known
 
-    hint: run this below a directory with a running `applink dev`, or set what `applink org` prints
+    hint: run this below a directory with a running `applink dev`, or set what `applink org:serve` prints
     ");
     let ran =
         applink(INVOKE).env("APPLINK_SIM_KEY", SIM_KEY).env("APPLINK_ORG_URL", "http://127.0.0.1:1").run();
@@ -202,7 +202,7 @@ fn invoke_without_an_org() {
       caused by: Connection refused (os error 111)
       the address comes from the environment
 
-    hint: is `applink dev` or `applink org` still running?
+    hint: is `applink dev` or `applink org:serve` still running?
     ");
 }
 

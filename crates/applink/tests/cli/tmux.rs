@@ -10,7 +10,8 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::applink::{API_KEY, Applink, applink};
-use crate::fake::{ADDON, CONNECTION, Fake, connection};
+use crate::fake::{ADDON, CONNECTION, Fake, connection, error};
+use crate::publish::SPEC;
 
 /// A window of tmux, and everything it has shown.
 struct Window {
@@ -177,5 +178,80 @@ fn ctrl_c_at_a_question_for_a_key_leaves_the_terminal_as_it_was() {
     window.expect("exit 130.");
     assert!(!window.shown.contains("alk_half"), "{}", window.shown);
     assert!(window.echoes(), "what is typed next is shown");
+    assert_eq!(fake.seen().len(), 0);
+}
+
+#[test]
+fn ctrl_c_at_the_question_for_a_key_press_says_what_state_things_are_in() {
+    let mut started = connection("new_org", "connecting", "SalesforceOrg");
+    started["redirect_uri"] = json!("http://127.0.0.1:7700/oauth/start/one-time");
+    let fake = Fake::start().on("POST /connections/salesforce", 202, started);
+    let mut window = Window::open(applink("salesforce:connect new_org").with(&fake).env("BROWSER", "true"));
+    window.expect("or q to exit");
+    window.type_in(&["C-c"]);
+    window.expect("exit 130.");
+    insta::assert_snapshot!(window.screen(), @"
+    Opening browser to http://127.0.0.1:7700/oauth/start/one-time
+    Press any key to open up the browser to connect my-app to new_org, or q to exit
+    error: stopped before anything was opened
+      new_org is still connecting
+    hint: run the same command again to go on
+    exit 130.
+    ");
+    assert!(window.echoes());
+}
+
+#[test]
+fn ctrl_c_at_a_confirmation_changes_nothing() {
+    let fake = Fake::start();
+    let mut window = Window::open(applink("salesforce:disconnect new_org").with(&fake));
+    window.expect("--confirm new_org: ");
+    window.type_in(&["new", "C-c"]);
+    window.expect("exit 130.");
+    insta::assert_snapshot!(window.screen(), @"
+    warning: this disconnects new_org from add-on applink-regular-78506 on app my-app
+    To proceed, type new_org or re-run this command with --confirm new_org: new^C
+    error: stopped before anything was done
+    exit 130.
+    ");
+    assert!(window.echoes());
+    assert_eq!(fake.seen().len(), 0);
+}
+
+/// The question comes after a request, when Ctrl-C is listened for elsewhere too.
+#[test]
+fn ctrl_c_at_a_question_that_a_request_has_led_to() {
+    let breaks = error("breaking_change", "Flows and Apex that call Quotes will break.");
+    let fake = Fake::start().on("POST /connections/salesforce/new_org/apps", 409, breaks);
+    let line = "publish api.yaml --client-name Quotes --connection-name new_org";
+    let mut window = Window::open(applink(line).with(&fake).file("api.yaml", SPEC));
+    window.expect("--confirm publish: ");
+    window.type_in(&["C-c"]);
+    window.expect("exit 130.");
+    insta::assert_snapshot!(window.screen(), @"
+    Publishing my-app to new_org as Quotes... stopped
+    warning: Flows and Apex that call Quotes will break.
+    warning: Flows and Apex that use it will break
+    To proceed, type publish or re-run this command with --confirm publish: ^C
+    error: stopped before anything was done
+    exit 130.
+    ");
+    assert_eq!(fake.seen().len(), 1, "it is not published again");
+}
+
+#[test]
+fn a_key_that_is_typed_on_standard_input_can_be_stopped() {
+    let fake = Fake::start();
+    let line = "salesforce:connect:jwt new_org --client-id 3MVG9 --jwt-key-file - --username a@acme.example";
+    let mut window = Window::open(applink(line).with(&fake));
+    window.expect("end it with Ctrl-D.\r\n");
+    window.type_in(&["C-c"]);
+    window.expect("exit 130.");
+    insta::assert_snapshot!(window.screen(), @"
+    Reading the private key from standard input; end it with Ctrl-D.
+    ^C
+    error: stopped before anything was done
+    exit 130.
+    ");
     assert_eq!(fake.seen().len(), 0);
 }

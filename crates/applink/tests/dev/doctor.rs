@@ -20,7 +20,7 @@ const SERVICE: &str = "ProvisioningService";
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// Everything that is seeded below, each of which has to be named with its cause and its fix.
-const FAULTS: [&str; 43] = [
+const FAULTS: [&str; 46] = [
     "addon-unknown",
     "api-not-enabled",
     "app-address",
@@ -45,6 +45,9 @@ const FAULTS: [&str; 43] = [
     "mesh-bypassed",
     "mesh-not-in-procfile",
     "no-addon",
+    "not-connected",
+    "nothing-connected",
+    "org-address",
     "org-inactive",
     "org-refused",
     "org-unreachable",
@@ -205,8 +208,12 @@ async fn begun(stack: &DevStack, name: &str) -> String {
 
 /// Has a person connect the org under `name`, in whatever way that ends.
 async fn connect(stack: &DevStack, name: &str, role: &str) {
+    decide(stack, name, role, Decision::Allow).await;
+}
+
+async fn decide(stack: &DevStack, name: &str, role: &str, decision: Decision) {
     let (username, password) = stack.user(role);
-    let person = Person { username, password: password.into(), decision: Decision::Allow };
+    let person = Person { username, password: password.into(), decision };
     let start = begun(stack, name).await.parse().unwrap();
     Visitor::new().unwrap().visit(start, &person).await.unwrap();
 }
@@ -315,6 +322,22 @@ async fn behind(way: Way, stack: &DevStack) -> SocketAddr {
     let router = axum::Router::new().fallback(pass_on).with_state((origin, way));
     tokio::spawn(async move { axum::serve(listener, router).await });
     address
+}
+
+/// An org whose answer to an assertion names another host as its own: where to log in there.
+async fn org_that_leads_elsewhere() -> String {
+    async fn token() -> axum::Json<Value> {
+        let elsewhere = "https://evil.example";
+        axum::Json(
+            json!({"access_token": "t", "token_type": "Bearer", "scope": "api", "instance_url": elsewhere,
+            "id": format!("{elsewhere}/id/00DSB00000VAyPF2A1/005SB00000VAyPF2A1")}),
+        )
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = axum::Router::new().fallback(token);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    format!("http://{address}")
 }
 
 /// A fresh RSA key: private and public half.
@@ -435,6 +458,10 @@ async fn of_log_ins(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mu
     chart.named("log-in-unfinished", "unfinished", patient()).await;
     disconnect(stack, "unfinished").await;
 
+    decide(stack, "second_org", "admin", Decision::Deny).await;
+    chart.named("not-connected", "second_org", patient()).await;
+    disconnect(stack, "second_org").await;
+
     connect(stack, "intern_org", "intern").await;
     chart.named("permission-missing", "intern_org", patient()).await;
     disconnect(stack, "intern_org").await;
@@ -493,6 +520,10 @@ async fn of_keys(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mut C
     chart.named("org-unreachable", &admin, asked(0o600, client_id, NOWHERE)).await;
     chart.named("wrong-audience", &admin, asked(0o600, client_id, &localhost)).await;
     chart.named("login-url", "server-600.key", asked(0o600, client_id, "https://evil.example")).await;
+    let elsewhere = org_that_leads_elsewhere().await;
+    chart.named("org-address", "server-600.key", asked(0o600, client_id, &elsewhere)).await;
+    let missing = ["--jwt-key-file", "none.key", "--client-id", client_id, "--username", &admin];
+    chart.named("key-unusable", "none.key", patient().with(&missing)).await;
     let no_key = tried(
         "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
         0o600,
@@ -577,4 +608,31 @@ async fn of_the_org(patient: &impl Fn() -> Patient, stack: &DevStack, chart: &mu
 
     sim.post("services/remove", json!({"service": SERVICE})).await;
     chart.named("publication-removed", SERVICE, patient()).await;
+
+    for noun in ["connections", "authorizations"] {
+        remove_all(stack, noun).await;
+    }
+    chart.named("nothing-connected", "the add-on", patient()).await;
+}
+
+async fn remove_all(stack: &DevStack, noun: &str) {
+    let url = format!("{}/{noun}", stack.text("applink_api_url"));
+    let with_key = |request: reqwest::RequestBuilder| request.bearer_auth(stack.text("applink_api_key"));
+    let rows: Vec<Value> = with_key(http().get(&url)).send().await.unwrap().json().await.unwrap();
+    for row in rows {
+        let gone = with_key(http().delete(format!("{url}/{}", row["id"].as_str().unwrap())));
+        let gone = gone.send().await.unwrap();
+        assert!(gone.status().is_success(), "{}", gone.status());
+    }
+}
+
+/// The cookbook explains every id, and no other.
+#[test]
+fn the_cookbook_lists_every_fault() {
+    let cookbook = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../docs/cookbook.md");
+    let text = std::fs::read_to_string(cookbook).unwrap();
+    let rows = text.lines().skip_while(|line| *line != "| id | what it is |").skip(2);
+    let ids = rows.take_while(|row| row.starts_with('|')).filter_map(|row| row.split('|').nth(1));
+    let named: BTreeSet<&str> = ids.flat_map(|ids| ids.split('`').skip(1).step_by(2)).collect();
+    assert_eq!(named, BTreeSet::from(FAULTS));
 }

@@ -34,6 +34,8 @@ pub(crate) struct DetachArgs {
     attachment: Option<String>,
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 #[derive(Debug, clap::Args)]
@@ -173,6 +175,9 @@ pub(crate) async fn detach(
     gone.map_err(|error| control_plane.explain(error))?;
     progress.finish("done");
     printer.note(&format!("Its token is void: remove {0}_API_URL and {0}_TOKEN.", attachment.name));
+    if args.output.json {
+        printer.json(attachment)?;
+    }
     Ok(ExitStatus::Success)
 }
 

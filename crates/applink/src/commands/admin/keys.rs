@@ -3,6 +3,7 @@
 use applink_api::ids::AddonId;
 use applink_api::operator::{ApiKeyInfo, CreateExpiringApiKey, Scope};
 use secrecy::ExposeSecret as _;
+use serde_json::json;
 
 use super::ServerArgs;
 use crate::arguments::OutputArgs;
@@ -88,6 +89,8 @@ pub(crate) struct RevokeArgs {
     key: uuid::Uuid,
     #[command(flatten)]
     server: ServerArgs,
+    #[command(flatten)]
+    output: OutputArgs,
 }
 
 pub(crate) async fn list(
@@ -136,6 +139,10 @@ pub(crate) async fn revoke(
             control_plane.explain(error)
         }
     })?;
-    printer.note("The key is void.");
+    if args.output.json {
+        printer.json(&json!({"id": args.key, "revoked": true}))?;
+    } else {
+        printer.note("The key is void.");
+    }
     Ok(ExitStatus::Success)
 }

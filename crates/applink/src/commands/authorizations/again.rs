@@ -13,7 +13,6 @@ use crate::commands::salesforce::authorizations::add::conclude;
 use crate::commands::salesforce::connect::interrupted_change;
 use crate::commands::salesforce::{new_name, status_title};
 use crate::error::{CliError, ExitStatus};
-use crate::key_file;
 use crate::poll::{self, Waited};
 use crate::printer::Printer;
 use crate::settings::{Addon, Settings};
@@ -95,7 +94,7 @@ pub(crate) async fn reconnect(
     let id = started.id.to_string();
     let log_in = LogIn::begin(&client, &addon, name, id.clone()).await;
     let browser = Browser::new(args.browser, settings.environment().get("BROWSER").map(str::to_owned));
-    browser.lead_to(url, &format!("to log {name} in again"), printer)?;
+    browser.lead_to(url, &format!("to log {name} in again"), &log_in.meanwhile(), printer)?;
 
     let progress = printer.start(format!("Logging {name} in again on {}...", addon.app_label()));
     let look = async || client.authorizations().get(&id).await;
@@ -129,9 +128,10 @@ pub(crate) async fn rotate_key(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
+    let key = args.key.read(printer).await?;
     let change = UpdateAuthorization {
         client_id: args.key.client_id,
-        jwt_private_key: Some(key_file::read(&args.key.jwt_key_file, args.key.allow_open_key_file)?),
+        jwt_private_key: Some(key),
         username: args.key.username,
         ..UpdateAuthorization::default()
     };

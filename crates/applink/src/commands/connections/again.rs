@@ -11,7 +11,6 @@ use crate::commands::reconnect::LogIn;
 use crate::commands::salesforce::connect::{conclude, interrupted_change};
 use crate::commands::salesforce::{new_name, status_title};
 use crate::error::{CliError, ExitStatus};
-use crate::key_file;
 use crate::poll::{self, Waited};
 use crate::printer::Printer;
 use crate::settings::{Addon, Settings};
@@ -90,7 +89,8 @@ pub(crate) async fn reconnect(
     let id = started.id.to_string();
     let log_in = LogIn::begin(&client, &addon, name, id.clone()).await;
     let browser = Browser::new(args.browser, settings.environment().get("BROWSER").map(str::to_owned));
-    browser.lead_to(url, &format!("to reconnect {} to {name}", addon.app_label()), printer)?;
+    let purpose = format!("to reconnect {} to {name}", addon.app_label());
+    browser.lead_to(url, &purpose, &log_in.meanwhile(), printer)?;
 
     let progress = printer.start(format!("Reconnecting {name} to {}...", addon.app_label()));
     let look = async || client.connections().get(&id).await;
@@ -145,9 +145,10 @@ pub(crate) async fn rotate_key(
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
+    let key = args.key.read(printer).await?;
     let change = UpdateConnection {
         client_id: args.key.client_id,
-        jwt_private_key: Some(key_file::read(&args.key.jwt_key_file, args.key.allow_open_key_file)?),
+        jwt_private_key: Some(key),
         username: args.key.username,
         ..UpdateConnection::default()
     };

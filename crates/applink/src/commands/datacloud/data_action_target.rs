@@ -149,7 +149,7 @@ pub(crate) async fn list(
     let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let targets = client.data_action_targets(&args.connection_name).list().await;
-    let targets = targets.map_err(|error| addon.explain(error))?;
+    let targets = targets.map_err(|error| explain(error, &args.connection_name, &addon))?;
     if targets.is_empty() {
         // The list of a connection that is nobody's is empty too: the official CLI wants that.
         let connection = client.connections().get(&args.connection_name).await;
@@ -278,7 +278,8 @@ pub(crate) async fn remove(
     }
 }
 
-fn explain(error: ClientError, connection: &str, addon: &Addon) -> CliError {
+/// A failed call about a connection.
+pub(crate) fn explain(error: ClientError, connection: &str, addon: &Addon) -> CliError {
     if error.is_not_found() {
         return unknown_connection(connection, addon);
     }
@@ -295,8 +296,7 @@ fn of_one(error: ClientError, args: &OneArgs, addon: &Addon) -> CliError {
     addon.explain(error)
 }
 
-/// There is no connection of that name.
-pub(crate) fn unknown_connection(name: &str, addon: &Addon) -> CliError {
+fn unknown_connection(name: &str, addon: &Addon) -> CliError {
     CliError::refused(format!("Data Cloud connection {name} doesn't exist on app {}", addon.app_label()))
         .hint("`applink connections` lists the connections")
 }

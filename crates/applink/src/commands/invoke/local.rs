@@ -22,7 +22,7 @@ use crate::settings::{Settings, is_this_machine};
 
 pub(super) async fn run(args: &Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let url = address(args)?;
-    let body = args.body.as_deref().map(body).transpose()?;
+    let body = body(args.body.as_deref(), printer).await?;
     let method = method(args, body.is_some())?;
     let name = args.authorization.as_deref().unwrap_or_default();
     let addon = settings.addon(&args.addon).await?;

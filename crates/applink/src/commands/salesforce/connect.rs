@@ -49,7 +49,8 @@ pub(crate) async fn run(
 
     if let Some(url) = &started.redirect_uri {
         let browser = Browser::new(args.browser, settings.environment().get("BROWSER").map(str::to_owned));
-        browser.lead_to(url, &format!("to connect {} to {name}", addon.app_label()), printer)?;
+        let purpose = format!("to connect {} to {name}", addon.app_label());
+        browser.lead_to(url, &purpose, &format!("{name} is still connecting"), printer)?;
     }
 
     let progress =

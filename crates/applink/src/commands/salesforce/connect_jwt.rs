@@ -7,7 +7,6 @@ use super::connect::{conclude, interrupted_change};
 use super::{new_name, status_title};
 use crate::arguments::{AddonArgs, JwtArgs, LoginArgs, OutputArgs};
 use crate::error::{CliError, ExitStatus};
-use crate::key_file;
 use crate::poll::{self, Waited};
 use crate::printer::Printer;
 use crate::settings::Settings;
@@ -28,13 +27,15 @@ pub(crate) struct Args {
 
 pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let name = new_name("connection name", &args.connection_name)?.to_string();
+    // Before anything is asked of anybody: what is wrong on this machine is said first.
+    let jwt_private_key = args.jwt.read(printer).await?;
     let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let request = ConnectJwtRequest {
         alias: Some(Entropy::system().uuid().to_string()),
         client_id: args.jwt.client_id,
         connection_name: name.clone(),
-        jwt_private_key: key_file::read(&args.jwt.jwt_key_file, args.jwt.allow_open_key_file)?,
+        jwt_private_key,
         login_url: args.login.login_url,
         username: args.jwt.username,
     };

@@ -8,7 +8,7 @@ use super::connect::interrupted_change;
 use super::{product, status_title};
 use crate::arguments::{AddonArgs, OutputArgs};
 use crate::commands::connections::unknown;
-use crate::commands::datacloud::data_action_target::unknown_connection;
+use crate::commands::datacloud::data_action_target::explain;
 use crate::error::{CliError, ExitStatus};
 use crate::poll::{self, Waited};
 use crate::printer::{Printer, printable};
@@ -40,7 +40,8 @@ pub(crate) async fn run(
     let mut warning =
         format!("this disconnects {name} from add-on {} on app {}", addon.label(), addon.app_label());
     if org_type == OrgType::DataCloudOrg {
-        let targets = client.data_action_targets(name).list().await.map_err(|error| addon.explain(error))?;
+        let targets = client.data_action_targets(name).list().await;
+        let targets = targets.map_err(|error| explain(error, name, &addon))?;
         let labels: Vec<String> = targets.iter().map(|target| printable(&target.label)).collect();
         if !labels.is_empty() {
             warning = format!("{warning} and removes its data action targets: {}", labels.join(", "));
@@ -68,7 +69,7 @@ pub(crate) async fn run(
         }
         Waited::Done(Err(error)) if error.is_not_found() => Err(match org_type {
             OrgType::SalesforceOrg => unknown(name, &addon),
-            OrgType::DataCloudOrg => unknown_connection(name, &addon),
+            OrgType::DataCloudOrg => explain(error, name, &addon),
         }),
         Waited::Done(Err(error)) => Err(addon.explain(error)),
         Waited::Interrupted => {

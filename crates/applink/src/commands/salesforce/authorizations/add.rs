@@ -57,7 +57,8 @@ pub(crate) async fn run(
 
     if let Some(url) = &started.redirect_uri {
         let browser = Browser::new(args.browser, settings.environment().get("BROWSER").map(str::to_owned));
-        browser.lead_to(url, &format!("to add credentials to {} as {name}", addon.app_label()), printer)?;
+        let purpose = format!("to add credentials to {} as {name}", addon.app_label());
+        browser.lead_to(url, &purpose, &format!("{name} is still authorizing"), printer)?;
     }
 
     let progress = printer.start(format!("Adding credentials to {} as {name}...", addon.app_label()));

@@ -9,7 +9,6 @@ use crate::arguments::{AddonArgs, JwtArgs, LoginArgs, OutputArgs};
 use crate::commands::salesforce::connect::interrupted_change;
 use crate::commands::salesforce::{new_name, status_title};
 use crate::error::{CliError, ExitStatus};
-use crate::key_file;
 use crate::poll::{self, Waited};
 use crate::printer::Printer;
 use crate::settings::Settings;
@@ -43,13 +42,15 @@ pub(crate) async fn run(
         Some(alias) => alias.parse::<Alias>().map_err(|error| CliError::refused(error.to_string()))?,
         None => Alias::default_for(&name),
     };
+    // Before anything is asked of anybody: what is wrong on this machine is said first.
+    let jwt_private_key = args.jwt.read(printer).await?;
     let addon = settings.addon(&args.addon).await?;
     let client = addon.client(printer)?;
     let request = AuthorizeJwtRequest {
         alias: Some(alias.as_str().to_owned()),
         client_id: args.jwt.client_id,
         developer_name: name.to_string(),
-        jwt_private_key: key_file::read(&args.jwt.jwt_key_file, args.jwt.allow_open_key_file)?,
+        jwt_private_key,
         login_url: args.login.login_url,
         username: args.jwt.username,
     };
