@@ -9,11 +9,13 @@ pub mod store;
 
 use std::time::Duration;
 
+use applink_api::error::error_id;
 use applink_api::ids::AddonId;
 use applink_api::operator::{
     API_KEY_PREFIX, CreateApiKey, CreateExpiringApiKey, CreateOwnApiKey, CreatedApiKey, Scope,
 };
 use applink_api::time::Timestamp;
+use http::StatusCode;
 use secrecy::{ExposeSecret as _, SecretString};
 use uuid::Uuid;
 
@@ -89,7 +91,10 @@ pub async fn create_own(
     let owner = match manager.actor.kind {
         ActorKind::Person => manager.actor.name.clone(),
         // Nobody vouches for the name, so the key does not pass for theirs.
-        ActorKind::Claimed => format!("{} (so they say)", manager.actor.name),
+        ActorKind::Claimed => {
+            ensure_few_claimed(app, manager.addon.id).await?;
+            format!("{}{CLAIMED}", manager.actor.name)
+        }
         _ => {
             let message = "Only a person makes keys, signed on by Heroku, `applink dev` or an OpenID provider: what a key made would outlive it.";
             return Err(ApiError::forbidden(message));
@@ -107,6 +112,20 @@ pub async fn create_own(
         expires_in_days: Some(days),
     };
     create_expiring(app, &manager.actor, request).await
+}
+
+/// Follows the name of an owner whom nobody vouches for.
+const CLAIMED: &str = " (so they say)";
+
+/// Where a name is a claim, one person could have a key under each of many names: the add-on has two such keys at a time.
+async fn ensure_few_claimed(app: &App, addon: AddonId) -> Result<(), ApiError> {
+    let live = store::list_live_of(app.store.reader(), addon, app.clock.now()).await?;
+    let claimed = live.iter().filter(|(key, ..)| key.owner.ends_with(CLAIMED)).count();
+    if claimed < 2 {
+        return Ok(());
+    }
+    let message = "The add-on has two live keys of people whom nobody vouches for: revoke one first.";
+    Err(ApiError::new(StatusCode::CONFLICT, error_id::CONFLICT, message))
 }
 
 /// Makes a key of the manager's add-on void at once.

@@ -257,7 +257,8 @@ impl Journal {
     pub(crate) async fn record(&self, database: &Database, entries: &[Entry]) -> Result<(), StoreError> {
         let until = Instant::now() + db::PATIENCE;
         // As with a transaction, the connection comes first and the segment second: nobody waits for the other way round.
-        if let Some(mut writer) = db::in_time(until, database.sqlite_writer()).await? {
+        let few = (1..=store::MOST_AT_ONCE).contains(&entries.len());
+        if few && let Some(mut writer) = db::in_time(until, database.sqlite_writer()).await? {
             let mut state = db::in_time(until, async { Ok(self.state.lock().await) }).await?;
             if let Some(actors) = state.current.known_actors(entries) {
                 let mut segment = state.take(RowId(self.entropy.uuid()));
@@ -403,11 +404,10 @@ impl Segment {
         Position { segment: self.id, opened, next, last_mac, anchor: None }
     }
 
-    /// The entries' actors, when nothing but rows has to be written, and no more than fit into a statement.
+    /// The entries' actors, when nothing but rows has to be written.
     fn known_actors(&self, entries: &[Entry]) -> Option<Vec<RowId>> {
-        let fits = self.opened && (1..=store::MOST_AT_ONCE).contains(&entries.len());
         let actors = entries.iter().map(|entry| self.actors.get(&entry.actor).copied());
-        if fits { actors.collect() } else { None }
+        if self.opened { actors.collect() } else { None }
     }
 
     fn tip(&self) -> Option<Tip> {

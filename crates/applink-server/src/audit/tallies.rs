@@ -50,8 +50,8 @@ const BATCH: i64 = 5_000;
 const BATCHES: usize = 40;
 /// Sums in one statement.
 const AT_ONCE: usize = 50;
-/// Half hours whose orgs are put together in one transaction.
-const MERGED_AT_ONCE: i64 = 48;
+/// Half hours whose orgs are put together in one transaction, which others wait for on SQLite.
+const MERGED_AT_ONCE: i64 = 2;
 
 /// Rows of a segment that are to be counted.
 #[derive(Clone, Debug, FromQueryResult)]

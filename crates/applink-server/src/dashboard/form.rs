@@ -206,20 +206,26 @@ pub async fn settle(State(app): State<App>, mut request: Request, next: Next) ->
     }
     let counted = Counted::default();
     request.extensions_mut().insert(counted.clone());
-    let known = app.clone();
+    let (known, as_what) = (app.clone(), counted.clone());
     let done = app.finish(async move {
         let response = next.run(request).await;
-        if response.status().as_u16() >= 400
-            && let Some(id) = counted.0.get()
-            && let Err(error) = forget(&known, id).await
-        {
-            tracing::warn!(error = %chain(&error), "a form that was refused or failed counts as sent");
+        if response.status().as_u16() >= 400 {
+            may_come_again(&known, &as_what).await;
         }
         response
     });
-    match done.await {
-        Some(response) => response,
-        None => Trouble::of(&ApiError::internal("the handler of a form panicked")).into_response(),
+    if let Some(response) = done.await {
+        return response;
+    }
+    may_come_again(&app, &counted).await;
+    Trouble::of(&ApiError::internal("the handler of a form panicked")).into_response()
+}
+
+async fn may_come_again(app: &App, counted: &Counted) {
+    if let Some(id) = counted.0.get()
+        && let Err(error) = forget(app, id).await
+    {
+        tracing::warn!(error = %chain(&error), "a form that was refused or failed counts as sent");
     }
 }
 

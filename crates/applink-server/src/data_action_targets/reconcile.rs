@@ -231,7 +231,11 @@ async fn at_the_org(org: &Org, target: &Target) -> Result<Outcome, Trouble> {
         State::Deleting => {
             let found = org.data_action_target(&target.api_name).await?;
             match found {
-                Some(found) if is_ours(&found, target) => {
+                // An org that does not say what it calls is believed where it made our key.
+                Some(found)
+                    if is_ours(&found, target)
+                        || (found.endpoint.is_none() && target.key_made_at.is_some()) =>
+                {
                     org.delete_data_action_target(&target.api_name).await?
                 }
                 Some(_) => tracing::warn!(
