@@ -317,7 +317,11 @@ async fn tokens_are_made_by_a_person_two_at_a_time_and_revoked() {
     let id = own["id"].as_str().unwrap().to_owned();
 
     visitor.send(settings, make, &[]).await.expect(200);
-    visitor.send(settings, make, &[]).await.expect(409).says(&["has 2 such keys already", "role=\"alert\""]);
+    visitor
+        .send(settings, make, &[])
+        .await
+        .expect(409)
+        .says(&["two live keys of people whom nobody vouches for", "role=\"alert\""]);
     let page = visitor.get(settings).await.expect(200).keeps_quiet_of(&[&key]);
     page.says(&["person@acme.example (so they say)", &format!("{make}/{id}/revoke"), &key[..10]]);
     let other = stack.another_tenant("other-app").await.addon.to_string();
