@@ -80,6 +80,9 @@ pub(crate) struct ConnectionState {
     interim: Mutex<Interim>,
 }
 
+/// Bytes of interim responses that wait for a client.
+const MOST_INTERIM: usize = 64 * 1024;
+
 #[derive(Debug)]
 struct Interim {
     queue: BytesMut,
@@ -149,10 +152,11 @@ impl ConnectionState {
     }
 
     /// Sends an encoded interim response. Must be called while the request's own future is polled: hyper flushes
-    /// right after that. Dropped when an earlier response is not flushed yet (they are optional).
+    /// right after that. Dropped when an earlier response is not flushed yet, or when the client reads none of them (they are
+    /// optional).
     pub(crate) fn send_interim(&self, encoded: &[u8]) {
         let mut interim = self.lock();
-        if interim.flushed {
+        if interim.flushed && interim.queue.len() < MOST_INTERIM {
             interim.queue.extend_from_slice(encoded);
         }
     }

@@ -145,7 +145,7 @@ impl Forwarder {
             let source = if line.activity.is_none_or(|activity| activity.is_over()) {
                 Some((upstream, Arc::clone(&self.pool)))
             } else {
-                upstream.detach();
+                upstream.detach(Arc::clone(&self.pool));
                 None
             };
             let body = ResponseBody::new(incoming, source, in_flight, at_app);
@@ -154,7 +154,7 @@ impl Forwarder {
         let Some(client_side) = upgrade else {
             return Err(MeshError::AppUnreachable("the app changed protocol without being asked".into()));
         };
-        upstream.detach();
+        upstream.detach(Arc::clone(&self.pool));
         keep_upgrade(passed.headers_mut(), protocol);
         tunnel::spawn(client_side, app_side, self.readiness.clone(), (in_flight, at_app));
         Ok(passed.map(|()| crate::respond::full(Bytes::new())))

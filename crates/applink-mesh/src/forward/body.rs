@@ -115,7 +115,7 @@ impl HttpBody for RequestBody {
         let this = self.get_mut();
         match Pin::new(&mut this.incoming).poll_frame(cx) {
             Poll::Ready(frame) => {
-                this.moved(frame.is_none() || this.incoming.is_end_stream());
+                this.moved(is_last(frame.as_ref()) || this.incoming.is_end_stream());
                 Poll::Ready(frame.map(|frame| frame.map(sanitized).map_err(BoxError::from)))
             }
             Poll::Pending => this.poll_stalled(cx),
@@ -129,6 +129,11 @@ impl HttpBody for RequestBody {
     fn size_hint(&self) -> SizeHint {
         self.incoming.size_hint()
     }
+}
+
+/// Nothing comes after trailers, and nobody asks for more.
+fn is_last<E>(frame: Option<&Result<Frame<Bytes>, E>>) -> bool {
+    frame.is_none_or(|frame| frame.as_ref().is_ok_and(Frame::is_trailers))
 }
 
 /// The phase *sanitize* for trailers, which come long after the head.
@@ -229,7 +234,10 @@ impl HttpBody for ResponseBody {
             return Poll::Ready(Some(Err(error.into())));
         }
         match ready!(this.poll_incoming(cx)) {
-            Some(Ok(frame)) => Poll::Ready(Some(Ok(frame))),
+            Some(Ok(frame)) => {
+                this.ended |= frame.is_trailers();
+                Poll::Ready(Some(Ok(frame)))
+            }
             Some(Err(error)) => {
                 // What came before it is sent first: with an error hyper throws away what it has not sent yet.
                 this.broken = Some(error);

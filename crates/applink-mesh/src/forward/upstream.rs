@@ -1,14 +1,17 @@
 //! Connections to the app, kept between requests.
 //!
-//! 1. Every thread has a pool of its own: a request takes the connection that was used last, or makes one.
+//! 1. Every thread has a pool of its own: a request takes the connection that was used last, or makes one. While it is made,
+//!    it waits in line for one that comes back.
 //! 2. There is no task for a connection. Whoever has it polls it in the task of its own request, so that neither the
 //!    request nor its answer has to be handed from task to task; that was a fifth of what forwarding cost.
 //! 3. A connection comes back when the answer is through and nothing is left on the wire, and is not kept for longer
-//!    than [`IDLE`]. Nobody polls it meanwhile: that the app has closed it, the next request finds out before its first
-//!    byte is written, and takes another one.
-//! 4. Two kinds go on in a task: a connection on which the request's body is still on its way when the answer begins (a
-//!    caller that reads nothing of the answer must not stop it), and one that changed its protocol.
+//!    than [`IDLE`]. Nobody polls it meanwhile: that the app has closed it, the next request mostly finds out before its
+//!    first byte is written, and takes another one; once bytes were written, nothing is sent again.
+//! 4. A connection goes on in a task while the request's body is still on its way when the answer begins (a caller that
+//!    reads nothing of the answer must not stop it) or is through (the app may read it at leisure), and then comes back
+//!    too; and one that changed its protocol, to its end.
 
+use std::collections::VecDeque;
 use std::pin::{Pin, pin};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Waker, ready};
@@ -21,7 +24,7 @@ use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
+use tokio::sync::oneshot;
 use tokio::task::coop::unconstrained;
 use tokio::time::{Instant, Sleep};
 
@@ -42,14 +45,14 @@ type Driver = Pin<Box<dyn Future<Output = hyper::Result<()>> + Send>>;
 pub(crate) struct Pool {
     app: Authority,
     kept: Mutex<Kept>,
-    /// One has come back.
-    returned: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Kept {
     /// In the order they came back.
     idle: Vec<(Instant, Box<Upstream>)>,
+    /// Requests that get those that come back, first come, first served.
+    waiting: VecDeque<oneshot::Sender<Box<Upstream>>>,
     /// A task looks after those that nobody takes.
     swept: bool,
 }
@@ -83,7 +86,7 @@ pub(crate) enum NoAnswer {
 
 impl Pool {
     pub(crate) fn new(app: Authority) -> Arc<Self> {
-        Arc::new(Self { app, kept: Mutex::default(), returned: Notify::new() })
+        Arc::new(Self { app, kept: Mutex::default() })
     }
 
     /// One that is kept, or a new one; of an app that is slow to accept, whichever is there first.
@@ -95,17 +98,21 @@ impl Pool {
     }
 
     async fn connect_or_take(&self) -> Result<Box<Upstream>, BoxError> {
-        let mut connecting = pin!(self.connect());
-        loop {
-            tokio::select! {
-                made = &mut connecting => return made,
-                () = self.returned.notified() => {
-                    if let Some(kept) = self.take() {
-                        return Ok(kept);
-                    }
-                }
-            }
+        let mut returned = self.wait_in_line();
+        tokio::select! {
+            biased;
+            Ok(kept) = &mut returned => Ok(kept),
+            made = self.connect() => made,
         }
+    }
+
+    fn wait_in_line(&self) -> oneshot::Receiver<Box<Upstream>> {
+        let (hands_over, returned) = oneshot::channel();
+        let mut kept = self.lock();
+        // Who has made one meanwhile waits no more.
+        kept.waiting.retain(|waiting| !waiting.is_closed());
+        kept.waiting.push_back(hands_over);
+        returned
     }
 
     fn take(&self) -> Option<Box<Upstream>> {
@@ -135,14 +142,24 @@ impl Pool {
         Ok(Box::new(Upstream { sender, driver: Some(driver), used: false, timer }))
     }
 
-    /// Keeps a connection for the next request, if it is ready for one.
+    /// Keeps a connection for the next request; if it has not sent all yet, when it has.
     pub(crate) fn keep(self: &Arc<Self>, mut upstream: Box<Upstream>) {
         upstream.poll_for_nobody();
-        if upstream.driver.is_none() || !upstream.sender.is_ready() {
+        if upstream.driver.is_none() {
+            return;
+        }
+        if !upstream.sender.is_ready() {
+            upstream.detach(Arc::clone(self));
             return;
         }
         upstream.used = true;
         let mut kept = self.lock();
+        while let Some(waiting) = kept.waiting.pop_front() {
+            match waiting.send(upstream) {
+                Ok(()) => return,
+                Err(back) => upstream = back,
+            }
+        }
         if !kept.swept {
             // Without a runtime everything ends, and so does this connection.
             let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
@@ -150,8 +167,6 @@ impl Pool {
             kept.swept = true;
         }
         kept.idle.push((Instant::now(), upstream));
-        drop(kept);
-        self.returned.notify_one();
     }
 
     /// Closes what was not taken for too long. True when nothing is left.
@@ -243,17 +258,29 @@ impl Upstream {
         }
     }
 
-    /// Lets it go on in a task of its own, to its end.
-    pub(crate) fn detach(self) {
-        let Self { sender, driver, .. } = self;
-        if let Some(driver) = driver {
-            tokio::spawn(async move {
-                // Who no longer can send anything ends the connection early.
-                let _sender = sender;
-                if let Err(error) = driver.await {
-                    tracing::debug!(%error, "a connection to the app ended early");
-                }
-            });
+    /// Lets it go on in a task of its own, until the next request may have it, or to its end.
+    pub(crate) fn detach(mut self: Box<Self>, pool: Arc<Pool>) {
+        // Without a runtime everything ends, and so does this connection.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        runtime.spawn(async move {
+            match std::future::poll_fn(|cx| self.poll_through(cx)).await {
+                Some(error) => tracing::debug!(%error, "a connection to the app ended early"),
+                None => pool.keep(self),
+            }
+        });
+    }
+
+    /// Ready when nothing is left to send and to read, or the connection has ended. Polled twice: hyper asks for the next
+    /// request before it flushes, and the flush of the last byte wakes nobody.
+    fn poll_through(&mut self, cx: &mut Context<'_>) -> Poll<Option<hyper::Error>> {
+        for _ in 0..2 {
+            if let Poll::Ready(ended) = self.poll(cx) {
+                return Poll::Ready(ended);
+            }
+            if self.sender.is_ready() {
+                return Poll::Ready(None);
+            }
         }
+        Poll::Pending
     }
 }

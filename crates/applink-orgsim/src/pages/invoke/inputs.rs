@@ -240,6 +240,34 @@ fn place(body: &mut Value, path: &[String], value: Value) {
     }
 }
 
+/// One of each kind, and the choices as they are chosen.
+#[cfg(test)]
+pub(super) fn samples() -> Vec<Input> {
+    use crate::pages::samples::evil;
+
+    let input = |widget, value: &str, required| Input {
+        name: evil(),
+        label: evil(),
+        hint: evil(),
+        required,
+        widget,
+        value: value.to_owned(),
+        place: Place::Body(Vec::new()),
+    };
+    let evil = evil();
+    vec![
+        input(Widget::Text, &evil, true),
+        input(Widget::Integer, &evil, false),
+        input(Widget::Number, &evil, false),
+        input(Widget::Date, &evil, false),
+        input(Widget::Choice(vec![evil.clone(), String::new()]), &evil, false),
+        input(Widget::Boolean, "true", false),
+        input(Widget::Boolean, "false", false),
+        input(Widget::Lines, &evil, false),
+        input(Widget::Json, &evil, false),
+    ]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -344,32 +372,4 @@ mod tests {
         assert_eq!(read(&[], false).unwrap().body, Value::Null);
         assert_eq!(read(&[], true).unwrap().body, json!({}));
     }
-}
-
-/// One of each kind, and the choices as they are chosen.
-#[cfg(test)]
-pub(super) fn samples() -> Vec<Input> {
-    use crate::pages::samples::evil;
-
-    let input = |widget, value: &str, required| Input {
-        name: evil(),
-        label: evil(),
-        hint: evil(),
-        required,
-        widget,
-        value: value.to_owned(),
-        place: Place::Body(Vec::new()),
-    };
-    let evil = evil();
-    vec![
-        input(Widget::Text, &evil, true),
-        input(Widget::Integer, &evil, false),
-        input(Widget::Number, &evil, false),
-        input(Widget::Date, &evil, false),
-        input(Widget::Choice(vec![evil.clone(), String::new()]), &evil, false),
-        input(Widget::Boolean, "true", false),
-        input(Widget::Boolean, "false", false),
-        input(Widget::Lines, &evil, false),
-        input(Widget::Json, &evil, false),
-    ]
 }
