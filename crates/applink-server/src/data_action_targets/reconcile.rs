@@ -5,11 +5,12 @@
 //! 3. `generating_signing_key`: the org makes a key, which is sealed and committed with the state. A key that got lost on
 //!    the way is simply made again; keys there were before count on for an hour.
 //! 4. `deleting`: the org deletes it, and the row goes with its keys. One of its name that calls something else is
-//!    somebody else's and stays. When the org keeps ours, it is `created` again with the reason; but when its
+//!    somebody else's and stays, or ours that was changed there, which is noted as left behind. When the org keeps ours, it is `created` again with the reason; but when its
 //!    connection goes, it is left there and noted as left behind. After the last target of a connection that is being
 //!    disconnected, its grant goes to be revoked.
 //!
-//! What a step did is written under the fence of its claim, so a worker that stalled past its lease changes nothing.
+//! What a step did is written under the fence of its claim, so a worker that stalled past its lease writes nothing; and it
+//! begins nothing at the org when little of the lease is left.
 
 use std::time::Duration;
 
@@ -19,6 +20,7 @@ use applink_salesforce::error::ErrorKind;
 use applink_salesforce::rest::ApiVersion;
 use applink_salesforce::{Org, OrgError};
 use secrecy::SecretString;
+use tokio::time::Instant;
 
 use super::flow::{self, State, Target};
 use super::{store, targets};
@@ -38,6 +40,8 @@ use crate::vault::VaultError;
 const LEASE: Duration = Duration::from_secs(180);
 /// Rows taken at a time.
 const BATCH: u32 = 10;
+/// No row is begun with less of the lease left: another worker that takes it would have the org make another key.
+const STEP: Duration = Duration::from_secs(60);
 /// The first version with data action targets.
 const FALLBACK_VERSION: ApiVersion = ApiVersion::new(62);
 
@@ -51,6 +55,8 @@ enum Outcome {
     Wait,
     /// It is out of the org.
     Gone,
+    /// It was changed in the org, which keeps it.
+    Left,
 }
 
 /// A step did not come about.
@@ -93,10 +99,15 @@ impl Trouble {
 /// # Errors
 /// [`StepError`] when the database or the vault fails.
 pub async fn work_due(app: &App) -> Result<Status, StepError> {
+    let begun = Instant::now();
     let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: BATCH };
     let due = app.store.database().claim_due::<targets::Model>(targets::DUE, claim).await?;
+    let begin_until = begun + (LEASE - STEP);
     let mut status = Status::default();
     for row in due {
+        if Instant::now() > begin_until {
+            break;
+        }
         let fence = row.fence;
         work(app, Target::try_from(row)?, fence).await?;
         status.done += 1;
@@ -141,6 +152,10 @@ async fn work(app: &App, target: Target, fence: i64) -> Result<(), StepError> {
     let alone = current.state == State::Deleting && is_removed_alone(&tx, &current).await?;
     match taken {
         Ok(Outcome::Gone) => return Ok(erase(app, tx, &current, None).await?),
+        Ok(Outcome::Left) => {
+            let reason = "it was changed there and calls something else now";
+            return Ok(erase(app, tx, &current, Some(reason)).await?);
+        }
         Ok(Outcome::Next(state)) => flow::enter(&mut current, state, now),
         Ok(Outcome::Wait) if flow::wait(&mut current, now) => {}
         Ok(Outcome::Wait) => flow::fail(&mut current, "it did not set it up in time", now),
@@ -238,6 +253,7 @@ async fn at_the_org(org: &Org, target: &Target) -> Result<Outcome, Trouble> {
                 {
                     org.delete_data_action_target(&target.api_name).await?
                 }
+                Some(_) if target.key_made_at.is_some() => return Ok(Outcome::Left),
                 Some(_) => tracing::warn!(
                     target = target.api_name,
                     org = target.org_id,
