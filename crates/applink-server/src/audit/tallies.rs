@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use applink_api::ids::AddonId;
 use applink_api::time::Timestamp;
-use sea_orm::{ConnectionTrait, FromQueryResult, Statement, Value};
+use sea_orm::{ConnectionTrait, DbBackend, FromQueryResult, Statement, Value};
 
 use super::browse::{By, Count, Counted, Query, placeholders};
 use crate::app::App;
@@ -258,12 +258,23 @@ pub async fn counts(
     addon: AddonId,
     counted: &Counted<'_>,
 ) -> Result<Vec<Count>, StoreError> {
-    let Query { sql, values } = counting(addon, counted);
+    let Query { sql, values } = counting(connection.get_database_backend(), addon, counted);
     Ok(Count::find_by_statement(statement(connection, sql, values)).all(connection).await?)
 }
 
-/// The join in the second part is in the order in which it is to be done: SQLite would read every row of the add-on.
-fn counting(addon: AddonId, counted: &Counted<'_>) -> Query {
+/// Of each segment, the rows that are not counted yet. SQLite joins in the order that is written, where it otherwise would
+/// read every row of the add-on; PostgreSQL would read the whole ledger, unless it is told to look into each segment.
+fn uncounted(engine: DbBackend) -> &'static str {
+    match engine {
+        DbBackend::Sqlite => "CROSS JOIN audit_rows r",
+        _ => {
+            "CROSS JOIN LATERAL (SELECT * FROM audit_rows u \
+               WHERE u.segment = s.id AND u.seq > COALESCE(p.upto, -1) OFFSET 0) r"
+        }
+    }
+}
+
+fn counting(engine: DbBackend, addon: AddonId, counted: &Counted<'_>) -> Query {
     let Counted { by, actions, since, length, app, most, .. } = *counted;
     let values = vec![
         (length / SLOT).into(),
@@ -285,12 +296,13 @@ fn counting(addon: AddonId, counted: &Counted<'_>) -> Query {
             "LEFT JOIN credentials c ON c.id = r.subject AND c.addon_id = r.addon_id",
         ),
     };
+    let uncounted = uncounted(engine);
     query.sql = format!(
         "WITH pieces AS (SELECT k.slot / $1 AS slice, {counted_label} AS label, k.number AS number \
              FROM audit_tallies k LEFT JOIN audit_actors a ON a.id = k.actor \
              WHERE k.addon_id = $3 AND k.slot >= $4 AND k.action IN ({actions}){of_app} \
            UNION ALL SELECT r.at / $2, {row_label}, 1 \
-             FROM audit_segments s LEFT JOIN audit_tally_progress p ON p.name = s.id CROSS JOIN audit_rows r \
+             FROM audit_segments s LEFT JOIN audit_tally_progress p ON p.name = s.id {uncounted} \
              LEFT JOIN audit_actors a ON a.id = r.actor {credentials} \
              WHERE (s.closed_at IS NULL OR s.closed_at >= $5) AND r.segment = s.id \
                AND r.seq > COALESCE(p.upto, -1) AND r.addon_id || '' = $3 AND r.at >= $5 \
