@@ -37,7 +37,10 @@ fn start(port: Option<u16>, command: Vec<OsString>) -> u8 {
     match configuration(port, command).and_then(|config| Ok((config, reload_signal()?, runtime()?))) {
         Ok((mut config, reload, runtime)) => {
             config.access_log = log.access();
-            runtime.block_on(supervise(config, reload))
+            let code = runtime.block_on(supervise(config, reload));
+            // A name that is still being looked up holds nothing up.
+            runtime.shutdown_background();
+            code
         }
         Err(error) => fail(&*error, 1),
     }
@@ -255,6 +258,6 @@ fn fail(error: &(dyn std::error::Error + 'static), code: u8) -> u8 {
         text.push_str(&format!("\n  caused by: {inner}"));
         cause = inner.source();
     }
-    let _ = writeln!(std::io::stderr(), "{text}");
+    log::last_line(text);
     code
 }

@@ -26,6 +26,8 @@ pub(crate) mod tally;
 
 /// A path that is longer is cut in the log.
 const LONGEST_PATH: usize = 512;
+/// So is a method: any word may come as one, of any length.
+const LONGEST_METHOD: usize = 32;
 
 /// How many requests had which end, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +94,12 @@ impl Record {
             Caller::User(Verified { user_id: Some(user_id), .. }) => user_id,
             _ => "",
         }
+    }
+
+    /// A token, and so of one-byte characters.
+    fn method(&self) -> &str {
+        let method = self.method.as_str();
+        method.get(..LONGEST_METHOD).unwrap_or(method)
     }
 
     /// Without the query.
@@ -164,7 +172,7 @@ impl Recorder {
         self.end_span(&record, request_id, (end, status.as_u16()));
         self.access.write(&access::Line {
             at: end,
-            method: record.method.as_str(),
+            method: record.method(),
             path: record.path(),
             status: ending.status,
             verdict: record.verdict,
@@ -183,7 +191,7 @@ impl Recorder {
                 span: span.clone(),
                 begin: record.begin,
                 end,
-                method: record.method.to_string(),
+                method: record.method().to_owned(),
                 path: record.path().to_owned(),
                 status,
                 verdict: record.verdict,
@@ -228,7 +236,7 @@ fn invocation(record: &Record, request_id: &str, ending: Ending) -> InvocationRe
         request_id: cut(request_id),
         org_id: cut(record.org_id()),
         user_id: record.user_id().to_owned(),
-        operation: cut(&format!("{} {}", record.method, record.path())),
+        operation: cut(&format!("{} {}", record.method(), record.path())),
         verdict: ending.verdict.to_owned(),
         status: ending.status,
         mesh_micros: ending.mesh_micros,

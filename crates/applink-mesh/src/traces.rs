@@ -33,6 +33,9 @@ const ENDPOINT: &str = "OTEL_EXPORTER_OTLP_ENDPOINT";
 const TRACES_ENDPOINT: &str = "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT";
 const SERVICE: &str = "OTEL_SERVICE_NAME";
 
+/// Methods that may stand in a span's name: those of HTTP (RFC 9110 §9.1, RFC 5789).
+const KNOWN: [&str; 9] = ["CONNECT", "DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT", "TRACE"];
+
 /// Spans that wait, at most: five seconds of 800 requests each.
 const WAITING: usize = 4_096;
 /// How long the collector may take.
@@ -216,19 +219,23 @@ fn body(service: &str, ended: &[Ended]) -> Value {
     }]})
 }
 
-/// As OTLP's JSON has it: ids in hex, 64-bit numbers as text, kind 2 for a server, status 2 for an error.
+/// As OTLP's JSON has it: ids in hex, 64-bit numbers as text, kind 2 for a server, status 2 for an error. Collectors count
+/// by name and method, so that there are only as many of these as methods that are known (semantic conventions for HTTP).
 fn encode(ended: &Ended) -> Value {
     let nanos = |time: Timestamp| format!("{}000", time.as_micros());
+    let known = KNOWN.contains(&ended.method.as_str());
+    let (name, method) =
+        if known { (ended.method.as_str(), ended.method.as_str()) } else { ("HTTP", "_OTHER") };
     json!({
         "traceId": ended.span.trace,
         "spanId": ended.span.id,
         "parentSpanId": ended.span.parent.as_deref().unwrap_or_default(),
-        "name": ended.method,
+        "name": name,
         "kind": 2,
         "startTimeUnixNano": nanos(ended.begin),
         "endTimeUnixNano": nanos(ended.end),
         "attributes": [
-            text("http.request.method", &ended.method),
+            text("http.request.method", method),
             text("url.path", &ended.path),
             json!({"key": "http.response.status_code", "value": {"intValue": ended.status.to_string()}}),
             text("applink.verdict", ended.verdict),

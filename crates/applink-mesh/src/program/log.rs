@@ -1,7 +1,8 @@
-//! The log on standard error, written by a thread of its own: a request never waits for whoever reads it, unless a
-//! whole mebibyte waits already.
+//! The log on standard error, written by a thread of its own: neither a request nor the end of the program waits for
+//! whoever reads it. What nobody reads is dropped, and counted.
 
 use std::io::{self, Write as _};
+use std::sync::mpsc::{self, Receiver};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -15,15 +16,44 @@ use crate::record::access::AccessLog;
 
 /// How long the first of several lines waits for the others.
 const GATHER: Duration = Duration::from_millis(10);
-/// What may wait; above it whoever logs waits too.
+/// What may wait; lines that come while more does are dropped.
 const MOST: usize = 1024 * 1024;
+/// At the end of the program, how long whoever reads may take for what waits; then the end comes without it. Nobody may be
+/// there, and a supervisor waits for the exit code.
+const LAST_LINES: Duration = Duration::from_millis(500);
 
-/// Lines on their way. Dropping it writes what still waits.
+/// Lines on their way. Dropping it writes what still waits, as far as somebody reads it.
 pub(super) struct Log {
     lines: Arc<Lines>,
     level: LevelFilter,
     json: bool,
-    writer: Option<std::thread::JoinHandle<()>>,
+    writer: Writing,
+}
+
+/// A thread that writes; it hangs up when it is through.
+struct Writing(Receiver<()>);
+
+impl Writing {
+    fn start(write: impl FnOnce() + Send + 'static) -> Self {
+        let (through, waits) = mpsc::channel();
+        let write = move || {
+            write();
+            drop(through);
+        };
+        // A thread that can't be started hangs up too.
+        let _ = std::thread::Builder::new().name("mesh-log".to_owned()).spawn(write);
+        Self(waits)
+    }
+
+    /// Waits for its end, but not for ever: the program's end takes the thread along.
+    fn end(&self) {
+        let _ = self.0.recv_timeout(LAST_LINES);
+    }
+}
+
+/// Writes the last line of a program that failed, however standard error is read.
+pub(super) fn last_line(text: String) {
+    Writing::start(move || drop(writeln!(io::stderr(), "{text}"))).end();
 }
 
 #[derive(Default)]
@@ -35,6 +65,8 @@ struct Lines {
 #[derive(Default)]
 struct State {
     waiting: Vec<u8>,
+    /// Lines that found no room.
+    dropped: u64,
     over: bool,
 }
 
@@ -50,8 +82,8 @@ impl Log {
         // Only a second subscriber in the same process could fail here.
         let _ = tracing_subscriber::registry().with(layer.with_filter(ours)).try_init();
         let written = Arc::clone(&lines);
-        let writer = std::thread::Builder::new().name("mesh-log".to_owned()).spawn(move || written.write());
-        Self { lines, level, json, writer: writer.ok() }
+        let writer = Writing::start(move || written.write());
+        Self { lines, level, json, writer }
     }
 
     /// For the lines of requests, which are of the level INFO.
@@ -70,9 +102,7 @@ impl Drop for Log {
     fn drop(&mut self) {
         self.lines.lock().over = true;
         self.lines.changed.notify_all();
-        if let Some(writer) = self.writer.take() {
-            let _ = writer.join();
-        }
+        self.writer.end();
     }
 }
 
@@ -81,10 +111,12 @@ impl Lines {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Never waits: this is called in the middle of requests.
     fn add(&self, line: &[u8]) {
         let mut state = self.lock();
-        while state.waiting.len() > MOST && !state.over {
-            state = self.changed.wait(state).unwrap_or_else(PoisonError::into_inner);
+        if state.waiting.len() > MOST {
+            state.dropped += 1;
+            return;
         }
         let first = state.waiting.is_empty();
         state.waiting.extend_from_slice(line);
@@ -92,6 +124,13 @@ impl Lines {
         if first {
             self.changed.notify_all();
         }
+    }
+
+    /// What waits, and how many lines did not find room behind it.
+    fn take(&self, into: &mut Vec<u8>) -> u64 {
+        let mut state = self.lock();
+        std::mem::swap(into, &mut state.waiting);
+        std::mem::take(&mut state.dropped)
     }
 
     /// Until it is over and nothing waits.
@@ -110,8 +149,11 @@ impl Lines {
                     std::thread::sleep(GATHER);
                 }
             }
-            std::mem::swap(&mut taken, &mut self.lock().waiting);
-            self.changed.notify_all();
+            let dropped = self.take(&mut taken);
+            if dropped > 0 {
+                // Comes right behind those that found room, where the others would have been.
+                tracing::error!(dropped, "lines of this log were dropped, because nobody read them");
+            }
             // Nobody is left to be told that nobody reads it.
             let _ = io::stderr().write_all(&taken);
             taken.clear();
@@ -149,24 +191,37 @@ impl io::Write for Line<'_> {
 mod tests {
     use super::*;
 
+    fn log(lines: &Arc<Lines>, writer: Writing) -> Log {
+        Log { lines: Arc::clone(lines), level: LevelFilter::INFO, json: false, writer }
+    }
+
     #[test]
     fn what_waits_at_the_end_is_written_and_the_writer_ends() {
         let lines = Arc::new(Lines::default());
-        let log = Log { lines: Arc::clone(&lines), level: LevelFilter::INFO, json: false, writer: None };
-        drop(log);
+        let written = Arc::clone(&lines);
+        drop(log(&lines, Writing::start(move || written.write())));
         lines.write();
         assert!(lines.lock().waiting.is_empty());
     }
 
     #[test]
-    fn who_logs_too_much_waits_until_there_is_room() {
-        let lines = Arc::new(Lines::default());
+    fn the_end_comes_although_the_writer_does_not() {
+        let (never, stuck) = mpsc::channel::<()>();
+        drop(log(&Arc::default(), Writing::start(move || assert!(stuck.recv().is_err()))));
+        drop(never);
+    }
+
+    #[test]
+    fn who_logs_too_much_is_not_held_up_but_counted() {
+        let lines = Lines::default();
         lines.lock().waiting = vec![b' '; MOST + 1];
-        let adding = Arc::clone(&lines);
-        let added = std::thread::spawn(move || adding.add(b"x"));
-        lines.lock().waiting.clear();
-        lines.changed.notify_all();
-        added.join().unwrap();
-        assert_eq!(lines.lock().waiting, b"x");
+        lines.add(b"x");
+        lines.add(b"y");
+        let mut taken = Vec::new();
+        assert_eq!(lines.take(&mut taken), 2);
+        assert_eq!(taken.len(), MOST + 1);
+        taken.clear();
+        lines.add(b"z");
+        assert_eq!((lines.take(&mut taken), taken.as_slice()), (0, b"z".as_slice()), "told once");
     }
 }

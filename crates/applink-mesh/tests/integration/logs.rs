@@ -1,14 +1,26 @@
-//! What the log of the real binary says, and never says, at its most talkative level.
+//! What the log of the real binary says, and never says, at its most talkative level; and what it does when nobody reads it.
 
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use applink_mesh::{AccessLog, AccessSink};
+use futures_util::future::join_all;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, BufReader};
+use tokio::net::TcpStream;
+use tokio::process::Child;
+use tokio::time::timeout;
 
-use crate::integration::app::App;
+use crate::integration::app::{App, text};
 use crate::integration::control_plane::{ControlPlane, Says};
 use crate::integration::process::{Ports, borrowed, mesh};
-use crate::integration::raw::send;
-use crate::integration::stack::{Call, ORG, ORG_JWT, SESSION, TOKEN, USER, encode, verdict};
+use crate::integration::raw::{Wire, send};
+use crate::integration::stack::{Call, ORG, ORG_JWT, SESSION, Stack, TOKEN, USER, encode, verdict};
+
+/// Far longer than anything here takes that does not hang.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[tokio::test]
 async fn calls_leave_one_line_each_and_no_secret() {
@@ -58,4 +70,98 @@ async fn calls_leave_one_line_each_and_no_secret() {
     for part in ["path=\"/api/act\"", "verdict=\"verified\"", "request_id=\"r-0\"", ORG, USER, "app_us="] {
         assert!(access[0].contains(part), "{part} not in {}", access[0]);
     }
+}
+
+/// A mesh whose log nobody reads, after more requests than there is room for their lines.
+struct Unread {
+    process: Child,
+    address: SocketAddr,
+    _around: (App, Ports, tempfile::TempDir),
+}
+
+impl Unread {
+    /// Lines of 700 bytes: three mebibytes of them. One waits, another may be in the writer's hands.
+    const CLIENTS: usize = 12;
+    const REQUESTS: usize = 400;
+
+    async fn start() -> Self {
+        let app = App::answering(|_| async { text("ok") }).await;
+        let (ports, folder) = (Ports::reserve(), tempfile::tempdir().unwrap());
+        let open = "mesh:\n  authentication:\n    bypassRoutes: [\"/*\"]\n";
+        std::fs::write(folder.path().join("heroku-applink-service-mesh.yaml"), open).unwrap();
+        let variables = [
+            ("PORT", ports.public.to_string()),
+            ("APP_PORT", app.address.port().to_string()),
+            ("APPLINK_MESH_METRICS", "off".to_owned()),
+        ];
+        let process = mesh(folder.path(), &borrowed(&variables), &[]).spawn().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], ports.public));
+        while TcpStream::connect(address).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let asked = join_all((0..Self::CLIENTS).map(|_| Self::ask(address)));
+        timeout(PATIENCE, asked).await.expect("requests don't wait for whoever reads the log");
+        Self { process, address, _around: (app, ports, folder) }
+    }
+
+    async fn ask(address: SocketAddr) {
+        let mut wire = Wire::open(address).await;
+        for _ in 0..Self::REQUESTS {
+            wire.write(format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "x".repeat(600))).await;
+            assert!(wire.read_until("\r\n\r\n").await.starts_with("HTTP/1.1 200 "));
+            wire.read_exactly(2).await;
+        }
+    }
+
+    async fn stop(&mut self) {
+        let id = i32::try_from(self.process.id().unwrap()).unwrap();
+        kill(Pid::from_raw(id), Signal::SIGTERM).unwrap();
+        // Far less than it waits for requests.
+        let end = timeout(Duration::from_secs(8), self.process.wait()).await;
+        assert_eq!(end.expect("it ends in time").unwrap().code(), Some(0));
+    }
+}
+
+#[tokio::test]
+async fn a_log_that_nobody_reads_holds_up_neither_requests_nor_the_end() {
+    Unread::start().await.stop().await;
+}
+
+#[tokio::test]
+async fn lines_that_were_dropped_are_counted_in_the_log() {
+    let mut unread = Unread::start().await;
+    let mut log = BufReader::new(unread.process.stderr.take().unwrap()).lines();
+    let mut lines = 0;
+    let told = loop {
+        let line = timeout(PATIENCE, log.next_line()).await.unwrap().unwrap().expect("it goes on");
+        if line.contains("lines of this log were dropped") {
+            break line;
+        }
+        lines += usize::from(line.contains("applink_mesh::access"));
+    };
+    let dropped: usize = told.rsplit_once("dropped=").unwrap().1.trim().parse().unwrap();
+    assert!(told.contains("ERROR applink_mesh") && lines > 1_000, "{told} after {lines}");
+    assert_eq!(lines + dropped, Unread::CLIENTS * Unread::REQUESTS);
+    // It is read again, and so it is written again.
+    Unread::ask(unread.address).await;
+    tokio::join!(unread.stop(), async {
+        let mut more = 0;
+        while let Some(line) = log.next_line().await.unwrap() {
+            more += usize::from(line.contains("applink_mesh::access"));
+        }
+        assert_eq!(more, Unread::REQUESTS);
+    });
+}
+
+/// Any word may come as a method.
+#[tokio::test]
+async fn a_long_method_is_cut() {
+    let kept = Arc::<Mutex<Vec<u8>>>::default();
+    let lines = Arc::clone(&kept);
+    let sink: AccessSink = Arc::new(move |line: &[u8]| lines.lock().unwrap().extend_from_slice(line));
+    let stack = Stack::with(|config| config.access_log = AccessLog::Text(sink)).await;
+    let method = "M".repeat(1_000);
+    assert_eq!(stack.send(&format!("{method} /x"), &[], b"").await.status, 405);
+    let line = String::from_utf8(kept.lock().unwrap().clone()).unwrap();
+    assert!(line.contains(&format!("method=\"{}\" path=\"/x\"", &method[..32])), "{line}");
 }

@@ -81,6 +81,21 @@ async fn a_refusal_is_a_span_too_and_what_is_not_sampled_is_none() {
     assert_eq!(spans[0]["parentSpanId"], "");
 }
 
+/// Collectors make series of names: a caller must not be able to make up as many as it likes.
+#[tokio::test]
+async fn a_method_that_is_none_is_no_name() {
+    let collector = ControlPlane::start(Says::Status(200, "{}")).await;
+    let stack = tracing(&collector).await;
+    assert_eq!(stack.send("MADE-UP-BY-A-CALLER /x", &[], b"").await.status, 405);
+    eventually(|| !collector.asked().is_empty()).await;
+    let spans = collector.asked().remove(0).body["resourceSpans"][0]["scopeSpans"][0]["spans"].clone();
+    assert_eq!(
+        (&spans[0]["name"], attribute(&spans[0], "http.request.method")),
+        (&json!("HTTP"), &json!("_OTHER"))
+    );
+    assert!(!spans.to_string().contains("MADE-UP"), "{spans}");
+}
+
 #[tokio::test]
 async fn a_collector_that_fails_holds_nothing_up() {
     let collector = ControlPlane::start(Says::Status(503, "{}")).await;
