@@ -280,7 +280,8 @@ pub struct Limits {
     /// After a stop signal, how long new connections are still served, while the health route already says no. 0;
     /// some seconds where a load balancer learns of the end only from the health route (Kubernetes).
     pub grace: Duration,
-    /// After that, how long requests that are being answered may take before the app is told. 10 s.
+    /// After that, how long requests that are being answered, and tunnels (WebSocket), may take before they are closed and
+    /// the app is told. 10 s.
     pub drain: Duration,
     /// While the app is exchanged for a new one, how long a request waits for it. 30 s, then 503.
     pub reload: Duration,

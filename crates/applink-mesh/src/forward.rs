@@ -24,6 +24,8 @@ use crate::readiness::{AtApp, Readiness};
 use crate::respond::{Body, BoxError, MARKER, MeshError};
 
 pub(crate) mod body;
+mod draft;
+mod heard;
 pub(crate) mod hop_by_hop;
 mod interim;
 mod tunnel;
@@ -70,13 +72,10 @@ impl Forwarder {
         mut line: Line<'_>,
     ) -> Result<Response<Body>, MeshError> {
         let at_app = self.readiness.enter(self.reload_limit).await.ok_or(MeshError::AppStarting)?;
-        let interim_wanted = parts.version == Version::HTTP_11;
+        let hears_interim = (parts.version == Version::HTTP_11).then_some(line.connection);
         let upgrade = line.upgrade.take().filter(|_| parts.headers.contains_key(UPGRADE));
-        let mut request = self.request(parts, body, path);
-        if interim_wanted {
-            interim::pass_on(&mut request, line.connection);
-        }
-        let (answer, upstream) = self.exchange(request, line.activity.as_ref()).await?;
+        let request = self.request(parts, body, path);
+        let (answer, upstream) = self.exchange(request, line.activity.as_ref(), hears_interim).await?;
         self.pass_back(answer, upstream, upgrade, line, at_app)
     }
 
@@ -103,20 +102,30 @@ impl Forwarder {
         }
     }
 
-    /// A connection that the app closed while nobody used it is no answer: the request goes out on another one.
+    /// A connection that the app closed while nobody used it is no answer: the request goes out on another one. When it was
+    /// written before that was noticed, only if it may arrive twice, and once: on a connection of its own.
     async fn exchange(
         &self,
         mut request: Request<AppBody>,
         activity: Option<&Activity>,
+        hears_interim: Option<&Arc<ConnectionState>>,
     ) -> Result<(Response<Incoming>, Box<Upstream>), MeshError> {
         let begin = Instant::now();
         // The limit counts from the last piece of the request's body, so an upload may take as long as it moves.
         let due = || activity.map_or(begin, Activity::last).max(begin) + self.response_limit;
+        let mut fresh = false;
         loop {
-            let mut upstream = self.pool.connection().await.map_err(MeshError::AppUnreachable)?;
+            if let Some(connection) = hears_interim {
+                interim::pass_on(&mut request, connection);
+            }
+            // In a box: what is seldom needed must not make every request larger.
+            let upstream =
+                if fresh { Box::pin(self.pool.fresh()).await } else { self.pool.connection().await };
+            let mut upstream = upstream.map_err(MeshError::AppUnreachable)?;
             match upstream.send(request, due).await {
                 Ok(answer) => return Ok((answer, upstream)),
                 Err(NoAnswer::Unsent(again)) => request = *again,
+                Err(NoAnswer::Unanswered(again)) => (request, fresh) = (*again, true),
                 Err(NoAnswer::TimedOut) => return Err(MeshError::AppTimeout),
                 Err(NoAnswer::Broken(error)) => return Err(failure(error)),
             }
@@ -145,7 +154,7 @@ impl Forwarder {
             let source = if line.activity.is_none_or(|activity| activity.is_over()) {
                 Some((upstream, Arc::clone(&self.pool)))
             } else {
-                upstream.detach(Arc::clone(&self.pool));
+                upstream.detach(Arc::clone(&self.pool), Some(at_app.clone()));
                 None
             };
             let body = ResponseBody::new(incoming, source, in_flight, at_app);
@@ -154,7 +163,7 @@ impl Forwarder {
         let Some(client_side) = upgrade else {
             return Err(MeshError::AppUnreachable("the app changed protocol without being asked".into()));
         };
-        upstream.detach(Arc::clone(&self.pool));
+        upstream.detach(Arc::clone(&self.pool), Some(at_app.clone()));
         keep_upgrade(passed.headers_mut(), protocol);
         tunnel::spawn(client_side, app_side, self.readiness.clone(), (in_flight, at_app));
         Ok(passed.map(|()| crate::respond::full(Bytes::new())))

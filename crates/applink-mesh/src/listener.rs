@@ -56,7 +56,7 @@ enum Work {
     Drain(Duration),
 }
 
-/// Serves until `stop`, then finishes the requests in progress for at most the drain time.
+/// Serves until `stop`, then finishes what is in progress for at most the drain time.
 pub(crate) async fn serve(
     listener: TcpListener,
     pipeline: Arc<Pipeline>,
@@ -117,6 +117,8 @@ fn thread(
     let (work, queue) = mpsc::unbounded_channel();
     let serve = move || {
         runtime.block_on(async move { Server::new(pipeline, &config).work(queue).await });
+        // Closes the tunnels that are left, before anybody is told that this is the end.
+        runtime.shutdown_background();
         drop(ended);
     };
     std::thread::Builder::new().name(format!("mesh-{number}")).spawn(serve).ok()?;

@@ -420,8 +420,8 @@ impl RunningMesh {
     }
 
     /// Stops in order: the health route says no; new connections are still served for
-    /// [`Limits::grace`](crate::config::Limits), then no more; requests in progress are finished, within
-    /// [`Limits::drain`](crate::config::Limits); the app gets `signal`, and is killed when it has not ended within
+    /// [`Limits::grace`](crate::config::Limits), then no more; requests in progress and tunnels are finished, within
+    /// [`Limits::drain`](crate::config::Limits), and closed after it; the app gets `signal`, and is killed when it has not ended within
     /// [`Limits::child_stop`](crate::config::Limits), while the last report and spans are sent. Gives how the app ended, when the mesh started one.
     pub async fn stop_with(mut self, signal: ChildSignal) -> Option<ChildExit> {
         self.readiness.advance(Stage::Draining);
@@ -439,6 +439,8 @@ impl RunningMesh {
             let _ = stop.send(drain);
         }
         let _ = (&mut self.server).await;
+        // Closes the tunnels that are left, before the app is told.
+        self.readiness.advance(Stage::Stopped);
         let child = async {
             match &self.child {
                 Some(child) => {
@@ -449,7 +451,6 @@ impl RunningMesh {
             }
         };
         let (exit, ()) = tokio::join!(child, self.closing.close(last_words));
-        self.readiness.advance(Stage::Stopped);
         exit
     }
 }

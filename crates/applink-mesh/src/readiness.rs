@@ -24,7 +24,7 @@ pub(crate) enum Stage {
     Ready,
     /// A stop signal came: requests are still forwarded, but the health route says no.
     Draining,
-    /// Over; tunnels are closed.
+    /// No request is served any more; tunnels are closed.
     Stopped,
 }
 
@@ -43,9 +43,17 @@ struct Gate {
     last_left: Notify,
 }
 
-/// A request that the app has, until its answer is through.
+/// A request that the app has, until its answer is through; or what has become of it: a tunnel, or an upload that the app
+/// answered before it read it.
 #[derive(Debug)]
 pub(crate) struct AtApp(Arc<Gate>);
+
+impl Clone for AtApp {
+    /// Both have to go.
+    fn clone(&self) -> Self {
+        Self::enter(&self.0)
+    }
+}
 
 impl AtApp {
     fn enter(gate: &Arc<Gate>) -> Self {
@@ -131,7 +139,7 @@ impl Readiness {
         self.gate.held.send_replace(false);
     }
 
-    /// Waits until the app has no request any more.
+    /// Waits until the app has no request any more, and no tunnel either.
     pub(crate) async fn left(&self) {
         loop {
             let mut last_left = std::pin::pin!(self.gate.last_left.notified());

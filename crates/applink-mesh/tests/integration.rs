@@ -9,10 +9,12 @@ mod integration {
     mod connections;
     mod control_plane;
     mod data_actions;
+    mod draining;
     mod failures;
     mod fidelity;
     mod headers;
     mod http2;
+    mod kept;
     mod limits;
     mod logs;
     mod metrics;

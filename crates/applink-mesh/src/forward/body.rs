@@ -192,7 +192,7 @@ pub(crate) struct ResponseBody {
     /// The app broke off, and the caller is about to learn it.
     broken: Option<hyper::Error>,
     _in_flight: InFlight,
-    _at_app: AtApp,
+    at_app: AtApp,
 }
 
 impl ResponseBody {
@@ -202,7 +202,7 @@ impl ResponseBody {
         in_flight: InFlight,
         at_app: AtApp,
     ) -> Self {
-        Self { incoming, source, ended: false, broken: None, _in_flight: in_flight, _at_app: at_app }
+        Self { incoming, source, ended: false, broken: None, _in_flight: in_flight, at_app }
     }
 
     /// What has come is taken before the connection is asked for more, and again after that: what it is woken by is
@@ -267,7 +267,7 @@ impl Drop for ResponseBody {
         if (self.ended || self.incoming.is_end_stream())
             && let Some((upstream, pool)) = self.source.take()
         {
-            pool.keep(upstream);
+            pool.keep(upstream, Some(&self.at_app));
         }
     }
 }

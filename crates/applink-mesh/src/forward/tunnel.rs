@@ -6,7 +6,8 @@ use hyper_util::rt::TokioIo;
 use crate::connection::InFlight;
 use crate::readiness::{AtApp, Readiness, Stage};
 
-/// Connects both sides once both have changed protocol, until one ends or the mesh stops.
+/// Connects both sides once both have changed protocol, until one ends or the mesh has stopped. A stop waits for it as for a
+/// request, because it is with the app as one is.
 pub(crate) fn spawn(client: OnUpgrade, app: OnUpgrade, readiness: Readiness, held: (InFlight, AtApp)) {
     tokio::spawn(async move {
         let _held = held;

@@ -123,7 +123,11 @@ impl Server {
         };
         begin.send_replace(true);
         // Connections that are not done by then end with this function.
-        let all_ended = async { while connections.join_next().await.is_some() {} };
+        let all_ended = async {
+            while connections.join_next().await.is_some() {}
+            // Tunnels, and uploads that the app still reads, have left the connection they came on.
+            server.pipeline.readiness.left().await;
+        };
         let _ = tokio::time::timeout(time, all_ended).await;
     }
 

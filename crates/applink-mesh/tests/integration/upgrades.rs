@@ -17,7 +17,7 @@ fn open(config: &mut MeshConfig) {
 }
 
 /// Accepts every upgrade and echoes in capitals.
-async fn upgrading_app() -> App {
+pub(crate) async fn upgrading_app() -> App {
     App::answering(|mut request| async move {
         let Some(protocol) = request.headers().get("upgrade").cloned() else { return text("no upgrade") };
         let upgrade = hyper::upgrade::on(&mut request);
@@ -39,7 +39,8 @@ async fn upgrading_app() -> App {
     .await
 }
 
-const UPGRADE: &str = "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n";
+pub(crate) const UPGRADE: &str =
+    "Connection: keep-alive, Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: k\r\n";
 
 async fn echo(mut wire: Wire) {
     let head = parse(wire.read_until("\r\n\r\n").await.as_bytes());
@@ -70,16 +71,6 @@ async fn a_websocket_is_tunnelled_for_verified_calls_only() {
     let lines = Call::new("r-1").lines().join("\r\n");
     wire.write(format!("GET /ws HTTP/1.1\r\nHost: a\r\n{lines}\r\n{UPGRADE}\r\n")).await;
     echo(wire).await;
-}
-
-#[tokio::test]
-async fn tunnels_end_with_the_mesh() {
-    let stack = Stack::before(upgrading_app().await, open).await;
-    let mut wire = Wire::open(stack.address()).await;
-    wire.write(format!("GET /open/ws HTTP/1.1\r\nHost: a\r\n{UPGRADE}\r\n")).await;
-    wire.read_until("\r\n\r\n").await;
-    stack.mesh.stop().await;
-    assert!(wire.read_rest().await.is_empty());
 }
 
 #[tokio::test]
