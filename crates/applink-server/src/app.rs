@@ -16,7 +16,7 @@ use crate::audit::Recorder;
 use crate::authorizations::{HandedOut, Reads};
 use crate::config::Config;
 use crate::data_cloud::Exchanges;
-use crate::db::Store;
+use crate::db::{Store, StoreError, Tx};
 use crate::egress::TenantEgress;
 use crate::invocations::keys::KeyRing;
 use crate::limits::Limiter;
@@ -95,6 +95,21 @@ impl App {
     pub(crate) fn changed(&self, credential: Uuid) {
         self.handed_out.forget(credential);
         self.nudges.nudge();
+    }
+
+    /// Commits a change of a credential, to its end even when the caller goes away. What was handed out of it before is
+    /// forgotten whatever is known of the commit: one that broke may have been made all the same.
+    ///
+    /// # Errors
+    /// [`StoreError`], as [`Tx::commit`].
+    pub(crate) async fn commit_change(&self, tx: Tx, credential: Uuid) -> Result<(), StoreError> {
+        let app = self.clone();
+        let committed = async move {
+            let committed = tx.commit().await;
+            app.changed(credential);
+            committed
+        };
+        self.finish(committed).await.unwrap_or_else(|| Err(StoreError::timed_out()))
     }
 
     /// Runs `work` to its end even when the caller goes away: a code or a token that is spent at the org must be

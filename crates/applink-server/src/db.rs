@@ -160,8 +160,8 @@ fn means_away(code: &str) -> bool {
     const SQLITE: [i64; 5] = [5, 8, 10, 13, 14];
     /// Connection exceptions, no resources (a full disk, too many connections), the operator's interventions
     /// (shutting down, starting up, a statement or a lock that took too long), system errors (I/O), transactions that
-    /// are to be tried again; and a read-only transaction.
-    const POSTGRES: [&str; 7] = ["08", "40", "53", "55P03", "57", "58", "25006"];
+    /// are to be tried again; a read-only transaction, and one that rested too long.
+    const POSTGRES: [&str; 8] = ["08", "40", "53", "55P03", "57", "58", "25006", "25P03"];
     if code.len() == 5 {
         return POSTGRES.iter().any(|class| code.starts_with(class));
     }

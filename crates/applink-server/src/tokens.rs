@@ -1,7 +1,8 @@
 //! Handing out access tokens that live, refreshing each of them exactly once.
 //!
 //! 1. Look at the live grant: is its access token good, old, or dead? ([`lease`], step `Wanted`.)
-//! 2. Good: open it and hand it out. Old: hand it out and renew it in the background. Dead: wait for the renewal.
+//! 2. Good: open it and hand it out. Old: hand it out and renew it in the background. Nearly dead: wait a moment for the
+//!    renewal, and hand it out all the same when none comes. Dead: wait for the renewal.
 //! 3. In one process only one task renews a grant; everyone else waits for it ([`flights`]). The task outlives the
 //!    request that started it.
 //! 4. Among processes the row's lease decides: claim it, write the intent, commit ([`renew`], step `Claimed`).
@@ -40,12 +41,14 @@ use self::lease::{Effect, Event, LeaseState, Rotation, step};
 use crate::app::App;
 use crate::config::RotationSetting;
 use crate::credentials::{self, Credential};
-use crate::db::{RowId, StoreError};
+use crate::db::{self, RowId, StoreError};
 use crate::error::ApiError;
 use crate::vault::VaultError;
 
 /// How long a hand-out waits for a renewal that another process is at.
 const PATIENCE: Duration = Duration::from_secs(25);
+/// The same while the token it has lives: that one will do when the renewal takes longer.
+const PATIENCE_WHILE_ALIVE: Duration = Duration::from_secs(2);
 /// How often it looks meanwhile.
 const LOOK_AGAIN: Duration = Duration::from_millis(40);
 
@@ -127,6 +130,11 @@ impl TokenError {
             Self::Renewal(error) => error.is_passing(),
             _ => false,
         }
+    }
+
+    /// Whether a token that lives is handed out all the same.
+    fn leaves_living_token(&self) -> bool {
+        self.is_passing() || self.is_unavailable()
     }
 
     /// Whether the database is away.
@@ -250,7 +258,7 @@ pub async fn replace_reported(
     credential: &Credential,
     reported: Option<&str>,
 ) -> Result<FreshToken, TokenError> {
-    let Some(grant) = store::live(app.store.reader(), credential.addon, credential.id).await? else {
+    let Some(grant) = live(app, credential).await? else {
         return Err(not_live(app, credential).await);
     };
     let rejected = match reported {
@@ -267,12 +275,13 @@ async fn hand_out(
     rejected: Option<i64>,
     mut first: Option<Cow<'_, store::Model>>,
 ) -> Result<FreshToken, TokenError> {
-    let patience = Instant::now() + PATIENCE;
+    let begun = Instant::now();
+    let patience = begun + PATIENCE;
     let mut seen_paused = None;
     loop {
         let read = match first.take() {
             Some(grant) => Some(grant),
-            None => store::live(app.store.reader(), credential.addon, credential.id).await?.map(Cow::Owned),
+            None => live(app, credential).await?.map(Cow::Owned),
         };
         let Some(grant) = read else { return Err(not_live(app, credential).await) };
         let now = app.clock.now();
@@ -281,6 +290,15 @@ async fn hand_out(
             Effect::HandOutAndRenew => {
                 app.flights.start(app, &grant, None);
                 return open(app, &grant).await;
+            }
+            Effect::Renew | Effect::AwaitHolder if is_alive(app, &grant, rejected) => {
+                let patience = begun + PATIENCE_WHILE_ALIVE;
+                match landed(app.flights.start(app, &grant, rejected), patience).await {
+                    Ok(()) if Instant::now() < patience => continue,
+                    Err(error) if !error.leaves_living_token() => return Err(error),
+                    _ if is_alive(app, &grant, rejected) => return open(app, &grant).await,
+                    landed => landed?,
+                }
             }
             Effect::Renew | Effect::AwaitHolder => {
                 landed(app.flights.start(app, &grant, rejected), patience).await?;
@@ -301,6 +319,16 @@ async fn hand_out(
             return Err(TokenError::RetryAfter(Duration::from_secs(5)));
         }
     }
+}
+
+async fn live(app: &App, credential: &Credential) -> Result<Option<store::Model>, StoreError> {
+    let read = store::live(app.store.reader(), credential.addon, credential.id);
+    db::in_time(Instant::now() + db::PATIENCE, read).await
+}
+
+/// Whether the token a grant has may be used still, as far as is known.
+fn is_alive(app: &App, grant: &store::Model, rejected: Option<i64>) -> bool {
+    rejected != Some(grant.token_version) && app.clock.now().as_micros() < grant.expires_at
 }
 
 /// Waits for a renewal, and no longer than until then.

@@ -27,6 +27,8 @@ mod dashboard;
 mod dashboard_large;
 #[path = "integration/dashboard_pages.rs"]
 mod dashboard_pages;
+#[path = "integration/data_action_targets.rs"]
+mod data_action_targets;
 #[path = "integration/data_actions.rs"]
 mod data_actions;
 #[cfg(test)]

@@ -83,7 +83,7 @@ fn compare(seconds: &str) -> Result<bool> {
     }
     let promised = format!("≥ {PROMISED_RATE:.0}, p99 ≤ {PROMISED_P99} ms, 0");
     let what = format!(
-        "fresh tokens read on one core over {CONNECTIONS} connections as fast as they are answered, grouped audit included"
+        "fresh tokens of one authorization read on one core over {CONNECTIONS} connections as fast as they are answered, grouped audit included"
     );
     figure(what, said(&full), promised.clone(), keeps(&full));
     let what = format!("the same, asked for {PROMISED_RATE:.0} times a second");

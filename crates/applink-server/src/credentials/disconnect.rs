@@ -39,8 +39,7 @@ pub async fn disconnect(
     tx.audit(
         Entry::new(&manager.actor, action, credential.addon, credential.id).with_detail(&credential.name),
     );
-    tx.commit().await?;
-    app.changed(credential.id);
+    app.commit_change(tx, credential.id).await?;
     app.nudges.data_action_targets.notify_one();
     Ok(credential)
 }

@@ -21,6 +21,10 @@ use super::{Database, Engine, OpenError};
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections per process to PostgreSQL: five processes stay below the server's default of 100 with room to spare.
 const POSTGRES_CONNECTIONS: u32 = 16;
+/// How long PostgreSQL lets a session wait for somebody else's lock, run one statement, or rest within a transaction: a
+/// process that stopped in the middle of one must not stop the others. Set once connected, since poolers in between
+/// refuse it as a parameter of connecting.
+const POSTGRES_LIMITS: &str = "SET lock_timeout = '10s'; SET statement_timeout = '5min'; SET idle_in_transaction_session_timeout = '1min'";
 /// Concurrent readers of the SQLite file; WAL lets them run beside the writer.
 const SQLITE_READERS: u32 = 4;
 /// Statements that a connection need not parse again, those that append 1, 2, 3, … rows to the audit log among them.
@@ -133,6 +137,9 @@ async fn connect_postgres(url: &DatabaseUrl, clock: Clock) -> Result<Database, O
     let pool = PgPoolOptions::new()
         .max_connections(POSTGRES_CONNECTIONS)
         .acquire_timeout(ACQUIRE_TIMEOUT)
+        .after_connect(|connection, _| {
+            Box::pin(async move { sqlx::raw_sql(POSTGRES_LIMITS).execute(connection).await.map(drop) })
+        })
         .connect_with(options.application_name("applink").disable_statement_logging())
         .await
         .map_err(connect_failed)?;

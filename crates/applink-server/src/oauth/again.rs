@@ -85,8 +85,7 @@ async fn rename(
     let mut current = renamed(&mut tx, manager, row, change).await?;
     Change::touch(&mut current, &manager.actor.name, app.clock.now());
     credentials::write::save(&tx, &current).await?;
-    tx.commit().await?;
-    app.handed_out.forget(current.id);
+    app.commit_change(tx, current.id).await?;
     Ok(current)
 }
 
@@ -145,8 +144,7 @@ async fn assert(
     let swapped = swap(app, manager, row, change, Swap { login, stored, given, org, tokens: &tokens }).await;
     match swapped {
         Ok((tx, row, grant)) => {
-            tx.commit().await?;
-            app.changed(row.id);
+            app.commit_change(tx, row.id).await?;
             age::learn(app, NewToken::of(app, grant, 1, &client_id, &tokens));
             Ok(row)
         }

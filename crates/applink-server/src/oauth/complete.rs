@@ -55,8 +55,7 @@ async fn connect(app: &App, flow: Flow) -> Result<Response, ApiError> {
         }
     };
     let Written { tx, credential, grant, others } = written;
-    tx.commit().await?;
-    app.changed(credential.id);
+    app.commit_change(tx, credential.id).await?;
     age::learn(app, NewToken::of(app, grant, 1, &flow.row.client_id, &tokens));
     Ok(Connected::new(&credential, is_many(others).then_some(others + 1)).into_response())
 }

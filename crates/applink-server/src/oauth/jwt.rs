@@ -152,8 +152,7 @@ async fn settle(
 ) -> Result<Credential, ApiError> {
     match write(app, manager, asked, &given, &tokens, org).await {
         Ok((tx, credential, grant)) => {
-            tx.commit().await?;
-            app.changed(credential.id);
+            app.commit_change(tx, credential.id).await?;
             age::learn(app, NewToken::of(app, grant, 1, &given.client_id, &tokens));
             Ok(credential)
         }

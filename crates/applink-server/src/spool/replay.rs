@@ -216,6 +216,9 @@ async fn is_settled(app: &App, answer: &RefreshAnswer) -> Result<bool, ReplayErr
             match adopted {
                 Adopted::Committed => tracing::info!(%grant, "tokens from the spool are committed"),
                 Adopted::Superseded => {}
+                Adopted::ToRevoke => {
+                    tracing::info!(%grant, "tokens from the spool belong to a grant that is being revoked, and are revoked with it");
+                }
                 Adopted::Gone => {
                     tracing::warn!(%grant, "tokens from the spool belong to a grant that is gone; they are revoked");
                     adopt::revoke(app, answer).await;

@@ -35,6 +35,8 @@ pub(crate) enum Adopted {
     Committed,
     /// The row has newer tokens, or these already. (Revoking a former token could end the grant.)
     Superseded,
+    /// Their grant is being revoked, and has them now: what they replaced ends nothing any more.
+    ToRevoke,
     /// Their grant is gone: they are nobody's.
     Gone,
 }
@@ -45,10 +47,16 @@ pub(crate) enum Adopted {
 /// [`TokenError`]: they must be kept, and this tried again.
 pub(crate) async fn adopt(app: &App, answer: &RefreshAnswer) -> Result<Adopted, TokenError> {
     for _ in 0..TRIES {
-        let found = store::find(app.store.reader(), answer.addon, answer.grant).await?;
-        let Some(grant) = found.filter(|grant| grant.state == LIVE) else { return Ok(Adopted::Gone) };
+        let found = store::find(app.store.reader(), answer.addon, answer.grant);
+        let Some(grant) = in_time(found).await? else { return Ok(Adopted::Gone) };
         if grant.token_version != answer.replaced {
             return Ok(Adopted::Superseded);
+        }
+        if grant.state != LIVE {
+            match to_revoke(app, &grant, answer).await? {
+                Some(adopted) => return Ok(adopted),
+                None => continue,
+            }
         }
         let lease = grant.lease()?;
         let event = Event::Renewed {
@@ -68,6 +76,30 @@ pub(crate) async fn adopt(app: &App, answer: &RefreshAnswer) -> Result<Adopted, 
     Err(StoreError::Busy.into())
 }
 
+/// A grant that is being revoked gets the tokens that came of its last refresh, so that they are what is revoked, until the
+/// org confirms it. None when somebody else was quicker.
+async fn to_revoke(app: &App, grant: &Model, answer: &RefreshAnswer) -> Result<Option<Adopted>, TokenError> {
+    if answer.refresh_token.is_none() {
+        // A refresh token that was not replaced is in the row still; without one there is but a session, which may be
+        // another grant's, too.
+        return Ok(Some(if grant.refresh_token.is_some() { Adopted::ToRevoke } else { Adopted::Gone }));
+    }
+    let tokens = sealed(app, grant, answer).await?;
+    let written = in_time(async {
+        let tx = app.store.begin().await?;
+        let written = store::save_to_revoke(&*tx, grant, tokens).await?;
+        tx.commit().await?;
+        Ok(written)
+    });
+    let written = written.await?;
+    app.nudges.nudge();
+    Ok(written.then_some(Adopted::ToRevoke))
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    db::in_time(Instant::now() + db::PATIENCE, work).await
+}
+
 /// Tells other processes that this one holds tokens that the database refuses. Best effort: what stands in their way may
 /// stand in this one's, too.
 pub(crate) async fn hold(app: &App, answer: &RefreshAnswer) {
@@ -77,7 +109,7 @@ pub(crate) async fn hold(app: &App, answer: &RefreshAnswer) {
         store::hold(&*tx, (answer.addon, answer.grant), answer.replaced, not_before).await?;
         tx.commit().await
     };
-    if let Err(error) = db::in_time(Instant::now() + db::PATIENCE, write).await {
+    if let Err(error) = in_time(write).await {
         tracing::error!(grant = %answer.grant, error = %crate::error::chain(&error), "nor can other processes be told to leave the grant alone");
     }
 }
@@ -107,7 +139,7 @@ pub(super) async fn commit(
     state: &LeaseState,
     renewed: RenewedTokens,
 ) -> Result<bool, StoreError> {
-    db::in_time(Instant::now() + db::PATIENCE, write(app, grant, state, renewed)).await
+    in_time(write(app, grant, state, renewed)).await
 }
 
 async fn write(

@@ -48,6 +48,8 @@ async fn revoke_one(app: &App, grant: &Model) -> Result<(), StepError> {
         return Ok(erase(app, grant, SHARED).await?);
     }
     let detail = match revoke(app, grant).await {
+        // What is revoked may be a token that its last refresh used up, which ends nothing.
+        Ok(()) if may_have_successor(grant) => UNCONFIRMED,
         Ok(()) => "revoked at the org",
         Err(reason) if grant.failures + 1 < TRIES => {
             tracing::warn!(grant = %grant.id, %reason, "a grant could not be revoked; trying again");
@@ -63,6 +65,13 @@ async fn revoke_one(app: &App, grant: &Model) -> Result<(), StepError> {
         }
     };
     Ok(erase(app, grant, detail).await?)
+}
+
+/// Whether a refresh whose answer nobody has may have replaced its refresh token.
+fn may_have_successor(grant: &Model) -> bool {
+    grant.refresh_token.is_some()
+        && grant.rotation != "off"
+        && (grant.intent_at.is_some() || grant.uncertain_at.is_some())
 }
 
 /// An org may answer all assertions of a user through a client with one session, which the last of their grants ends.

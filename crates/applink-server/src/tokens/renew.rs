@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use applink_api::connection::ConnectionMethod;
+use applink_api::error::ResourceError;
 use applink_api::time::Timestamp;
 use applink_salesforce::OrgOrigin;
 use applink_salesforce::oauth::{OAuthClient, Outcome, Refusal, TokenFailure, Tokens};
@@ -20,8 +21,8 @@ use crate::app::App;
 use crate::audit::{Actor, Entry};
 use crate::config::ClientSecrets;
 use crate::credentials::{self, Credential, flow};
-use crate::db::StoreError;
 use crate::db::claim::Claim;
+use crate::db::{self, StoreError};
 use crate::oauth::jwt::{AssertionRequest, Signed, drop_session};
 use crate::oauth::secrets;
 use crate::spool::{self, Kept, RefreshAnswer};
@@ -80,10 +81,20 @@ pub(super) async fn renew(app: &App, seen: &Model, rejected: Option<i64>) -> Res
 /// A last chance is looked at once more right before it is sent: the answer that was thought lost may be in the row by
 /// now, and the token that was opened is used up then.
 async fn is_as_claimed(app: &App, grant: &Model) -> Result<bool, StoreError> {
-    let current = store::live(app.store.reader(), grant.addon(), grant.credential_id.0).await?;
+    let current = live(app, grant).await?;
     Ok(current.is_some_and(|current| {
         (current.id, current.fence, current.token_version) == (grant.id, grant.fence, grant.token_version)
     }))
+}
+
+async fn live(app: &App, grant: &Model) -> Result<Option<Model>, StoreError> {
+    in_time(store::live(app.store.reader(), grant.addon(), grant.credential_id.0)).await
+}
+
+/// A statement that is never answered, because the machine of the database is gone for example, must not keep a grant
+/// from being renewed once there is a database again.
+async fn in_time<T>(work: impl Future<Output = Result<T, StoreError>>) -> Result<T, StoreError> {
+    db::in_time(Instant::now() + db::PATIENCE, work).await
 }
 
 /// The lease, with what it allows.
@@ -112,7 +123,7 @@ async fn await_holder(app: &App, seen: &Model) -> Result<(), TokenError> {
     let patience = Instant::now() + PATIENCE;
     while Instant::now() < patience {
         tokio::time::sleep(LOOK_AGAIN).await;
-        let current = store::live(app.store.reader(), seen.addon(), seen.credential_id.0).await?;
+        let current = live(app, seen).await?;
         let now = app.clock.now().as_micros();
         let is_held = |grant: &Model| {
             grant.id == seen.id
@@ -129,16 +140,19 @@ async fn await_holder(app: &App, seen: &Model) -> Result<(), TokenError> {
 /// Step 4: lease and intent in one commit.
 async fn claim(app: &App, seen: &Model, rejected: bool) -> Result<Option<Held>, TokenError> {
     let (since, since_by_clock) = (Instant::now(), app.clock.now());
-    let mut tx = app.store.begin().await?;
     let claim = Claim { owner: app.store.journal().process(), lease: LEASE, limit: 1 };
     let database = app.store.database();
-    let claimed = database.claim_one::<Model>(&tx, store::TO_RENEW, &seen.id.to_string(), claim).await?;
-    let Some(grant) = claimed else { return Ok(None) };
+    let claimed = in_time(async {
+        let tx = app.store.begin().await?;
+        let row = database.claim_one::<Model>(&tx, store::TO_RENEW, &seen.id.to_string(), claim).await?;
+        Ok(row.map(|grant| (tx, grant)))
+    });
+    let Some((mut tx, grant)) = claimed.await? else { return Ok(None) };
     let now = app.clock.now();
     let event = Event::Claimed { now, seen: seen.token_version, rejected };
     let before = state_of(app, &grant)?;
     let (state, effect) = step(&before, event);
-    store::save_lease(&*tx, &grant, &state).await?;
+    in_time(store::save_lease(&*tx, &grant, &state)).await?;
     if effect == (Effect::Send { last_chance: true }) {
         tx.audit(Entry::new(&Actor::system(), "grant.last_chance", grant.addon(), grant.credential_id.0));
     }
@@ -282,13 +296,16 @@ async fn settle(
     refusal: Option<String>,
 ) -> Result<LeaseState, StoreError> {
     let (state, _) = step(&LeaseState { fence: held.grant.fence, ..held.state.clone() }, event);
-    let tx = app.store.begin().await?;
-    let told = store::save_failure(&*tx, &held.grant, &state, refusal.clone()).await?;
-    if let (true, Some(sentence)) = (told, refusal) {
-        let grant = &held.grant;
-        credentials::write::tell_refused(&tx, grant.addon(), grant.credential_id.0, sentence).await?;
-    }
-    tx.commit().await?;
+    in_time(async {
+        let tx = app.store.begin().await?;
+        let told = store::save_failure(&*tx, &held.grant, &state, refusal.clone()).await?;
+        if let (true, Some(sentence)) = (told, refusal) {
+            let grant = &held.grant;
+            credentials::write::tell_refused(&tx, grant.addon(), grant.credential_id.0, sentence).await?;
+        }
+        tx.commit().await
+    })
+    .await?;
     Ok(state)
 }
 
@@ -309,6 +326,10 @@ async fn keep(app: &App, held: &Held, tokens: Tokens) -> Result<(), TokenError> 
         }
         Ok(Adopted::Superseded) => {
             tracing::warn!(grant = %grant.id, "a refresh came too late: the grant has other tokens already");
+            Ok(())
+        }
+        Ok(Adopted::ToRevoke) => {
+            tracing::warn!(grant = %grant.id, "a refresh came too late: the grant is being revoked, and with it what came of it");
             Ok(())
         }
         Ok(Adopted::Gone) => {
@@ -402,6 +423,18 @@ fn followed_instance(app: &App, grant: &Model, tokens: &Tokens) -> String {
 
 /// Step 7: the grant is over. Its ciphertext goes, and the credential says which command helps.
 pub(crate) async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), TokenError> {
+    match in_time(end(app, grant, why)).await {
+        Ok(None) => Ok(()),
+        buried => {
+            // Also when it is not known whether it was committed.
+            app.handed_out.forget(grant.credential_id.0);
+            Err(buried?.flatten().map_or(TokenError::NotLive, TokenError::ReauthRequired))
+        }
+    }
+}
+
+/// None when it is another one by now, else what the credential says.
+async fn end(app: &App, grant: &Model, why: &str) -> Result<Option<Option<ResourceError>>, StoreError> {
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, grant.addon()).await?;
     let current = store::live(&*tx, grant.addon(), grant.credential_id.0).await?;
@@ -409,11 +442,8 @@ pub(crate) async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), Toke
     let same = |current: Model| {
         current.id == grant.id && current.fence == grant.fence && current.token_version == grant.token_version
     };
-    if !current.is_some_and(same) {
-        return Ok(());
-    }
-    if !store::erase(&*tx, grant).await? {
-        return Ok(());
+    if !current.is_some_and(same) || !store::erase(&*tx, grant).await? {
+        return Ok(None);
     }
     let found = credentials::store::find_by_id(&*tx, grant.addon(), grant.credential_id.0).await?;
     let mut error = None;
@@ -426,8 +456,7 @@ pub(crate) async fn bury(app: &App, grant: &Model, why: &str) -> Result<(), Toke
         Entry::new(&Actor::system(), "grant.dead", grant.addon(), grant.credential_id.0).with_detail(why),
     );
     tx.commit().await?;
-    app.handed_out.forget(grant.credential_id.0);
-    Err(error.map_or(TokenError::NotLive, TokenError::ReauthRequired))
+    Ok(Some(error))
 }
 
 #[cfg(test)]

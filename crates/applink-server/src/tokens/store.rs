@@ -9,7 +9,7 @@ use sea_orm::entity::prelude::*;
 use sea_orm::sea_query::{Expr, ExprTrait as _, Func};
 use sea_orm::{Condition, IntoActiveModel as _, QueryOrder as _, QuerySelect as _};
 
-use super::lease::{LeaseState, Rotation};
+use super::lease::{LEASE, LeaseState, Rotation};
 use crate::credentials::store::{method_of, method_word};
 use crate::db::claim::Due;
 use crate::db::{Database, RowId, StoreError};
@@ -457,21 +457,52 @@ pub async fn hold(
     Ok(update.exec(connection).await?.rows_affected == 1)
 }
 
-/// Sends every live grant of a credential to be revoked. They are out of use from this commit on.
+/// Sends every live grant of a credential to be revoked. They are out of use from this commit on. One that is being
+/// refreshed waits until its answer has come: with that one's token it is that which must be revoked.
 pub async fn start_revoking(connection: &impl ConnectionTrait, credential: Uuid) -> Result<u64, StoreError> {
     let columns = ActiveModel {
         state: sea_orm::Set(REVOKING.to_owned()),
         lease_until: sea_orm::Set(None),
+        failures: sea_orm::Set(0),
+        ..Default::default()
+    };
+    let answered = i64::try_from(LEASE.as_micros()).unwrap_or(i64::MAX);
+    let update = Entity::update_many()
+        .set(columns)
+        .col_expr(Column::NotBefore, Expr::col(Column::IntentAt).add(answered))
+        .col_expr(Column::Fence, Expr::col(Column::Fence).add(1))
+        .filter(Column::CredentialId.eq(RowId(credential)))
+        .filter(Column::State.eq(LIVE));
+    Ok(update.exec(connection).await?.rows_affected)
+}
+
+/// Gives a grant that is being revoked the tokens of its last refresh, when the row is as it was. Whoever is at it begins
+/// anew, with them.
+pub async fn save_to_revoke(
+    connection: &impl ConnectionTrait,
+    grant: &Model,
+    tokens: RenewedTokens,
+) -> Result<bool, StoreError> {
+    let columns = ActiveModel {
+        access_token: sea_orm::Set(Some(tokens.access_token)),
+        refresh_token: sea_orm::Set(tokens.refresh_token.or_else(|| grant.refresh_token.clone())),
+        instance_url: sea_orm::Set(tokens.instance_url),
+        token_version: sea_orm::Set(grant.token_version.saturating_add(1)),
+        fence: sea_orm::Set(grant.fence.saturating_add(1)),
+        lease_until: sea_orm::Set(None),
+        intent_at: sea_orm::Set(None),
+        uncertain_at: sea_orm::Set(None),
         not_before: sea_orm::Set(None),
         failures: sea_orm::Set(0),
         ..Default::default()
     };
     let update = Entity::update_many()
         .set(columns)
-        .col_expr(Column::Fence, Expr::col(Column::Fence).add(1))
-        .filter(Column::CredentialId.eq(RowId(credential)))
-        .filter(Column::State.eq(LIVE));
-    Ok(update.exec(connection).await?.rows_affected)
+        .filter(Column::Id.eq(grant.id))
+        .filter(Column::Fence.eq(grant.fence))
+        .filter(Column::TokenVersion.eq(grant.token_version))
+        .filter(Column::State.eq(REVOKING));
+    Ok(update.exec(connection).await?.rows_affected == 1)
 }
 
 /// Tries a revocation again later, when the lease is still ours.

@@ -2,6 +2,7 @@
 
 use applink_orgsim::{Org, OrgConfig, RunningOrg};
 use applink_server::config::LoginClient;
+use applink_server::tokens::points::Points;
 use reqwest::Method;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
@@ -21,9 +22,14 @@ pub(crate) async fn start() -> (Stack, RunningOrg) {
 pub(crate) async fn start_with(adjust: impl FnOnce(&mut OrgConfig)) -> (Stack, RunningOrg) {
     let mut config = OrgConfig::new("Acme", "canary-sim-key".into());
     adjust(&mut config);
+    start_on(config, Points::default()).await
+}
+
+pub(crate) async fn start_on(config: OrgConfig, points: Points) -> (Stack, RunningOrg) {
     let org = Org::start(config).await.unwrap();
     let (client_id, secret) = org.oauth_client();
     let stack = Stack::with(|config| {
+        config.points = points;
         config.org_hosts = config.org_hosts.clone().lead(LOGIN, org.url()).unwrap();
         config.oauth.clients =
             vec![LoginClient { login_host: None, client_id, client_secrets: vec![secret] }];
@@ -79,7 +85,7 @@ pub(crate) async fn set_app_url(stack: &Stack, url: &str) {
 }
 
 /// A target called `Clicks`, made up to its end.
-async fn make_target(stack: &Stack) -> Value {
+pub(crate) async fn make_target(stack: &Stack) -> Value {
     let body = json!({"api_name": "Clicks", "label": "Click events", "target_endpoint": "/clicks", "type": "webhook"});
     as_app(stack, Method::POST, TARGETS, Some(&body)).await.expect(202);
     settle(stack, "Clicks").await

@@ -111,6 +111,11 @@ impl Script {
         now.as_micros() / 1_000_000 + self.skew_seconds
     }
 
+    /// Whether it gives new tokens for this refresh token.
+    pub(crate) fn takes_refresh_token(&self, token: &str) -> bool {
+        self.refresh_tokens.contains_key(token)
+    }
+
     /// Whether an access token is good at this moment.
     pub(crate) fn accepts(&self, access_token: &str) -> bool {
         self.sessions.get(access_token).is_some_and(|ends| self.now() < *ends)

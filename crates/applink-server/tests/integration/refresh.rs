@@ -13,6 +13,8 @@ mod keep_alive;
 mod kept;
 #[path = "refresh/limits.rs"]
 mod limits;
+#[path = "refresh/living.rs"]
+mod living;
 #[path = "refresh/model.rs"]
 mod model;
 #[path = "refresh/moved.rs"]

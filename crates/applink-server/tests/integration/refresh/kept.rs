@@ -19,7 +19,7 @@ use crate::fake_org::Reply;
 use crate::stack::Stack;
 
 /// Two authorizations in an org that rotates refresh tokens.
-async fn authorized() -> Stack {
+pub(super) async fn authorized() -> Stack {
     let stack = Stack::start().await;
     stack.org.script().rotate = true;
     stack.org.script().clock = Some(stack.clock.clone());
@@ -28,7 +28,7 @@ async fn authorized() -> Stack {
     stack
 }
 
-async fn sql(stack: &Stack, sql: &str) {
+pub(super) async fn sql(stack: &Stack, sql: &str) {
     stack.server.app().store.database().writer().execute_unprepared(sql).await.unwrap();
 }
 

@@ -223,13 +223,13 @@ impl World {
             Move::RecordTwice(process) => {
                 let again = self.processes[process].clone();
                 self.record(process);
-                let after = self.row.clone();
-                if let Process::Back { seen, state, outcome: Outcome::Tokens { .. }, .. } = &again
-                    && self.may_write(*seen, state)
-                {
-                    self.counts.lost_updates += 1;
+                if matches!(again, Process::Back { outcome: Outcome::Tokens { .. }, .. }) {
+                    let first = (self.row.clone(), self.access, self.refresh);
+                    self.processes[process] = again;
+                    self.record(process);
+                    let second = (self.row.clone(), self.access, self.refresh);
+                    self.counts.lost_updates += u32::from(first != second);
                 }
-                self.row = after;
             }
             Move::Crash(process) => {
                 let was = std::mem::replace(&mut self.processes[process], Process::Idle);
@@ -391,6 +391,11 @@ impl World {
         self.row = LeaseState { dead: true, leased_until: None, intent: None, ..self.row.clone() };
         self.counts.deaths += 1;
         self.counts.needless_deaths += u32::from(!self.disturbed);
+    }
+
+    /// Whether the org would take the row's refresh token.
+    pub(super) fn has_good_refresh_token(&self) -> bool {
+        self.org.alive && self.refresh == self.org.current
     }
 
     /// Everybody finishes, time passes, and one more token is wanted: it must come, or the grant be dead.

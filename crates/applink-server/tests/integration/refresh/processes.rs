@@ -129,6 +129,11 @@ struct Tally {
     wrong: Vec<String>,
 }
 
+/// Requests that meet the lease of a process that is killed.
+fn waiting_requests() -> usize {
+    Tier::current().pick(8, 100)
+}
+
 struct Runs {
     stack: Stack,
     survivors: Vec<Child>,
@@ -153,8 +158,23 @@ impl Runs {
         answers.into_iter().map(|answer| answer.expect("survivors answer")).collect()
     }
 
-    /// Starts a process, lets it refresh, and kills it there. Whether it handed out anything but the known token first.
-    async fn sacrifice(&self, death: Death) -> bool {
+    /// So many requests over the survivors, beside whatever else happens.
+    fn wait_for_it(&self) -> JoinSet<Option<(StatusCode, Value)>> {
+        let mut waiting = JoinSet::new();
+        let (path, token) = (self.stack.path("/authorizations/worker"), &self.stack.tenant.token);
+        for child in self.survivors.iter().cycle().take(waiting_requests()) {
+            let request = self.http.get(format!("{}{path}", child.url)).bearer_auth(token);
+            waiting.spawn(async move {
+                let answer = request.send().await.ok()?;
+                Some((answer.status(), answer.json().await.ok()?))
+            });
+        }
+        waiting
+    }
+
+    /// Starts a process, lets it refresh, and kills it there. Whether it handed out anything but the known token first, and
+    /// the requests to the others, which began while its request was at the org, or when it was dead.
+    async fn sacrifice(&self, death: Death) -> (bool, JoinSet<Option<(StatusCode, Value)>>) {
         let at = match death {
             Death::At(point) => Some(point),
             Death::InFlight { .. } => None,
@@ -179,14 +199,17 @@ impl Runs {
                 Death::At(_) => victim.kill().await,
                 Death::InFlight { .. } => {
                     self.stack.org.asked("refresh", before + 1).await;
+                    let waiting = self.wait_for_it();
                     victim.kill().await;
                     hold.notify_one();
+                    return waiting;
                 }
             }
+            self.wait_for_it()
         };
-        let (answer, ()) = tokio::join!(asking, killing);
+        let (answer, waiting) = tokio::join!(asking, killing);
         let given = answer.as_ref().and_then(|(_, body)| token(body));
-        given.is_some_and(|given| self.known.as_deref() != Some(given))
+        (given.is_some_and(|given| self.known.as_deref() != Some(given)), waiting)
     }
 
     /// Waits until no survivor is at a renewal that it began since `before`: the clock must not jump while its request is
@@ -214,9 +237,28 @@ impl Runs {
         // 78 % of its life, or beyond it.
         self.advance(if is_dead { 3600 } else { 700 }).await;
         let old = self.stack.org.script().harmful_replays;
-        tally.handed_out_early += usize::from(self.sacrifice(death).await);
-        // The lease of the dead is over, but not the time in which its request may still arrive.
-        self.advance(50).await;
+        let fence = self.grant().await.map_or(0, |grant| grant.fence);
+        let (early, waiting) = self.sacrifice(death).await;
+        tally.handed_out_early += usize::from(early);
+        let has_lease = !matches!(death, Death::At(Point::Wanting | Point::Claiming | Point::Committed));
+        // The lease of the dead is over then, but not the time in which its request may still arrive.
+        let beside = if is_dead && has_lease {
+            self.advance(50).await;
+            waiting.join_all().await
+        } else {
+            let beside = waiting.join_all().await;
+            if !has_lease {
+                self.quiet(fence).await;
+            }
+            self.advance(50).await;
+            beside
+        };
+        let has_token = |answer: &Option<(StatusCode, Value)>| {
+            answer.as_ref().is_some_and(|(_, body)| token(body).is_some())
+        };
+        if beside.iter().any(Option::is_none) || !is_dead && !beside.iter().all(has_token) {
+            tally.wrong.push(format!("{death:?}: no token beside the dead: {:?}", beside.first()));
+        }
         let sent = self.stack.org.count("refresh");
         let fence = self.grant().await.map_or(0, |grant| grant.fence);
         let answers = self.ask_all().await;
@@ -275,7 +317,8 @@ async fn a_process_killed_while_it_refreshes_costs_no_grant_that_still_works() {
     Figure {
         promise: "2",
         what: format!(
-            "{runs} runs with one of {PROCESSES} processes killed at a random moment of a refresh ({} grants went on, {} lost with an answer nobody got, {last_chances} last chances, {late} of them in vain; {:.0} s)",
+            "{runs} runs with one of {PROCESSES} processes killed at a random moment of a refresh, {} requests waiting at the others ({} grants went on, {} lost with an answer nobody got, {last_chances} last chances, {late} of them in vain; {:.0} s)",
+            waiting_requests(),
             tally.saved,
             tally.lost,
             started.elapsed().as_secs_f32()

@@ -10,6 +10,7 @@ use applink_server::tokens::points::{Point, Points};
 use applink_server::tokens::store;
 use applink_server::{RunningServer, Server};
 use applink_testkit::figures::{Figure, Tier, seed};
+use secrecy::ExposeSecret as _;
 use tokio::sync::{mpsc, oneshot};
 
 use super::model::{Fate, Move, PROCESSES, Process, World};
@@ -151,7 +152,18 @@ impl Replay<'_> {
         if comparable(&world.row) != comparable(&found) || leased(&world.row) != leased(&found) {
             return Err(format!("{found:?} instead of {:?}", world.row));
         }
+        let (good, expected) = (self.has_good_refresh_token(&grant).await, world.has_good_refresh_token());
+        if good != expected {
+            return Err(format!("the org takes the row's refresh token: {good} instead of {expected}"));
+        }
         Ok(())
+    }
+
+    async fn has_good_refresh_token(&self, grant: &store::Model) -> bool {
+        let sealed = grant.refresh_token.as_ref().expect("a refresh token");
+        let vault = &self.stack.server.app().vault;
+        let token = vault.open_sealed(grant.place("refresh_token"), sealed).await.expect("it opens");
+        self.stack.org.script().takes_refresh_token(token.expose_secret())
     }
 
     /// Ends what is under way and removes the authorization.
