@@ -106,43 +106,43 @@ pub(crate) enum Command {
     DataActionTargetRemove(data_action_target::RemoveArgs),
     /// List the connected orgs
     #[command(name = "applink:connections", visible_alias = "connections")]
-    Connections(connections::ListArgs),
+    Connections(connections::list::Args),
     /// Show one connected org
     #[command(name = "applink:connections:info", visible_alias = "connections:info")]
-    ConnectionsInfo(connections::InfoArgs),
+    ConnectionsInfo(connections::info::Args),
     /// Log a connection in again without interrupting what runs
     #[command(name = "applink:connections:reconnect", visible_alias = "connections:reconnect")]
-    ConnectionsReconnect(connections::again::ReconnectArgs),
+    ConnectionsReconnect(connections::reconnect::Args),
     /// Wait until a connection has settled
     #[command(name = "applink:connections:wait", visible_alias = "connections:wait")]
-    ConnectionsWait(connections::again::WaitArgs),
+    ConnectionsWait(connections::wait::Args),
     /// Give a connection another name
     #[command(name = "applink:connections:rename", visible_alias = "connections:rename")]
-    ConnectionsRename(connections::again::RenameArgs),
+    ConnectionsRename(connections::rename::Args),
     /// Give a connection that was made with a key another key
     #[command(name = "applink:connections:rotate-key", visible_alias = "connections:rotate-key")]
-    ConnectionsRotateKey(connections::again::RotateArgs),
+    ConnectionsRotateKey(connections::rotate_key::Args),
     /// List the stored users
     #[command(name = "applink:authorizations", visible_alias = "authorizations")]
-    Authorizations(authorizations::ListArgs),
+    Authorizations(authorizations::list::Args),
     /// Show one stored user
     #[command(name = "applink:authorizations:info", visible_alias = "authorizations:info")]
-    AuthorizationsInfo(authorizations::InfoArgs),
+    AuthorizationsInfo(authorizations::info::Args),
     /// See whether a stored user's token works, whose it is, and what is left of the org's limits
     #[command(name = "applink:authorizations:test", visible_alias = "authorizations:test")]
     AuthorizationsTest(authorizations::test::Args),
     /// Renew a stored user's access token
     #[command(name = "applink:authorizations:refresh", visible_alias = "authorizations:refresh")]
-    AuthorizationsRefresh(authorizations::again::RefreshArgs),
+    AuthorizationsRefresh(authorizations::refresh::Args),
     /// Log a stored user in again without interrupting what runs
     #[command(name = "applink:authorizations:reconnect", visible_alias = "authorizations:reconnect")]
-    AuthorizationsReconnect(authorizations::again::ReconnectArgs),
+    AuthorizationsReconnect(authorizations::reconnect::Args),
     /// Give an authorization another name
     #[command(name = "applink:authorizations:rename", visible_alias = "authorizations:rename")]
-    AuthorizationsRename(authorizations::again::RenameArgs),
+    AuthorizationsRename(authorizations::rename::Args),
     /// Give an authorization that was made with a key another key
     #[command(name = "applink:authorizations:rotate-key", visible_alias = "authorizations:rotate-key")]
-    AuthorizationsRotateKey(authorizations::again::RotateArgs),
+    AuthorizationsRotateKey(authorizations::rotate_key::Args),
     /// Give a connection or an authorization another name
     Rename(rename::Args),
     #[command(flatten)]

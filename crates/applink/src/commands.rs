@@ -17,7 +17,6 @@ pub(crate) mod man;
 pub(crate) mod mesh;
 pub(crate) mod open;
 pub(crate) mod org;
-pub(crate) mod reconnect;
 pub(crate) mod rename;
 pub(crate) mod run;
 pub(crate) mod salesforce;
@@ -122,22 +121,22 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
         Command::SalesforceUnpublish(args) => salesforce::unpublish::run(args, settings, printer).await,
         Command::SpecCheck(args) => spec::check(&args, printer),
         Command::ApexStubs(args) => apex_stubs::run(&args, printer),
-        Command::Connections(args) => connections::list(args, settings, printer).await,
-        Command::ConnectionsInfo(args) => connections::info(args, settings, printer).await,
-        Command::Authorizations(args) => authorizations::list(args, settings, printer).await,
-        Command::AuthorizationsInfo(args) => authorizations::info(args, settings, printer).await,
-        Command::ConnectionsReconnect(args) => connections::again::reconnect(args, settings, printer).await,
-        Command::ConnectionsWait(args) => connections::again::wait(args, settings, printer).await,
-        Command::ConnectionsRename(args) => connections::again::rename(args, settings, printer).await,
-        Command::ConnectionsRotateKey(args) => connections::again::rotate_key(args, settings, printer).await,
+        Command::Connections(args) => connections::list::run(args, settings, printer).await,
+        Command::ConnectionsInfo(args) => connections::info::run(args, settings, printer).await,
+        Command::Authorizations(args) => authorizations::list::run(args, settings, printer).await,
+        Command::AuthorizationsInfo(args) => authorizations::info::run(args, settings, printer).await,
+        Command::ConnectionsReconnect(args) => connections::reconnect::run(args, settings, printer).await,
+        Command::ConnectionsWait(args) => connections::wait::run(args, settings, printer).await,
+        Command::ConnectionsRename(args) => connections::rename::run(args, settings, printer).await,
+        Command::ConnectionsRotateKey(args) => connections::rotate_key::run(args, settings, printer).await,
         Command::AuthorizationsTest(args) => authorizations::test::run(args, settings, printer).await,
-        Command::AuthorizationsRefresh(args) => authorizations::again::refresh(args, settings, printer).await,
+        Command::AuthorizationsRefresh(args) => authorizations::refresh::run(args, settings, printer).await,
         Command::AuthorizationsReconnect(args) => {
-            authorizations::again::reconnect(args, settings, printer).await
+            authorizations::reconnect::run(args, settings, printer).await
         }
-        Command::AuthorizationsRename(args) => authorizations::again::rename(args, settings, printer).await,
+        Command::AuthorizationsRename(args) => authorizations::rename::run(args, settings, printer).await,
         Command::AuthorizationsRotateKey(args) => {
-            authorizations::again::rotate_key(args, settings, printer).await
+            authorizations::rotate_key::run(args, settings, printer).await
         }
         Command::Webhooks(command) => webhooks::dispatch(command, settings, printer).await,
         Command::Tokens(command) => tokens::dispatch(command, settings, printer).await,
@@ -145,7 +144,7 @@ async fn dispatch(command: Command, settings: &Settings, printer: Printer) -> Re
         Command::Org(command) => org::dispatch(command, settings, printer).await,
         Command::Login(args) => login::login(args, settings, printer).await,
         Command::Logout(args) => login::logout(&args, settings, printer),
-        Command::Init(args) => init::run(&args, settings, printer),
+        Command::Init(args) => init::run(&args, settings, printer).await,
         Command::Doctor(args) => doctor::run(args, settings, printer).await,
         Command::Open(args) => open::run(args, settings, printer).await,
         Command::Run(args) => run::run(args, settings).await,

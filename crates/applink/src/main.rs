@@ -9,6 +9,7 @@ mod doctor;
 mod document;
 mod error;
 mod key_file;
+mod log_in;
 mod logging;
 mod manual;
 mod org_access;

@@ -1,110 +1,54 @@
-//! `applink:authorizations…`: the list, one of them, and what is done to one.
+//! `applink:authorizations…`: one file per command, and what they share.
 
-pub(crate) mod again;
+pub(crate) mod info;
+pub(crate) mod list;
+pub(crate) mod reconnect;
+pub(crate) mod refresh;
+pub(crate) mod rename;
+pub(crate) mod rotate_key;
 pub(crate) mod test;
 
-use applink_api::authorization::Authorization;
+use applink_api::authorization::{Authorization, UpdateAuthorization};
+use applink_api::client::ClientError;
 
-use super::salesforce::status_title;
+use super::salesforce::connect::interrupted_change;
 use crate::arguments::{AddonArgs, OutputArgs};
 use crate::error::{CliError, ExitStatus};
-use crate::printer::{Printer, Table, fields, printable};
+use crate::poll::{self, Waited};
+use crate::printer::Printer;
 use crate::settings::{Addon, Settings};
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    addon: AddonArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct InfoArgs {
-    /// Developer name of the authorization
-    developer_name: String,
-    #[command(flatten)]
-    addon: AddonArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
-pub(crate) async fn list(
-    args: ListArgs,
+/// Changes the authorization that is called `name`.
+async fn update(
+    name: &str,
+    addon: &AddonArgs,
+    output: &OutputArgs,
+    doing: String,
+    change: UpdateAuthorization,
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon).await?;
-    let authorizations =
-        addon.client(printer)?.authorizations().list().await.map_err(|error| addon.explain(error))?;
-    let authorizations: Vec<_> = authorizations.into_iter().map(without_credential).collect();
-    let (app, label) = (addon.app_label(), addon.label());
-    if args.output.json {
-        printer.json(&authorizations)?;
-    } else if authorizations.is_empty() {
-        printer
-            .data(&format!("There are no Heroku AppLink authorizations for add-on {label} on app {app}."))?;
-    } else {
-        let title = format!("=== Heroku AppLink authorizations for app {app}");
-        printer.data(&format!("{title}\n\n{}", table(&authorizations, &addon)))?;
+    let addon = settings.addon(addon).await?;
+    let client = addon.client(printer)?;
+    let progress = printer.start(doing);
+    match poll::interruptible(client.authorizations().update(name, &change)).await {
+        Waited::Done(Ok(authorization)) => {
+            progress.finish("done");
+            if output.json {
+                printer.json(&without_credential(authorization))?;
+            }
+            Ok(ExitStatus::Success)
+        }
+        Waited::Done(Err(error)) => Err(failed(error, name, &addon)),
+        Waited::Interrupted => {
+            let look = format!("applink authorizations:info {name}");
+            Err(interrupted_change(&addon, "change the authorization", &look))
+        }
     }
-    Ok(ExitStatus::Success)
 }
 
-fn table(authorizations: &[Authorization], addon: &Addon) -> Table {
-    let mut table = Table::new(&["Add-On", "Developer Name", "status", "type"]);
-    for authorization in authorizations {
-        table.row([
-            addon.label().to_owned(),
-            authorization.org.developer_name.clone().unwrap_or_default(),
-            status_title(authorization.status.as_str()),
-            authorization.org.kind.title().to_owned(),
-        ]);
-    }
-    table
-}
-
-pub(crate) async fn info(
-    args: InfoArgs,
-    settings: &Settings,
-    printer: Printer,
-) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon).await?;
-    let name = &args.developer_name;
-    let authorization = match addon.client(printer)?.authorizations().get(name).await {
-        Err(error) if error.is_not_found() => return Err(unknown(name, &addon)),
-        other => without_credential(other.map_err(|error| addon.explain(error))?),
-    };
-    if args.output.json {
-        printer.json(&authorization)?;
-    } else {
-        let title = authorization.org.developer_name.as_deref().unwrap_or(name);
-        let details = details(&authorization, &addon);
-        printer.data(&format!("=== {} on app {}\n\n{details}", printable(title), addon.app_label()))?;
-    }
-    if let Some(error) = &authorization.error {
-        printer.warning(&printable(&error.message));
-    }
-    Ok(ExitStatus::Success)
-}
-
-fn details(authorization: &Authorization, addon: &Addon) -> String {
-    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    let app = authorization.app_name.clone().or_else(|| authorization.created_via_app.clone());
-    fields(&[
-        ("Add-on", Some(addon.label().to_owned())),
-        ("App", app.or_else(|| Some(addon.app_label().to_owned()))),
-        ("Created By", filled(&authorization.created_by)),
-        ("Created Date", Some(authorization.created_at.to_string())),
-        ("ID", Some(authorization.id.to_string())),
-        ("Instance URL", filled(&authorization.org.instance_url)),
-        ("Last Modified", Some(authorization.last_modified_at.to_string())),
-        ("Last Modified By", authorization.last_modified_by.clone()),
-        ("Org ID", filled(&authorization.org.id)),
-        ("Status", Some(status_title(authorization.status.as_str()))),
-        ("Type", Some(authorization.org.kind.title().to_owned())),
-        ("Username", authorization.org.username.clone()),
-    ])
+fn failed(error: ClientError, name: &str, addon: &Addon) -> CliError {
+    if error.is_not_found() { unknown(name, addon) } else { addon.explain(error) }
 }
 
 /// Reading one by name answers a live token as well, which is for apps: it never reaches the output. The user's

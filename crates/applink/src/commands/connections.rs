@@ -1,112 +1,54 @@
-//! `applink:connections…`: the list, one of them, and what is done to one.
+//! `applink:connections…`: one file per command, and what they share.
 
-pub(crate) mod again;
+pub(crate) mod info;
+pub(crate) mod list;
+pub(crate) mod reconnect;
+pub(crate) mod rename;
+pub(crate) mod rotate_key;
+pub(crate) mod wait;
 
-use applink_api::connection::{Connection, ConnectionStatus};
+use applink_api::client::ClientError;
+use applink_api::connection::UpdateConnection;
 
-use super::salesforce::status_title;
+use super::salesforce::connect::interrupted_change;
 use crate::arguments::{AddonArgs, OutputArgs};
 use crate::error::{CliError, ExitStatus};
-use crate::printer::{Printer, Table, fields, printable};
+use crate::poll::{self, Waited};
+use crate::printer::Printer;
 use crate::settings::{Addon, Settings};
 
-#[derive(Debug, clap::Args)]
-pub(crate) struct ListArgs {
-    #[command(flatten)]
-    addon: AddonArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
-#[derive(Debug, clap::Args)]
-pub(crate) struct InfoArgs {
-    /// Name of the connection
-    connection_name: String,
-    #[command(flatten)]
-    addon: AddonArgs,
-    #[command(flatten)]
-    output: OutputArgs,
-}
-
-pub(crate) async fn list(
-    args: ListArgs,
+/// Changes the connection that is called `name`.
+async fn update(
+    name: &str,
+    addon: &AddonArgs,
+    output: &OutputArgs,
+    doing: String,
+    change: UpdateConnection,
     settings: &Settings,
     printer: Printer,
 ) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon).await?;
-    let connections =
-        addon.client(printer)?.connections().list().await.map_err(|error| addon.explain(error))?;
-    if args.output.json {
-        printer.json(&connections)?;
-        return Ok(ExitStatus::Success);
+    let addon = settings.addon(addon).await?;
+    let client = addon.client(printer)?;
+    let progress = printer.start(doing);
+    match poll::interruptible(client.connections().update(name, &change)).await {
+        Waited::Done(Ok(connection)) => {
+            progress.finish("done");
+            if output.json {
+                printer.json(&connection)?;
+            }
+            Ok(ExitStatus::Success)
+        }
+        Waited::Done(Err(error)) => Err(failed(error, name, &addon)),
+        Waited::Interrupted => Err(interrupted_change(
+            &addon,
+            "change the connection",
+            &format!("applink connections:info {name}"),
+        )),
     }
-    let app = addon.app_label();
-    if connections.is_empty() {
-        printer.data(&format!("There are no Heroku AppLink connections for app {app}."))?;
-        return Ok(ExitStatus::Success);
-    }
-    let title = format!("=== Heroku AppLink connections for add-on {} on app {app}", addon.label());
-    printer.data(&format!("{title}\n\n{}", table(&connections, &addon)))?;
-    if connections.iter().any(|connection| connection.status == ConnectionStatus::Failed) {
-        printer.warning("you have one or more failed connections; `applink connections:info NAME` says why");
-    }
-    Ok(ExitStatus::Success)
 }
 
-fn table(connections: &[Connection], addon: &Addon) -> Table {
-    let mut table = Table::new(&["Add-On", "Connection Name", "status", "type"]);
-    for connection in connections {
-        table.row([
-            addon.label().to_owned(),
-            connection.org.connection_name.clone().unwrap_or_default(),
-            status_title(connection.status.as_str()),
-            connection.org.kind.title().to_owned(),
-        ]);
-    }
-    table
-}
-
-pub(crate) async fn info(
-    args: InfoArgs,
-    settings: &Settings,
-    printer: Printer,
-) -> Result<ExitStatus, CliError> {
-    let addon = settings.addon(&args.addon).await?;
-    let name = &args.connection_name;
-    let connection = match addon.client(printer)?.connections().get(name).await {
-        Err(error) if error.is_not_found() => return Err(unknown(name, &addon)),
-        other => other.map_err(|error| addon.explain(error))?,
-    };
-    if args.output.json {
-        printer.json(&connection)?;
-    } else {
-        let title = connection.org.connection_name.as_deref().unwrap_or(name);
-        printer.data(&format!(
-            "=== {} on app {}\n\n{}",
-            printable(title),
-            addon.app_label(),
-            details(&connection)
-        ))?;
-    }
-    if let Some(error) = &connection.error {
-        printer.warning(&printable(&error.message));
-    }
-    Ok(ExitStatus::Success)
-}
-
-fn details(connection: &Connection) -> String {
-    let filled = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-    fields(&[
-        ("Connection Type", Some(connection.org.kind.title().to_owned())),
-        ("Created By", filled(&connection.created_by)),
-        ("Created Date", Some(connection.created_at.to_string())),
-        ("ID", Some(connection.id.to_string())),
-        ("Instance URL", filled(&connection.org.instance_url)),
-        ("Last Modified", Some(connection.last_modified_at.to_string())),
-        ("Last Modified By", connection.last_modified_by.clone()),
-        ("Org ID", filled(&connection.org.id)),
-        ("Status", Some(status_title(connection.status.as_str()))),
-    ])
+fn failed(error: ClientError, name: &str, addon: &Addon) -> CliError {
+    if error.is_not_found() { unknown(name, addon) } else { addon.explain(error) }
 }
 
 /// There is no connection of that name.

@@ -1,5 +1,7 @@
 //! `init`: a new app that an org can call, from a template: code, OpenAPI document, Procfile, tests.
 
+mod folder;
+
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,6 +11,7 @@ use serde_json::json;
 
 use crate::arguments::OutputArgs;
 use crate::error::{CliError, ExitStatus};
+use crate::poll::{self, Waited};
 use crate::printer::Printer;
 use crate::settings::Settings;
 
@@ -67,20 +70,23 @@ const RUST: Files = &[
     (".gitignore", include_str!("../../templates/rust/gitignore")),
 ];
 
-pub(crate) fn run(args: &Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
+pub(crate) async fn run(args: &Args, settings: &Settings, printer: Printer) -> Result<ExitStatus, CliError> {
     let directory = settings.directory().join(&args.directory);
     let name = app_name(&directory)?;
     let client = client_name(&name)?;
     ensure_new(&directory, &args.directory)?;
-    let words = words(args, &name, client.as_str());
-    let mut written = Vec::new();
-    for (place, text) in COMMON.iter().chain(args.template.files()) {
-        let text = words.iter().fold((*text).to_owned(), |text, (mark, word)| text.replace(mark, word));
-        write(&directory.join(place), &text).map_err(|error| {
-            CliError::broken(format!("can't write {}", args.directory.join(place).display())).because(error)
-        })?;
-        written.push(args.directory.join(place).display().to_string());
+    let files = files(args, &words(args, &name, client.as_str()));
+    match poll::interruptible(folder::make(&directory, &files)).await {
+        Waited::Done(made) => made.map_err(|unmade| unwritable(&args.directory, unmade))?,
+        Waited::Interrupted => {
+            return Err(CliError::interrupted(format!(
+                "stopped before {} was made; nothing was written",
+                args.directory.display()
+            )));
+        }
     }
+    let written: Vec<String> =
+        files.iter().map(|(place, _)| args.directory.join(place).display().to_string()).collect();
     if args.output.json {
         printer.json(&json!({"name": name, "client_name": client.as_str(), "files": written}))?;
     } else {
@@ -92,6 +98,18 @@ pub(crate) fn run(args: &Args, settings: &Settings, printer: Printer) -> Result<
         ));
     }
     Ok(ExitStatus::Success)
+}
+
+/// Those of the template, with this app's words.
+fn files(args: &Args, words: &[(&str, String)]) -> Vec<(&'static str, String)> {
+    let told = |text: &str| words.iter().fold(text.to_owned(), |text, (mark, word)| text.replace(mark, word));
+    COMMON.iter().chain(args.template.files()).map(|(place, text)| (*place, told(text))).collect()
+}
+
+fn unwritable(directory: &Path, unmade: folder::Unmade) -> CliError {
+    let what =
+        if unmade.place.as_os_str().is_empty() { directory.to_owned() } else { directory.join(unmade.place) };
+    CliError::broken(format!("can't write {}; nothing was left behind", what.display())).because(unmade.cause)
 }
 
 impl Template {
@@ -174,11 +192,4 @@ fn ensure_new(directory: &Path, shown: &Path) -> Result<(), CliError> {
             .hint("name a directory that doesn't exist yet"));
     }
     Ok(())
-}
-
-fn write(path: &Path, text: &str) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    fs::write(path, text)
 }

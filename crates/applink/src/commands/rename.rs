@@ -29,18 +29,18 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
     let is_authorization = authorizations.iter().any(|row| has_name(row.org.developer_name.as_ref()));
     match (is_connection, is_authorization) {
         (true, false) => {
-            let args = connections::again::RenameArgs { connection_name: name, new_name, addon: named, output };
-            connections::again::rename(args, settings, printer).await
+            let args = connections::rename::Args { connection_name: name, new_name, addon: named, output };
+            connections::rename::run(args, settings, printer).await
         }
         (false, true) => {
-            let args = authorizations::again::RenameArgs {
+            let args = authorizations::rename::Args {
                 developer_name: name,
                 new_name,
                 alias: None,
                 addon: named,
                 output,
             };
-            authorizations::again::rename(args, settings, printer).await
+            authorizations::rename::run(args, settings, printer).await
         }
         (true, true) => Err(CliError::refused(format!("a connection and an authorization are called {name}"))
             .hint(format!(

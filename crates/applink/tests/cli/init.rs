@@ -2,6 +2,7 @@
 
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use crate::applink::applink;
 
@@ -102,4 +103,61 @@ fn nothing_that_exists_is_written_over() {
 
     hint: 3 to 30 lower-case letters, digits and `-`, a letter first: my-app
     ");
+}
+
+/// Runs `init` with a limit to the size of files that its first file, the document, is over.
+fn with_too_little_space(folder: &Path, directory: &str) -> String {
+    let script = "trap '' XFSZ; ulimit -f 1; exec \"$0\" init \"$1\"";
+    let output = Command::new("sh")
+        .args(["-c", script, env!("CARGO_BIN_EXE_applink"), directory])
+        .current_dir(folder)
+        .output()
+        .unwrap();
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), [].as_slice()), "{output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+fn entries(folder: &Path) -> usize {
+    std::fs::read_dir(folder).unwrap().count()
+}
+
+#[test]
+fn what_can_t_be_written_whole_is_not_there_at_all() {
+    let folder = tempfile::tempdir().unwrap();
+    insta::assert_snapshot!(with_too_little_space(folder.path(), "apps/my-app"), @"
+    error: can't write apps/my-app/api-spec.yaml; nothing was left behind
+      caused by: File too large (os error 27)
+    ");
+    assert_eq!(entries(folder.path()), 0);
+
+    // A directory that was there and empty is so afterwards.
+    std::fs::create_dir(folder.path().join("my-app")).unwrap();
+    with_too_little_space(folder.path(), "my-app");
+    assert_eq!((entries(folder.path()), entries(&folder.path().join("my-app"))), (1, 0));
+}
+
+#[test]
+fn an_empty_directory_is_filled_and_stays_the_same_directory() {
+    use std::os::unix::fs::MetadataExt as _;
+    let (mut command, folder) = applink("init .").inside("my-app").into_command();
+    let app = folder.path().join("my-app");
+    let before = std::fs::metadata(&app).unwrap().ino();
+    assert!(command.status().unwrap().success());
+    assert_eq!((entries(&app), std::fs::metadata(&app).unwrap().ino()), (8, before));
+}
+
+/// Whenever Ctrl-C comes, the app is there whole or not at all, and nothing else is.
+#[test]
+fn ctrl_c_leaves_no_part_of_an_app() {
+    for moment in 0..30 {
+        let running = applink("init my-app").spawn();
+        // At any moment; the assertions hold at each.
+        std::thread::sleep(Duration::from_micros(moment * 700));
+        running.interrupt();
+        let (ran, folder) = running.finish_and_keep();
+        let there = folder.path().join("my-app").exists();
+        assert_eq!(entries(folder.path()), usize::from(there), "{ran}");
+        assert!(!there || entries(&folder.path().join("my-app")) == 8, "{ran}");
+        assert!(there || ran.code != Some(0), "{ran}");
+    }
 }
