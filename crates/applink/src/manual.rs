@@ -31,7 +31,8 @@ and its columns.
 ## Output and exit status
 
 Data goes to standard output, everything else to standard error. With `--json` the data is one JSON value, with the
-fields of the [API](openapi.json); with `logs --tail` and for callbacks it is one on each line. Every command has `--json` but those that
+fields of the [API](openapi.json) or [of the program itself](#json-of-the-program-itself); with `logs --tail` and for callbacks it is one
+on each line. Fields may be added, and none is taken away or changes its meaning within a major version. Every command has `--json` but those that
 write something else anyway (`completions`, `man`, `admin:manifest`) and those that another program speaks for (`run`,
 `mesh`). Spinners and colour are for terminals; `NO_COLOR` turns colour off. Nothing is ever asked without a terminal.
 
@@ -43,6 +44,29 @@ write something else anyway (`completions`, `man`, `admin:manifest`) and those t
 | 130 | stopped with Ctrl-C; the message says what state things are in |
 
 `applink run -- COMMAND` and `applink mesh -- COMMAND` end with the status of the command.
+
+## JSON of the program itself
+
+What no API answers has these fields, all of them always:
+
+| command | fields |
+|---|---|
+| `spec:check` | `file`, `publishable`, `errors`, `warnings`, `notes` (three numbers), `findings` (each with `code`, `severity`, `path`, `line`, `column`, `message`, `fix`, `help`) |
+| `publish --dry-run` | `report` (as of `spec:check`), `org_release`, `components` (each with `type`, `name`, `file`), `preview` (null without `--preview`) |
+| `publish --diff` | `client_name`, `against` (number of the deploy that is live, or null), `breaking`, `changes` |
+| `apex-stubs` | a list of files |
+| `authorizations:test` | `developer_name`, `works`, `username`, `user_id`, `org_id`, `instance_url`, `api_version`, `limits` (each with `name`, `max`, `remaining`) |
+| `authorizations:remove` | `developer_name`, `removed` |
+| `unpublish` | `client_name`, `removed` |
+| `tokens:revoke`, `admin:keys:revoke` | `id`, `revoked` |
+| `doctor` | `ok`, `faults` (each with `id`, `about`, `cause`, `fix`), `checked`, `skipped` (each with `part`, `why`) |
+| `init` | `name`, `client_name`, `files` |
+| `open` | `addon`, `url` |
+| `login` | `host`, `key_in_keyring` |
+| `logout` | `forgotten` |
+| `invoke --authorization` | `status`, `request_id`, `body` |
+| `audit:verify` | `rows`, `segments`, `anchors` (three numbers), `findings` |
+| `serve` | `url`, `address` |
 
 ## What differs from the official plugin
 

@@ -53,6 +53,8 @@ mod manual;
 mod official;
 #[path = "cli/orgs.rs"]
 mod orgs;
+#[path = "cli/output.rs"]
+mod output;
 #[path = "cli/publish.rs"]
 mod publish;
 #[path = "cli/serve.rs"]
@@ -65,5 +67,7 @@ mod spec;
 mod terminal;
 #[path = "cli/tmux.rs"]
 mod tmux;
+#[path = "cli/tokens.rs"]
+mod tokens;
 #[path = "cli/webhooks.rs"]
 mod webhooks;

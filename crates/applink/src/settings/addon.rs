@@ -76,7 +76,38 @@ impl Settings {
                 let found = heroku.find(&app, args.addon.as_deref()).await?;
                 Ok(Addon::at_heroku(found, heroku.host()))
             }
-            _ => Err(missing),
+            (Some(app), None) => Err(self.unasked(missing, &app)?),
+            (None, _) => Err(missing),
+        }
+    }
+
+    /// Nothing nearby leads to the add-on of `app`, and Heroku can't be asked.
+    fn unasked(&self, missing: CliError, app: &str) -> Result<CliError, CliError> {
+        let is_general = missing.next_step() == Some(WHERE);
+        let told = missing
+            .note(format!("whether {app} has one at Heroku can't be asked: {}", self.no_heroku_token()?));
+        Ok(if is_general { told.hint(format!("{HEROKU_TOKEN}; {ELSEWHERE}")) } else { told })
+    }
+
+    /// What was looked for in vain.
+    fn no_heroku_token(&self) -> Result<String, CliError> {
+        let machine = heroku::machine(&heroku::api(self.environment().get(heroku::HOST))?);
+        Ok(format!("{} isn't set, and ~/.netrc has no token for {machine}", heroku::API_KEY))
+    }
+
+    /// The add-on with a person behind the call, which no key and no token is: whom Heroku (or the stand-in) knows is signed on
+    /// by it, also where variables lead to the same add-on. Where nobody is known, it is the add-on as [`Settings::addon`] has it.
+    ///
+    /// # Errors
+    /// When nothing matches, or the match has no credentials.
+    pub(crate) async fn addon_of_person(&self, args: &AddonArgs) -> Result<Addon, CliError> {
+        let addon = self.addon(args).await?;
+        if addon.is_at_heroku() {
+            return Ok(addon);
+        }
+        match self.addon_at_heroku(args).await {
+            Ok(signed_on) if same_url(&signed_on.api_url, &addon.api_url) => Ok(signed_on),
+            _ => Ok(addon),
         }
     }
 
@@ -118,10 +149,11 @@ impl Settings {
         let app = app.ok_or_else(|| {
             CliError::broken("it is not known which app this is about").hint("name the app with --app")
         })?;
-        let heroku = self.heroku(&layers)?.ok_or_else(|| {
-            CliError::broken("there is no token for the Heroku API")
-                .hint("log in with `heroku login`, or set HEROKU_API_KEY to what `heroku auth:token` prints")
-        })?;
+        let Some(heroku) = self.heroku(&layers)? else {
+            return Err(CliError::broken("there is no token for the Heroku API")
+                .note(self.no_heroku_token()?)
+                .hint(HEROKU_TOKEN));
+        };
         let found = heroku.find(&app, args.addon.as_deref()).await?;
         Ok(Addon::at_heroku(found, heroku.host()))
     }
@@ -223,6 +255,16 @@ impl Addon {
             app_url: found.app.web_url,
             origin: Origin::Heroku(host),
         }
+    }
+
+    /// What stands behind the call is a key, of a person or a pipeline; where that comes from.
+    pub(crate) fn key(&self) -> Option<String> {
+        self.api_key.as_ref().map(|_key| format!("{API_KEY} of {}", self.origin))
+    }
+
+    /// Its uuid, when its address names it.
+    pub(crate) fn id(&self) -> Option<Uuid> {
+        addon_uuid(&self.api_url)
     }
 
     /// Where a browser signs on to its dashboard, when Heroku knows.
@@ -449,8 +491,12 @@ fn ensure_same_app(wanted: Option<&str>, variables: &Variables, origin: &Origin)
     if wanted == name || variables.get(APP_ID).is_some_and(|id| wanted.eq_ignore_ascii_case(id)) {
         return Ok(());
     }
-    Err(CliError::refused(format!("the add-on in {origin} belongs to app {name}, not to {wanted}"))
-        .hint(format!("leave --app out, set the variables of {wanted}, or log in with `heroku login`")))
+    Err(CliError::refused(format!("the add-on in {origin} belongs to app {name}, not to {wanted}")).hint(
+        format!(
+            "leave --app out, set the variables of {wanted}, or have Heroku asked: \
+             `export HEROKU_API_KEY=$(heroku auth:token)` after `heroku login`"
+        ),
+    ))
 }
 
 fn app_id(wanted: Option<&str>, variables: &Variables, origin: &Origin) -> Result<Option<AppUuid>, CliError> {
@@ -486,7 +532,13 @@ fn not_found(layers: &[Layer], selector: Option<&str>) -> CliError {
 const OWN_SERVER: &str =
     "a control plane of your own is found by HEROKU_APPLINK_API_URL and APPLINK_API_KEY in the environment";
 
-const WHERE: &str = "name the app with --app (after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`";
+const WHERE: &str = "name the app with --app (and `export HEROKU_API_KEY=$(heroku auth:token)` after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`";
+
+/// A Heroku CLI that finds a keyring keeps its token there, and not in `.netrc`.
+const HEROKU_TOKEN: &str = "after `heroku login`: `export HEROKU_API_KEY=$(heroku auth:token)` (newer versions of the Heroku CLI keep the token in the keyring of the operating system, which only they read)";
+
+const ELSEWHERE: &str =
+    "without Heroku: `applink login` to an add-on, or set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN";
 
 #[cfg(test)]
 mod tests {

@@ -280,7 +280,7 @@ impl Heroku {
         let host = self.host();
         if status == StatusCode::UNAUTHORIZED {
             return CliError::refused(format!("{host} doesn't accept {}", self.key_from))
-                .hint("log in anew with `heroku login`, or set HEROKU_API_KEY to what `heroku authorizations:create --short` prints");
+                .hint("log in anew with `heroku login`, then `export HEROKU_API_KEY=$(heroku auth:token)`; for a pipeline set it to what `heroku authorizations:create --short` prints");
         }
         if body.id == "two_factor" {
             return CliError::refused(format!("{host} asks for a second factor, which needs a person"))

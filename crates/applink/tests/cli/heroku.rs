@@ -44,7 +44,7 @@ fn platform(addons: Value) -> Fake {
         .on("GET /connections", 200, json!([connection("production_org", "connected", "SalesforceOrg")]))
 }
 
-fn one_addon() -> Fake {
+pub(crate) fn one_addon() -> Fake {
     platform(json!([
         addon("1", "postgres-1", "heroku-postgresql"),
         addon(ADDON, "applink-regular-78506", "heroku-applink")
@@ -122,8 +122,76 @@ fn the_token_of_heroku_login_is_found() {
     --- stdout
     --- stderr
     error: no AppLink add-on is known here
+      whether my-app has one at Heroku can't be asked: HEROKU_API_KEY isn't set, and ~/.netrc has no token for [HOST]
 
-    hint: name the app with --app (after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
+    hint: after `heroku login`: `export HEROKU_API_KEY=$(heroku auth:token)` (newer versions of the Heroku CLI keep the token in the keyring of the operating system, which only they read); without Heroku: `applink login` to an add-on, or set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN
+    ");
+}
+
+/// What newer versions of Heroku's CLI keep in the keyring is not read: how it gets here is said wherever it is missed.
+#[test]
+fn without_a_token_for_heroku_the_way_to_one_is_named() {
+    insta::assert_snapshot!(applink("connections -a my-app").run(), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: no AppLink add-on is known here
+      whether my-app has one at Heroku can't be asked: HEROKU_API_KEY isn't set, and ~/.netrc has no token for api.heroku.com
+
+    hint: after `heroku login`: `export HEROKU_API_KEY=$(heroku auth:token)` (newer versions of the Heroku CLI keep the token in the keyring of the operating system, which only they read); without Heroku: `applink login` to an add-on, or set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN
+    ");
+    insta::assert_snapshot!(applink("open -a my-app").run(), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: there is no token for the Heroku API
+      HEROKU_API_KEY isn't set, and ~/.netrc has no token for api.heroku.com
+      a control plane of your own is found by HEROKU_APPLINK_API_URL and APPLINK_API_KEY in the environment
+
+    hint: after `heroku login`: `export HEROKU_API_KEY=$(heroku auth:token)` (newer versions of the Heroku CLI keep the token in the keyring of the operating system, which only they read)
+    ");
+    insta::assert_snapshot!(applink("connections").run(), @"
+    exit: 2
+    --- stdout
+    --- stderr
+    error: no AppLink add-on is known here
+
+    hint: name the app with --app (and `export HEROKU_API_KEY=$(heroku auth:token)` after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
+    ");
+    let other = Fake::start();
+    insta::assert_snapshot!(applink("connections -a other").with(&other).run(), @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: the add-on in the environment belongs to app my-app, not to other
+      whether other has one at Heroku can't be asked: HEROKU_API_KEY isn't set, and ~/.netrc has no token for api.heroku.com
+
+    hint: leave --app out, set the variables of other, or have Heroku asked: `export HEROKU_API_KEY=$(heroku auth:token)` after `heroku login`
+    ");
+    for line in ["connections -a my-app", "open -a my-app", "connections", "doctor", "publications -a my-app"]
+    {
+        let ran = applink(line).run();
+        let told = format!("{ran}");
+        assert!(told.contains("`export HEROKU_API_KEY=$(heroku auth:token)`"), "{line}: {told}");
+    }
+}
+
+/// A token that Heroku's CLI left in `.netrc` long ago, before it took to the keyring.
+#[test]
+fn a_token_of_netrc_that_is_void_leads_there_too() {
+    let mut fake = Fake::start();
+    for path in ["", "/addons", "/addon-attachments", "/config-vars"] {
+        fake = fake.on(&format!("GET /apps/my-app{path}"), 401, error("unauthorized", "Invalid credentials"));
+    }
+    let netrc = format!("machine {}\n  login me@example.com\n  password {HEROKU_KEY}\n", fake.host());
+    let ran = at("connections -a my-app", &fake).without("HEROKU_API_KEY").file(".netrc", &netrc).run();
+    insta::assert_snapshot!(ran, @"
+    exit: 1
+    --- stdout
+    --- stderr
+    error: [HOST] doesn't accept the token in ~/.netrc
+
+    hint: log in anew with `heroku login`, then `export HEROKU_API_KEY=$(heroku auth:token)`; for a pipeline set it to what `heroku authorizations:create --short` prints
     ");
 }
 

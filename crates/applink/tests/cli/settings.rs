@@ -22,7 +22,7 @@ fn nothing_is_set() {
     --- stderr
     error: no AppLink add-on is known here
 
-    hint: name the app with --app (after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
+    hint: name the app with --app (and `export HEROKU_API_KEY=$(heroku auth:token)` after `heroku login`), `applink login` to one, set HEROKU_APPLINK_API_URL and HEROKU_APPLINK_TOKEN, or run this below a directory with a running `applink dev`
     ");
 }
 
@@ -173,8 +173,9 @@ fn the_app_flag_must_be_the_app_of_the_addon() {
     --- stdout
     --- stderr
     error: the add-on in the environment belongs to app my-app, not to other-app
+      whether other-app has one at Heroku can't be asked: HEROKU_API_KEY isn't set, and ~/.netrc has no token for api.heroku.com
 
-    hint: leave --app out, set the variables of other-app, or log in with `heroku login`
+    hint: leave --app out, set the variables of other-app, or have Heroku asked: `export HEROKU_API_KEY=$(heroku auth:token)` after `heroku login`
     ");
 }
 
