@@ -9,6 +9,7 @@ mod dev {
     mod flows;
     mod leaks;
     mod orgsim_pages;
+    mod pipelines;
     mod ready;
     mod tls;
     mod tour;

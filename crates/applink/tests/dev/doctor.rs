@@ -164,10 +164,10 @@ impl Chart {
 }
 
 /// The org's control interface.
-struct Sim<'a>(&'a DevStack);
+pub(super) struct Sim<'a>(pub(super) &'a DevStack);
 
 impl Sim<'_> {
-    async fn post(&self, path: &str, body: Value) -> Value {
+    pub(super) async fn post(&self, path: &str, body: Value) -> Value {
         let url = format!("{}/_sim/{path}", self.0.text("org_url"));
         let request = http().post(url).header("x-sim-key", self.0.text("sim_key")).json(&body);
         let answer = request.send().await.unwrap();
@@ -341,7 +341,7 @@ async fn org_that_leads_elsewhere() -> String {
 }
 
 /// A fresh RSA key: private and public half.
-fn key() -> (String, String) {
+pub(super) fn key() -> (String, String) {
     let pair = rcgen::KeyPair::generate_for(&rcgen::PKCS_RSA_SHA256).unwrap();
     (pair.serialize_pem(), pair.public_key_pem())
 }
