@@ -19,7 +19,7 @@ use crate::invoke::store::{self, Invocation};
 use crate::services::schema::{self, Unnamed};
 use crate::sessions::{self, Session};
 use crate::state::{OrgState, bearer};
-use crate::stretch::{Stretch, pattern};
+use crate::stretch::Stretch;
 use crate::{secrets, times};
 
 /// A callback URL that was handed out.
@@ -126,7 +126,7 @@ const SELECT: &str = "SELECT c.invocation_id, c.callback, c.user_id, u.\"Usernam
 
 /// Of a user's invocations, or of all, with what is searched for in the name, the username or the invocation's id.
 const FOUND: &str = "JOIN _invocation i ON i.id = c.invocation_id WHERE (?1 IS NULL OR i.user_id = ?1) \
-    AND (c.callback LIKE ?2 ESCAPE '\\' OR coalesce(u.\"Username\", '') LIKE ?2 ESCAPE '\\' OR i.id LIKE ?2 ESCAPE '\\')";
+    AND has_words(?2, c.callback, u.\"Username\", i.id)";
 
 /// The newest callbacks, newest first: of a user's invocations, or of all.
 pub(crate) fn newest(
@@ -136,7 +136,7 @@ pub(crate) fn newest(
 ) -> Result<Vec<Received>, DbError> {
     let limit = stretch.limit();
     let mut statement = tx.prepare_cached(&format!("{SELECT} {FOUND} ORDER BY c.id DESC {limit}"))?;
-    let rows = statement.query_map((user_id, stretch.pattern()), from_row)?;
+    let rows = statement.query_map((user_id, stretch.find), from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -144,7 +144,7 @@ pub(crate) fn newest(
 pub(crate) fn count(tx: &Tx<'_>, user_id: Option<&str>, find: &str) -> Result<usize, DbError> {
     let sql =
         format!("SELECT count(*) FROM _callback c LEFT JOIN \"User\" u ON u.\"Id\" = c.user_id {FOUND}");
-    let count: i64 = tx.prepare_cached(&sql)?.query_row((user_id, pattern(find)), |row| row.get(0))?;
+    let count: i64 = tx.prepare_cached(&sql)?.query_row((user_id, find), |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 

@@ -2,7 +2,7 @@
 
 use crate::db::{DbError, Tx};
 use crate::sessions::Kind;
-use crate::stretch::{Stretch, pattern};
+use crate::stretch::Stretch;
 
 /// The newest this many are kept.
 const MOST: i64 = 20_000;
@@ -58,17 +58,16 @@ fn forget_old(tx: &Tx<'_>) -> Result<(), DbError> {
 /// The application, for people.
 const APPLICATION: &str = "coalesce(json_extract(c.definition, '$.label'), l.consumer_key, 'Browser')";
 
-/// Lines in which what is searched for is a part of the username, the application or the status.
+/// Lines in which what is searched for is in the username, the application or the status.
 fn found() -> String {
-    let like = |column| format!("{column} LIKE ?1 ESCAPE '\\'");
-    let any = ["l.username", "l.status", APPLICATION].map(like).join(" OR ");
-    format!("FROM _login l LEFT JOIN _oauth_client c ON c.consumer_key = l.consumer_key WHERE {any}")
+    let found = format!("has_words(?1, l.username, l.status, {APPLICATION})");
+    format!("FROM _login l LEFT JOIN _oauth_client c ON c.consumer_key = l.consumer_key WHERE {found}")
 }
 
 /// How many are found.
 pub(crate) fn count(tx: &Tx<'_>, find: &str) -> Result<usize, DbError> {
     let sql = format!("SELECT count(*) {}", found());
-    let count: i64 = tx.prepare_cached(&sql)?.query_row([pattern(find)], |row| row.get(0))?;
+    let count: i64 = tx.prepare_cached(&sql)?.query_row([find], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
@@ -79,7 +78,7 @@ pub(crate) fn newest(tx: &Tx<'_>, stretch: Stretch<'_>) -> Result<Vec<Login>, Db
         found(),
         stretch.limit()
     ))?;
-    let rows = statement.query_map([stretch.pattern()], |row| {
+    let rows = statement.query_map([stretch.find], |row| {
         Ok(Login {
             micros: row.get(0)?,
             username: row.get(1)?,

@@ -5,7 +5,7 @@ use secrecy::SecretString;
 
 use crate::db::{DbError, Tx};
 use crate::secrets;
-use crate::stretch::{Stretch, pattern};
+use crate::stretch::Stretch;
 
 /// A user of the org.
 #[derive(Debug, Clone)]
@@ -48,21 +48,21 @@ pub(crate) fn all(tx: &Tx<'_>) -> Result<Vec<User>, DbError> {
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
-/// What is searched for is a part of the username or the name.
-const FOUND: &str = "(u.\"Username\" LIKE ?1 ESCAPE '\\' OR coalesce(u.\"Name\", '') LIKE ?1 ESCAPE '\\')";
+/// What is searched for is in the username or the name.
+const FOUND: &str = "has_words(?1, u.\"Username\", u.\"Name\")";
 
 /// Some users, by username.
 pub(crate) fn some(tx: &Tx<'_>, stretch: Stretch<'_>) -> Result<Vec<User>, DbError> {
     let sql = format!("{SELECT} WHERE {FOUND} ORDER BY u.\"Username\" {}", stretch.limit());
     let mut statement = tx.prepare_cached(&sql)?;
-    let rows = statement.query_map([stretch.pattern()], from_row)?;
+    let rows = statement.query_map([stretch.find], from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
 /// How many users are found.
 pub(crate) fn count(tx: &Tx<'_>, find: &str) -> Result<usize, DbError> {
     let sql = format!("SELECT count(*) FROM \"User\" u WHERE {FOUND}");
-    let count: i64 = tx.query_row(&sql, [pattern(find)], |row| row.get(0))?;
+    let count: i64 = tx.query_row(&sql, [find], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 

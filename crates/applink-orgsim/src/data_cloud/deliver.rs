@@ -15,7 +15,7 @@ use super::targets;
 use crate::clock::MICROS_PER_SECOND;
 use crate::db::{DbError, Tx};
 use crate::state::OrgState;
-use crate::stretch::{Stretch, pattern};
+use crate::stretch::Stretch;
 use crate::times;
 
 const TRIES: i64 = 8;
@@ -85,12 +85,12 @@ fn from_row(row: &Row<'_>) -> rusqlite::Result<Delivery> {
 }
 
 /// Those with what is searched for in the target's name, the state or what went wrong.
-const FOUND: &str = "WHERE (target LIKE ?1 ESCAPE '\\' OR state LIKE ?1 ESCAPE '\\' OR coalesce(trouble, '') LIKE ?1 ESCAPE '\\')";
+const FOUND: &str = "WHERE has_words(?1, target, state, trouble)";
 
 /// How many are found.
 pub(crate) fn count(tx: &Tx<'_>, find: &str) -> Result<usize, DbError> {
     let sql = format!("SELECT count(*) FROM _dc_delivery {FOUND}");
-    let count: i64 = tx.prepare_cached(&sql)?.query_row([pattern(find)], |row| row.get(0))?;
+    let count: i64 = tx.prepare_cached(&sql)?.query_row([find], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
@@ -98,7 +98,7 @@ pub(crate) fn count(tx: &Tx<'_>, find: &str) -> Result<usize, DbError> {
 pub(crate) fn newest(tx: &Tx<'_>, stretch: Stretch<'_>) -> Result<Vec<Delivery>, DbError> {
     let mut statement =
         tx.prepare_cached(&format!("{SELECT} {FOUND} ORDER BY id DESC {}", stretch.limit()))?;
-    let deliveries = statement.query_map([stretch.pattern()], from_row)?;
+    let deliveries = statement.query_map([stretch.find], from_row)?;
     Ok(deliveries.collect::<rusqlite::Result<_>>()?)
 }
 

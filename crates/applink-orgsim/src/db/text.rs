@@ -1,17 +1,28 @@
 //! How text compares: without regard to case in any alphabet, as SOQL does. SQLite's own `NOCASE` and `LIKE` know
-//! ASCII only, so both are replaced.
+//! ASCII only, so both are replaced. Beside them, `has_words` is how lists are searched.
 
 use std::cmp::Ordering;
 
 use rusqlite::Connection;
 use rusqlite::functions::{Context, FunctionFlags};
 
-/// Replaces `NOCASE` and `LIKE` on a connection.
+use crate::stretch::Words;
+
+/// Replaces `NOCASE` and `LIKE` on a connection, and adds `has_words`.
 pub(super) fn install(connection: &Connection) -> rusqlite::Result<()> {
     connection.create_collation("NOCASE", compare)?;
     let flags = FunctionFlags::SQLITE_UTF8 | FunctionFlags::SQLITE_DETERMINISTIC;
     connection.create_scalar_function("like", 2, flags, like)?;
-    connection.create_scalar_function("like", 3, flags, like)
+    connection.create_scalar_function("like", 3, flags, like)?;
+    connection.create_scalar_function("has_words", -1, flags, has_words)
+}
+
+/// `has_words(find, text, …)`: see [`Words`]. A text that is null has none.
+fn has_words(context: &Context<'_>) -> rusqlite::Result<bool> {
+    let words = context.get_or_create_aux(0, |find| find.as_str().map(Words::of))?;
+    let texts = (1..context.len()).map(|index| context.get_raw(index).as_str_or_null());
+    let texts: Vec<Option<&str>> = texts.collect::<Result<_, _>>()?;
+    Ok(words.are_in(texts.into_iter().flatten()))
 }
 
 fn compare(left: &str, right: &str) -> Ordering {

@@ -10,7 +10,7 @@ use crate::clock::MICROS_PER_SECOND;
 use crate::db::{DbError, Tx};
 use crate::secrets;
 use crate::sessions::{self, Kind, NewSession};
-use crate::stretch::{Stretch, pattern};
+use crate::stretch::Stretch;
 
 /// An invocation about to be sent.
 pub(super) struct NewInvocation<'a> {
@@ -170,8 +170,8 @@ pub(crate) fn find(tx: &Tx<'_>, id: &str) -> Result<Option<Invocation>, DbError>
 }
 
 /// A user's, or all, with what is searched for in the operation, the username, the state or the id.
-const FOUND: &str = "(?1 IS NULL OR i.user_id = ?1) AND (i.service || '.' || i.operation LIKE ?2 ESCAPE '\\' \
-    OR coalesce(u.\"Username\", '') LIKE ?2 ESCAPE '\\' OR i.state LIKE ?2 ESCAPE '\\' OR i.id LIKE ?2 ESCAPE '\\')";
+const FOUND: &str = "(?1 IS NULL OR i.user_id = ?1) \
+    AND has_words(?2, i.service || '.' || i.operation, u.\"Username\", i.state, i.id)";
 
 /// The newest invocations, newest first: a user's, or all.
 pub(crate) fn newest(
@@ -183,7 +183,7 @@ pub(crate) fn newest(
     let mut statement = tx.prepare_cached(&format!(
         "{SELECT} WHERE {FOUND} ORDER BY i.created_micros DESC, i.rowid DESC {limit}"
     ))?;
-    let rows = statement.query_map((user_id, stretch.pattern()), from_row)?;
+    let rows = statement.query_map((user_id, stretch.find), from_row)?;
     Ok(rows.collect::<rusqlite::Result<_>>()?)
 }
 
@@ -192,7 +192,7 @@ pub(crate) fn count(tx: &Tx<'_>, user_id: Option<&str>, find: &str) -> Result<us
     let sql = format!(
         "SELECT count(*) FROM _invocation i LEFT JOIN \"User\" u ON u.\"Id\" = i.user_id WHERE {FOUND}"
     );
-    let count: i64 = tx.prepare_cached(&sql)?.query_row((user_id, pattern(find)), |row| row.get(0))?;
+    let count: i64 = tx.prepare_cached(&sql)?.query_row((user_id, find), |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 

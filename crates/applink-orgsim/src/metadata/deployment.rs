@@ -10,7 +10,7 @@ use super::run::Outcome;
 use crate::db::{DbError, Tx};
 use crate::failure::Failure;
 use crate::ids;
-use crate::stretch::{Stretch, pattern};
+use crate::stretch::Stretch;
 use crate::users;
 
 /// The options of a deploy request that this org heeds. Others are accepted and echoed.
@@ -134,13 +134,13 @@ pub(crate) fn find(tx: &Tx<'_>, id: &str) -> Result<Option<Deployment>, Failure>
 }
 
 /// Those with what is searched for in the id, the status or the name of who deployed.
-const FOUND: &str = "WHERE (id LIKE ?1 ESCAPE '\\' OR status LIKE ?1 ESCAPE '\\' OR created_by IN \
-    (SELECT u.\"Id\" FROM \"User\" u WHERE u.\"Name\" LIKE ?1 ESCAPE '\\'))";
+const FOUND: &str =
+    "WHERE has_words(?1, id, status, (SELECT u.\"Name\" FROM \"User\" u WHERE u.\"Id\" = created_by))";
 
 /// How many are found.
 pub(crate) fn count(tx: &Tx<'_>, find: &str) -> Result<usize, DbError> {
     let sql = format!("SELECT count(*) FROM _deployment {FOUND}");
-    let count: i64 = tx.prepare_cached(&sql)?.query_row([pattern(find)], |row| row.get(0))?;
+    let count: i64 = tx.prepare_cached(&sql)?.query_row([find], |row| row.get(0))?;
     Ok(usize::try_from(count).unwrap_or_default())
 }
 
@@ -149,7 +149,7 @@ pub(crate) fn newest(tx: &Tx<'_>, stretch: Stretch<'_>) -> Result<Vec<Deployment
     let limit = stretch.limit();
     let mut statement =
         tx.prepare_cached(&format!("{SELECT} {FOUND} ORDER BY created_micros DESC, rowid DESC {limit}"))?;
-    let rows = statement.query_map([stretch.pattern()], columns)?.collect::<rusqlite::Result<Vec<_>>>()?;
+    let rows = statement.query_map([stretch.find], columns)?.collect::<rusqlite::Result<Vec<_>>>()?;
     rows.into_iter().map(|row| from_columns(tx, row)).collect()
 }
 

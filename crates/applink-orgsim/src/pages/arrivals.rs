@@ -23,7 +23,7 @@ use crate::db::Tx;
 use crate::failure::Failure;
 use crate::invoke::store::{self, Invocation};
 use crate::state::OrgState;
-use crate::stretch::Stretch;
+use crate::stretch::{self, Stretch};
 use crate::{pages, secrets};
 
 pub(super) fn routes() -> Router<OrgState> {
@@ -95,7 +95,7 @@ struct Asked {
     callbacks: Option<usize>,
     notifications: Option<usize>,
     invocations: Option<usize>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stretch::find")]
     find: String,
 }
 

@@ -17,7 +17,7 @@ use crate::oauth::clients::{self, Client, Permitted};
 use crate::oauth::grants;
 use crate::pages;
 use crate::state::OrgState;
-use crate::stretch::{Stretch, pattern};
+use crate::stretch::Stretch;
 
 const USAGE: &str = "/setup/connected-apps-oauth-usage";
 
@@ -173,7 +173,7 @@ async fn usage_of(
         let Some(client) = clients::find_by_name(tx, &name)? else { return Ok(None) };
         let href = href(&["setup", "connected-apps-oauth-usage", &name]);
         let sql = format!("SELECT count(*) {GRANTED}");
-        let of = (&client.consumer_key, pattern(&looked.find));
+        let of = (&client.consumer_key, &looked.find);
         let total: i64 = tx.prepare_cached(&sql)?.query_row(of, |row| row.get(0))?;
         let paging = looked.paging(usize::try_from(total).unwrap_or_default(), &href);
         let grants = granted(tx, &client.consumer_key, paging.stretch())?;
@@ -185,7 +185,7 @@ async fn usage_of(
 
 /// Grants to an app, with what is searched for in the username.
 const GRANTED: &str = "FROM _grant g LEFT JOIN \"User\" u ON u.\"Id\" = g.user_id WHERE g.consumer_key = ?1 \
-    AND coalesce(u.\"Username\", '') LIKE ?2 ESCAPE '\\'";
+    AND has_words(?2, u.\"Username\")";
 
 fn granted(tx: &Tx<'_>, consumer_key: &str, stretch: Stretch<'_>) -> Result<Vec<GrantLine>, DbError> {
     let mut statement = tx.prepare_cached(&format!(
@@ -193,7 +193,7 @@ fn granted(tx: &Tx<'_>, consumer_key: &str, stretch: Stretch<'_>) -> Result<Vec<
          ORDER BY g.created_micros DESC, g.rowid DESC {}",
         stretch.limit()
     ))?;
-    let rows = statement.query_map((consumer_key, stretch.pattern()), |row| {
+    let rows = statement.query_map((consumer_key, stretch.find), |row| {
         Ok(GrantLine {
             id: row.get(0)?,
             username: row.get::<_, Option<String>>(1)?.unwrap_or_default(),

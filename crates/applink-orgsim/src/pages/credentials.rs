@@ -16,6 +16,7 @@ use crate::failure::Failure;
 use crate::metadata::component::{ComponentType, Definition, ExternalCredential, NamedCredential};
 use crate::metadata::components::{self, PRINCIPAL};
 use crate::state::OrgState;
+use crate::stretch;
 
 const PATH: &str = "/setup/named-credentials";
 
@@ -38,7 +39,7 @@ struct CredentialsPage {
 struct Both {
     named: Option<usize>,
     external: Option<usize>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stretch::find")]
     find: String,
 }
 

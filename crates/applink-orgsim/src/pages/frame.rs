@@ -4,6 +4,8 @@ use std::fmt;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
+use crate::stretch::Words;
+
 /// What RFC 3986 leaves unreserved stays as it is: the router knows paths by their characters.
 const UNRESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
@@ -88,11 +90,8 @@ const SETUP: [SetupPage; 11] = [
 
 /// Setup's pages whose name or description has these words.
 pub(super) fn search(words: &str) -> Vec<SetupPage> {
-    let words = words.to_lowercase();
-    let fits = |page: &&SetupPage| {
-        let text = format!("{} {} {}", page.label, page.group, page.about).to_lowercase();
-        words.split_whitespace().all(|word| text.contains(word))
-    };
+    let words = Words::of(words);
+    let fits = |page: &&SetupPage| words.are_in([page.label, page.group, page.about]);
     SETUP.iter().filter(fits).copied().collect()
 }
 

@@ -20,7 +20,7 @@ use crate::metadata::{components, deployment};
 use crate::pages;
 use crate::services::Service;
 use crate::state::OrgState;
-use crate::stretch::Stretch;
+use crate::stretch::{self, Stretch};
 use crate::users;
 
 /// How many lines of each list the front page has.
@@ -193,7 +193,7 @@ fn service_line(
 
 #[derive(Deserialize)]
 struct Find {
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stretch::find")]
     find: String,
 }
 

@@ -3,7 +3,7 @@
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 
-use crate::stretch::Stretch;
+use crate::stretch::{self, Stretch, Words};
 
 /// How many lines a page of a long list has.
 pub(super) const PAGE_SIZE: usize = 50;
@@ -12,7 +12,7 @@ pub(super) const PAGE_SIZE: usize = 50;
 #[derive(Debug, Clone, Default, Deserialize)]
 pub(super) struct Looked {
     pub(super) page: Option<usize>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stretch::find")]
     pub(super) find: String,
     /// What a form that led here has done.
     pub(super) done: Option<String>,
@@ -26,9 +26,7 @@ impl Looked {
 
     /// Whether each word that is searched for is part of one of these.
     pub(super) fn finds(&self, texts: &[&str]) -> bool {
-        let words = self.find.to_lowercase();
-        let texts = texts.join("\n").to_lowercase();
-        words.split_whitespace().all(|word| texts.contains(word))
+        Words::of(&self.find).are_in(texts.iter().copied())
     }
 
     /// The page of a list that is there as a whole.

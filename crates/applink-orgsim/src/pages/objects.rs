@@ -20,6 +20,7 @@ use crate::rights::{Action, Rights};
 use crate::schema::{Access, Field, FieldType, SObject};
 use crate::soql;
 use crate::state::OrgState;
+use crate::stretch;
 
 /// How many columns a list has besides the name.
 const COLUMNS: usize = 4;
@@ -85,7 +86,7 @@ fn count(tx: &Tx<'_>, rights: &Rights, object: &SObject) -> Result<i64, Failure>
 #[derive(Deserialize)]
 struct Listed {
     page: Option<usize>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stretch::find")]
     find: String,
 }
 
@@ -149,10 +150,7 @@ fn list_page(
     let mut selected = vec!["Id"];
     selected
         .extend(name.iter().chain(&columns).map(|field| field.name.as_str()).filter(|name| *name != "Id"));
-    let condition = match searched.filter(|_| !query.find.is_empty()) {
-        Some(field) => format!(" WHERE {} LIKE '%{}%'", field.name, soql_pattern(&query.find)),
-        None => String::new(),
-    };
+    let condition = searched.map(|field| condition(field, &query.find)).unwrap_or_default();
     let source = format!("SELECT {} FROM {}{condition} ORDER BY Id", selected.join(", "), object.name);
     let path = href(&["records", &object.name]);
     let wanted = query.page.unwrap_or(1).clamp(1, usize::MAX / PAGE_SIZE);
@@ -190,6 +188,15 @@ fn is_column(field: &Field) -> bool {
     !matches!(field.kind, FieldType::Id | FieldType::Reference(_) | FieldType::Base64)
         && !field.name.starts_with("Permissions")
         && !system.contains(&field.name.as_str())
+}
+
+/// That each word which is searched for is in the field.
+fn condition(field: &Field, find: &str) -> String {
+    let has = |word: &str| format!("{} LIKE '%{}%'", field.name, soql_pattern(word));
+    match find.split_whitespace().map(has).collect::<Vec<_>>() {
+        words if words.is_empty() => String::new(),
+        words => format!(" WHERE {}", words.join(" AND ")),
+    }
 }
 
 /// A text inside quotes and `LIKE`, meaning itself.

@@ -20,6 +20,7 @@ use crate::metadata::{self, Removal, components};
 use crate::pages;
 use crate::services::{Operation, Place, Service, schema};
 use crate::state::OrgState;
+use crate::stretch;
 
 /// What registrations of AppLink say of where they come from.
 const HEROKU: &str = "Heroku";
@@ -300,7 +301,7 @@ struct Catalog {
     #[serde(default)]
     tab: String,
     page: Option<usize>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "stretch::find")]
     find: String,
 }
 

@@ -147,3 +147,68 @@ async fn parts_of_pages_are_paged_too_and_a_tab_stays_chosen() {
     let mut intern = Browser::logged_in(&org, "intern").await;
     assert!(!intern.page("/arrivals?find=08pmany").await.contains("08Pmany"));
 }
+
+/// Names beside the many that are not Latin, or look like patterns.
+fn name_some(tx: &Tx<'_>) -> Result<(), DbError> {
+    tx.execute_batch(
+        "UPDATE \"User\" SET \"Name\" = 'Ольга Иванова', \"Username\" = 'olga100%_x@acme.example' WHERE \"Id\" = '005many00011AAAA'; \
+         UPDATE _login SET username = 'ΣΊΣΥΦΟΣ@acme.example', status = 'Success' WHERE id = 1010; \
+         UPDATE \"Account\" SET \"Name\" = 'Ёлки Палки 100%' WHERE \"Id\" = (SELECT min(\"Id\") FROM \"Account\")",
+    )?;
+    Ok(())
+}
+
+#[tokio::test]
+async fn words_are_found_in_any_casing_of_any_alphabet_and_mean_themselves() {
+    let directory = tempfile::tempdir().unwrap();
+    let (org, _app) = filled(&directory).await;
+    let path = directory.path().join("org.db");
+    let database = Database::open(Some(&path), Clock::fixed(0), Entropy::seeded(2), "Sm1").unwrap();
+    database.write(name_some).unwrap();
+    let mut admin = Browser::logged_in(&org, "admin").await;
+    for (path, find, found, line) in [
+        ("/setup/users", "ИВАНОВА+ольга", 1, "olga100%_x@"),
+        ("/setup/users", "иван+@ACME", 1, "olga100%_x@"),
+        ("/setup/users", "%25", 1, "olga100%_x@"),
+        ("/setup/users", "a_x", 0, "0 found."),
+        ("/setup/users", "0%25_X", 1, "olga100%_x@"),
+        ("/setup/users", "иванова+nobody", 0, "0 found."),
+        ("/setup/login-history", "σίσυφος+success", 1, "ΣΊΣΥΦΟΣ@acme.example"),
+        ("/setup/deployment-status", "SUCCEEDED+many00009", 1, "0Afmany00009AAA"),
+        ("/arrivals", "PROVISIONING+08pmany00012", 1, "/arrivals/08Pmany00012"),
+        ("/records/Account", "ПАЛКИ+ёлки", 1, "Ёлки Палки 100%"),
+        ("/records/Account", "100%25", 1, "Ёлки Палки 100%"),
+        ("/records/Account", "палки+nobody", 0, "value=\"палки nobody\""),
+    ] {
+        let page = admin.page(&format!("{path}?find={find}")).await;
+        assert!(page.contains(line), "{path} finds {find}: {page}");
+        if path.starts_with("/setup/") {
+            assert!(
+                page.contains(&format!("<p class=\"hint\">{found} found.")),
+                "{path} finds {find}: {page}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn of_what_is_searched_for_two_hundred_characters_count() {
+    let directory = tempfile::tempdir().unwrap();
+    let (org, _app) = filled(&directory).await;
+    let mut admin = Browser::logged_in(&org, "admin").await;
+    let paths = [
+        "/setup",
+        "/setup/users",
+        "/setup/named-credentials",
+        "/setup/api-catalog",
+        "/arrivals",
+        "/records/Account",
+    ];
+    for path in paths {
+        let page = admin.page(&format!("{path}?find={}", "%D0%96".repeat(1_500))).await;
+        assert!(page.contains(&format!("value=\"{}\"", "Ж".repeat(200))), "{path}: {page}");
+        // As many words as there can be.
+        let page = admin.page(&format!("{path}?find={}", "a+".repeat(1_500))).await;
+        assert!(page.contains(&format!("value=\"{}", "a ".repeat(99))), "{path}: {page}");
+    }
+}
