@@ -293,6 +293,12 @@ pub struct ApiKeyInfo {
     /// When it ends by itself.
     #[serde(default)]
     pub expires_at: Option<Timestamp>,
+    /// When it was used first; none when it never was.
+    #[serde(default)]
+    pub first_used_at: Option<Timestamp>,
+    /// Whether it is good for no more than its owner may do at the time. Otherwise it goes on until it ends or is revoked.
+    #[serde(default)]
+    pub follows_owner: bool,
 }
 
 /// An add-on that is being taken apart, or was.

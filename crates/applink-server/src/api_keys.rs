@@ -3,6 +3,9 @@
 //!
 //! Operators make any. A person who may change an add-on makes keys of their own for it, which end by themselves; a key
 //! makes none, since what it made would outlive its own revocation. Who may change the add-on may revoke each of its keys.
+//!
+//! Where we are the platform too, such a key has its maker's rights, looked up with every use (`web/auth.rs`), and ends with
+//! the change that leaves them none ([`end_of_person`]). Heroku and OpenID providers can't be asked again: there it goes on.
 
 pub mod api;
 pub mod store;
@@ -22,7 +25,9 @@ use uuid::Uuid;
 use crate::addons;
 use crate::app::App;
 use crate::audit::{Actor, ActorKind, Entry};
+use crate::db::{StoreError, Tx};
 use crate::error::ApiError;
+use crate::platform;
 use crate::web::auth::{RequireManager, hash_of};
 
 /// Characters of a key that stay visible, the prefix included.
@@ -50,6 +55,17 @@ pub struct ApiKey {
     pub owner: String,
     /// When it ends by itself.
     pub expires_at: Option<Timestamp>,
+    /// The person of our own Platform API who made it for themselves: it may do what they may.
+    pub person: Option<Uuid>,
+    /// When it was used first.
+    pub first_used_at: Option<Timestamp>,
+}
+
+/// How long a key is good, and whose rights it has.
+#[derive(Clone, Copy, Debug, Default)]
+struct Terms {
+    expires_at: Option<Timestamp>,
+    person: Option<Uuid>,
 }
 
 /// Makes a key that never ends by itself. The only time it is shown.
@@ -57,7 +73,7 @@ pub struct ApiKey {
 /// # Errors
 /// As [`create_expiring`].
 pub async fn create(app: &App, actor: &Actor, request: CreateApiKey) -> Result<CreatedApiKey, ApiError> {
-    make(app, actor, request, None).await
+    make(app, actor, request, Terms::default()).await
 }
 
 /// Makes a key. The only time it is shown.
@@ -70,13 +86,22 @@ pub async fn create_expiring(
     actor: &Actor,
     request: CreateExpiringApiKey,
 ) -> Result<CreatedApiKey, ApiError> {
+    create_for(app, actor, request, None).await
+}
+
+async fn create_for(
+    app: &App,
+    actor: &Actor,
+    request: CreateExpiringApiKey,
+    person: Option<Uuid>,
+) -> Result<CreatedApiKey, ApiError> {
     let CreateExpiringApiKey { owner, scope, addon, expires_in_days } = request;
     if expires_in_days.is_some_and(|days| !DAYS.contains(&days)) {
         let message = format!("A key ends after {} to {} days, or never.", DAYS.start(), DAYS.end());
         return Err(ApiError::invalid_field("$.expires_in_days", message));
     }
-    let ends = expires_in_days.map(|days| app.clock.now().plus(DAY * u32::from(days)));
-    make(app, actor, CreateApiKey { owner, scope, addon }, ends).await
+    let expires_at = expires_in_days.map(|days| app.clock.now().plus(DAY * u32::from(days)));
+    make(app, actor, CreateApiKey { owner, scope, addon }, Terms { expires_at, person }).await
 }
 
 /// Makes a key of the person who asks, for the add-on. The only time it is shown.
@@ -111,7 +136,7 @@ pub async fn create_own(
         addon: Some(manager.addon.id),
         expires_in_days: Some(days),
     };
-    create_expiring(app, &manager.actor, request).await
+    create_for(app, &manager.actor, request, manager.person).await
 }
 
 /// Follows the name of an owner whom nobody vouches for.
@@ -145,7 +170,7 @@ async fn make(
     app: &App,
     actor: &Actor,
     request: CreateApiKey,
-    expires_at: Option<Timestamp>,
+    terms: Terms,
 ) -> Result<CreatedApiKey, ApiError> {
     let CreateApiKey { owner, scope, addon } = request;
     if owner.trim().is_empty() || owner.chars().count() > 254 {
@@ -171,12 +196,56 @@ async fn make(
         return Err(ApiError::conflict(message));
     }
     let shown = key.expose_secret().get(..SHOWN).unwrap_or_default().to_owned();
-    let row = ApiKey { id, scope, addon, owner, expires_at };
+    let Terms { expires_at, person } = terms;
+    let row = ApiKey { id, scope, addon, owner, expires_at, person, first_used_at: None };
     store::insert(&*tx, &row, shown, hash_of(&key), app.clock.now()).await?;
     let detail = format!("{} for {}", store::scope_word(scope), row.owner);
     tx.audit(Entry { actor: actor.clone(), action: "api_key.created", addon, subject: Some(id), detail });
     tx.commit().await?;
     Ok(CreatedApiKey { id, key })
+}
+
+/// The live key with this hash. That it is in use is noted with its first use, so that one that never reached its maker can
+/// be told from the others.
+///
+/// # Errors
+/// [`StoreError`].
+pub(crate) async fn presented(app: &App, hash: &str) -> Result<Option<ApiKey>, StoreError> {
+    let now = app.clock.now();
+    let found = store::find_live(app.store.reader(), hash, now).await?;
+    if let Some(key) = &found
+        && key.first_used_at.is_none()
+    {
+        let tx = app.store.begin().await?;
+        store::note_first_use(&*tx, key.id, now).await?;
+        tx.commit().await?;
+    }
+    Ok(found)
+}
+
+/// Ends the keys a person made for add-ons that they may not change any more, in the transaction that took the right.
+///
+/// # Errors
+/// Those of the database.
+pub(crate) async fn end_of_person(
+    app: &App,
+    tx: &mut Tx,
+    actor: &Actor,
+    person: Uuid,
+) -> Result<(), ApiError> {
+    let now = app.clock.now();
+    let keys = store::list_live_of_person(&**tx, person, now).await?;
+    for key in keys {
+        let Some(addon) = key.addon else { continue };
+        let attached = addons::store::attachments_of(&**tx, addon).await?.into_iter().map(|one| one.app);
+        if !platform::caller::works_through(&**tx, person, attached.collect()).await?.is_empty() {
+            continue;
+        }
+        store::revoke(&**tx, key.id, now).await?;
+        let why = format!("{} may not change the add-on any more", key.owner);
+        tx.audit(Entry::new(actor, "api_key.revoked", addon, key.id).with_detail(why));
+    }
+    Ok(())
 }
 
 /// Makes a key void at once.

@@ -28,8 +28,9 @@ pub async fn list_keys(
 }
 
 fn shown((key, shown_prefix, created_at): (ApiKey, String, Timestamp)) -> ApiKeyInfo {
-    let ApiKey { id, scope, addon, owner, expires_at } = key;
-    ApiKeyInfo { id, owner, scope, addon, shown_prefix, created_at, expires_at }
+    let ApiKey { id, scope, addon, owner, expires_at, person, first_used_at } = key;
+    let follows_owner = person.is_some();
+    ApiKeyInfo { id, owner, scope, addon, shown_prefix, created_at, expires_at, first_used_at, follows_owner }
 }
 
 /// The live API keys of the add-on.

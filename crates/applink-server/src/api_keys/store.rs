@@ -32,6 +32,10 @@ pub struct Model {
     pub expires_at: Option<i64>,
     /// Microseconds UTC.
     pub revoked_at: Option<i64>,
+    /// The person of our own Platform API whose rights it has.
+    pub person_id: Option<RowId>,
+    /// Microseconds UTC.
+    pub first_used_at: Option<i64>,
 }
 
 /// None: rows are joined by id only.
@@ -58,6 +62,8 @@ pub async fn insert(
         created_at: now.as_micros(),
         expires_at: key.expires_at.map(Timestamp::as_micros),
         revoked_at: None,
+        person_id: key.person.map(RowId),
+        first_used_at: None,
     };
     Entity::insert(row.into_active_model()).exec_without_returning(connection).await?;
     Ok(())
@@ -76,14 +82,42 @@ pub async fn find_live(
     query.one(connection).await?.map(ApiKey::try_from).transpose()
 }
 
-/// Whether the key with this id counts.
-pub async fn is_live(
+/// The live key with this id.
+pub async fn find(
     connection: &impl ConnectionTrait,
     id: Uuid,
     now: Timestamp,
-) -> Result<bool, StoreError> {
+) -> Result<Option<ApiKey>, StoreError> {
     let query = Entity::find_by_id(RowId(id)).filter(Column::RevokedAt.is_null()).filter(unexpired(now));
-    Ok(query.count(connection).await? > 0)
+    query.one(connection).await?.map(ApiKey::try_from).transpose()
+}
+
+/// The live keys that have this person's rights.
+pub async fn list_live_of_person(
+    connection: &impl ConnectionTrait,
+    person: Uuid,
+    now: Timestamp,
+) -> Result<Vec<ApiKey>, StoreError> {
+    let query = Entity::find()
+        .filter(Column::PersonId.eq(RowId(person)))
+        .filter(Column::RevokedAt.is_null())
+        .filter(unexpired(now));
+    query.all(connection).await?.into_iter().map(ApiKey::try_from).collect()
+}
+
+/// Notes that a key is in use; only the first time counts.
+pub async fn note_first_use(
+    connection: &impl ConnectionTrait,
+    id: Uuid,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let columns = ActiveModel { first_used_at: sea_orm::Set(Some(now.as_micros())), ..Default::default() };
+    let update = Entity::update_many()
+        .set(columns)
+        .filter(Column::Id.eq(RowId(id)))
+        .filter(Column::FirstUsedAt.is_null());
+    update.exec(connection).await?;
+    Ok(())
 }
 
 fn unexpired(now: Timestamp) -> Condition {
@@ -218,6 +252,8 @@ impl TryFrom<Model> for ApiKey {
             addon: row.addon_id.map(AddonId::from),
             owner: row.owner,
             expires_at: row.expires_at.map(Timestamp::from_micros),
+            person: row.person_id.map(|id| id.0),
+            first_used_at: row.first_used_at.map(Timestamp::from_micros),
         })
     }
 }

@@ -155,6 +155,8 @@ pub struct RequireSession {
     pub(super) hidden: Hidden,
     /// None when the person may change nothing.
     through: Option<Vec<AttachedApp>>,
+    /// The person of our own Platform API whose rights were looked at.
+    pub(super) person: Option<Uuid>,
     notice: (Option<&'static str>, Option<Cookie<'static>>),
 }
 
@@ -199,7 +201,8 @@ impl RequireSession {
             })
         })?;
         let app = if through.len() == 1 { through.pop() } else { None };
-        Ok(RequireManager { addon: self.addon.clone(), app, actor: self.session.actor() })
+        let (addon, actor) = (self.addon.clone(), self.session.actor());
+        Ok(RequireManager { addon, app, actor, person: self.person })
     }
 }
 
@@ -228,11 +231,12 @@ pub(super) async fn load(app: &App, headers: &HeaderMap) -> Result<Option<Requir
     if !still_stands(app, &session).await? {
         return Ok(None);
     }
-    ensure_may_look(app, session.addon, session.basis).await?;
+    let person = ensure_may_look(app, session.addon, session.basis).await?;
     let csrf = hash_of(&SecretString::from(format!("applink dashboard form v1\n{}", token.expose_secret())));
     let hidden = Hidden { csrf, once: app.entropy.hex::<16>() };
-    let through = apps_of(app, &session).await?;
-    Ok(Some(RequireSession { session, addon, hidden, through, notice: notice_of(app, headers) }))
+    let through = apps_of(app, &session, person).await?;
+    let notice = notice_of(app, headers);
+    Ok(Some(RequireSession { session, addon, hidden, through, person, notice }))
 }
 
 /// Whether the credential that a link was made with still counts.
@@ -240,7 +244,7 @@ async fn still_stands(app: &App, session: &Session) -> Result<bool, ApiError> {
     let reader = app.store.reader();
     match session.basis {
         Basis::SignOn(_) | Basis::OpenId => Ok(true),
-        Basis::Key(id) => Ok(api_keys::store::is_live(reader, id, app.clock.now()).await?),
+        Basis::Key(id) => Ok(api_keys::store::find(reader, id, app.clock.now()).await?.is_some()),
         Basis::Attachment(id) => {
             let attached = addons::store::attachments_of(reader, session.addon).await?;
             Ok(attached.iter().any(|attachment| attachment.id == id))
@@ -249,7 +253,11 @@ async fn still_stands(app: &App, session: &Session) -> Result<bool, ApiError> {
 }
 
 /// The apps through which the person may change the add-on. Where Heroku signed them on, it looked at their rights.
-async fn apps_of(app: &App, session: &Session) -> Result<Option<Vec<AttachedApp>>, ApiError> {
+async fn apps_of(
+    app: &App,
+    session: &Session,
+    person: Option<Uuid>,
+) -> Result<Option<Vec<AttachedApp>>, ApiError> {
     if !session.may_change {
         return Ok(None);
     }
@@ -259,29 +267,34 @@ async fn apps_of(app: &App, session: &Session) -> Result<Option<Vec<AttachedApp>
     }
     let mut attached: Vec<AttachedApp> = attachments.into_iter().map(|found| found.app).collect();
     attached.dedup_by_key(|attached| attached.id);
-    let (Some(_), Basis::SignOn(Some(user))) = (&app.config.platform, session.basis) else {
-        return Ok(Some(attached));
-    };
-    let mut through = Vec::new();
-    for candidate in attached {
-        match platform::caller::ensure_may_work(app, user, candidate.id).await {
-            Ok(()) => through.push(candidate),
-            Err(error) if error.status() == http::StatusCode::FORBIDDEN => {}
-            Err(error) => return Err(error),
-        }
-    }
+    let Some(person) = person else { return Ok(Some(attached)) };
+    let through = platform::caller::works_through(app.store.reader(), person, attached).await?;
     Ok((!through.is_empty()).then_some(through))
 }
 
-/// Where we are the platform too, a right that was taken away ends what the session may see.
-pub(super) async fn ensure_may_look(app: &App, addon: AddonId, basis: Basis) -> Result<(), ApiError> {
-    match (&app.config.platform, basis) {
-        (Some(_), Basis::SignOn(Some(user))) => platform::caller::ensure_may_look(app, user, addon).await,
+/// Where we are the platform too, a right that was taken away ends what the session may see, also one that a link with a
+/// person's API key began. Who the person is, when their rights were looked at.
+pub(super) async fn ensure_may_look(
+    app: &App,
+    addon: AddonId,
+    basis: Basis,
+) -> Result<Option<Uuid>, ApiError> {
+    let person = match (&app.config.platform, basis) {
+        (Some(_), Basis::SignOn(Some(user))) => Some(user),
         (Some(_), Basis::SignOn(None)) => {
-            Err(ApiError::forbidden("This server's own Platform API did not sign you on."))
+            let message = "This server's own Platform API did not sign you on.";
+            return Err(ApiError::forbidden(message));
         }
-        (None, _) | (Some(_), Basis::Key(_) | Basis::Attachment(_) | Basis::OpenId) => Ok(()),
+        (_, Basis::Key(id)) => {
+            let key = api_keys::store::find(app.store.reader(), id, app.clock.now()).await?;
+            key.and_then(|key| key.person)
+        }
+        (None, Basis::SignOn(_)) | (_, Basis::Attachment(_) | Basis::OpenId) => None,
+    };
+    if let Some(person) = person {
+        platform::caller::ensure_may_look(app, person, addon).await?;
     }
+    Ok(person)
 }
 
 fn sent(app: &App, headers: &HeaderMap) -> Option<SecretString> {

@@ -67,7 +67,10 @@ struct Key {
     id: String,
     prefix: String,
     owner: String,
+    /// Whether it is good for no more than its owner may do.
+    follows_owner: bool,
     created: Time,
+    first_used: Option<Time>,
     ends: Option<Time>,
 }
 
@@ -112,6 +115,8 @@ struct Page {
     token_problem: Option<String>,
     /// Whether it is a person who is signed in: only they make tokens.
     is_person: bool,
+    /// Whether a token made now is good for no more than they may do.
+    follows_owner: bool,
     days: u16,
     kinds: Vec<(&'static str, &'static str)>,
 }
@@ -146,7 +151,9 @@ async fn load(
                 id: key.id.to_string(),
                 prefix,
                 owner: key.owner,
+                follows_owner: key.person.is_some(),
                 created: Time(created),
+                first_used: key.first_used_at.map(Time),
                 ends: key.expires_at.map(Time),
             })
             .collect();
@@ -161,6 +168,7 @@ async fn load(
         problem,
         token_problem: None,
         is_person: matches!(found.session.basis, Basis::SignOn(_) | Basis::OpenId),
+        follows_owner: found.person.is_some(),
         days: api_keys::OWN_DAYS,
         kinds: kinds.collect(),
     })
@@ -234,12 +242,21 @@ mod tests {
                 created: at,
                 created_by: evil(),
             }],
-            keys: vec![Key { id: evil(), prefix: evil(), owner: evil(), created: at, ends: Some(at) }],
+            keys: vec![Key {
+                id: evil(),
+                prefix: evil(),
+                owner: evil(),
+                follows_owner: true,
+                created: at,
+                first_used: Some(at),
+                ends: Some(at),
+            }],
             apps: vec![Attached { app: evil(), url: evil(), prefix: evil() }],
             draft: Draft { url: evil(), events: evil(), description: evil() },
             problem: Some(evil()),
             token_problem: None,
             is_person: true,
+            follows_owner: true,
             days: 90,
             kinds: vec![("a.b", "about")],
         };
@@ -261,14 +278,13 @@ pub(crate) mod samples {
         let full = Page {
             shell: Shell::sample(),
             hooks: vec![hook()],
-            keys: [None, Some(when())]
-                .map(|ends| Key { id: evil(), prefix: evil(), owner: evil(), created: when(), ends })
-                .into(),
+            keys: [None, Some(when())].map(key).into(),
             apps: [String::new(), evil()].map(|url| Attached { app: evil(), url, prefix: evil() }).into(),
             draft: draft(),
             problem: Some(evil()),
             token_problem: Some(evil()),
             is_person: true,
+            follows_owner: true,
             days: 90,
             kinds: vec![(HOSTILE, HOSTILE)],
         };
@@ -281,10 +297,12 @@ pub(crate) mod samples {
             problem: None,
             token_problem: None,
             is_person: false,
+            follows_owner: false,
             days: 90,
             kinds: Vec::new(),
         };
-        let pages = [full, empty(Shell::sample()), empty(Shell::for_looking())];
+        let on_heroku = Page { is_person: true, ..empty(Shell::sample()) };
+        let pages = [full, on_heroku, empty(Shell::sample()), empty(Shell::for_looking())];
         let mut all = pages.map(|page| Sample::new("dashboard/settings.html", page)).to_vec();
         for former_until in [None, Some(when())] {
             let (about, secret, path) = (evil(), evil(), evil());
@@ -292,6 +310,18 @@ pub(crate) mod samples {
             all.push(Sample::new("dashboard/secret.html", page));
         }
         all
+    }
+
+    fn key(end: Option<Time>) -> Key {
+        Key {
+            id: evil(),
+            prefix: evil(),
+            owner: evil(),
+            follows_owner: end.is_some(),
+            created: when(),
+            first_used: end,
+            ends: end,
+        }
     }
 
     pub(super) fn draft() -> Draft {

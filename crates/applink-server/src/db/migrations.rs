@@ -21,6 +21,7 @@ mod m20261126_000035_presence;
 mod m20261126_000065_data_cloud;
 mod m20261127_000070_sign_in;
 mod m20261127_000080_tallies;
+mod m20261127_000090_own_keys;
 
 use std::collections::HashSet;
 
@@ -54,6 +55,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261126_000065_data_cloud::Migration),
             Box::new(m20261127_000070_sign_in::Migration),
             Box::new(m20261127_000080_tallies::Migration),
+            Box::new(m20261127_000090_own_keys::Migration),
         ]
     }
 }

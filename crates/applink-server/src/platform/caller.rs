@@ -3,6 +3,7 @@
 use applink_api::ids::{AddonId, AppUuid};
 use axum::extract::FromRequestParts;
 use http::request::Parts;
+use sea_orm::ConnectionTrait;
 use uuid::Uuid;
 
 use super::access::{Access, Reach};
@@ -11,9 +12,10 @@ use super::apps::PlatformApp;
 use super::error::PlatformError;
 use super::people::Person;
 use super::store;
-use crate::addons::Attachment;
+use crate::addons::{AttachedApp, Attachment};
 use crate::app::App;
 use crate::audit::Actor;
+use crate::db::StoreError;
 use crate::error::ApiError;
 use crate::web::auth::{bearer, hash_of};
 
@@ -164,6 +166,26 @@ pub async fn ensure_may_work(app: &App, person: Uuid, through: AppUuid) -> Resul
             "You need the deploy or the operate permission on this app to work with its connections.",
         )),
     }
+}
+
+/// The apps among these through which a person may work.
+///
+/// # Errors
+/// Those of the database.
+pub async fn works_through(
+    connection: &impl ConnectionTrait,
+    person: Uuid,
+    among: Vec<AttachedApp>,
+) -> Result<Vec<AttachedApp>, StoreError> {
+    let reach = store::teams::reach_of(connection, person).await?;
+    let mut through = Vec::new();
+    for candidate in among {
+        let known = store::apps::of(connection, candidate.clone()).await?;
+        if known.is_some_and(|known| matches!(reach.on(&known), Access::Works { .. })) {
+            through.push(candidate);
+        }
+    }
+    Ok(through)
 }
 
 /// Whether a person may look at an add-on in the browser: what they need to see it with the CLI.

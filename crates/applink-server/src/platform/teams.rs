@@ -6,6 +6,7 @@ use super::access::Permissions;
 use super::apps::PlatformApp;
 use super::people::{Person, entry};
 use super::store::teams as store;
+use crate::api_keys;
 use crate::app::App;
 use crate::audit::Actor;
 use crate::error::ApiError;
@@ -64,6 +65,7 @@ pub async fn set_member(
     let team = store::find_by_name(&*tx, team).await?.ok_or_else(ApiError::not_found)?;
     store::set_member(&*tx, app.entropy.uuid(), team.id, person.id, admin, app.clock.now()).await?;
     tx.audit(entry(actor, "platform.member_set", team.id));
+    api_keys::end_of_person(app, &mut tx, actor, person.id).await?;
     Ok(tx.commit().await?)
 }
 
@@ -85,6 +87,7 @@ pub async fn set_collaborator(
     let mut what = entry(actor, "platform.collaborator_set", person.id);
     what.detail = detail;
     tx.audit(what);
+    api_keys::end_of_person(app, &mut tx, actor, person.id).await?;
     Ok(tx.commit().await?)
 }
 
@@ -103,6 +106,7 @@ pub async fn remove_collaborator(
     let mut what = entry(actor, "platform.collaborator_removed", person.id);
     what.detail.clone_from(&on.app.name);
     tx.audit(what);
+    api_keys::end_of_person(app, &mut tx, actor, person.id).await?;
     tx.commit().await?;
     Ok(removed)
 }

@@ -193,7 +193,7 @@ fn enter(row: &mut Model, stage: Stage, now: Timestamp) {
 fn manager_of(row: &Model) -> RequireManager {
     let addon = Addon { id: row.id.into(), name: row.name.clone() };
     let actor = Actor::new(ActorKind::System, row.requested_by.clone());
-    RequireManager { addon, app: None, actor }
+    RequireManager { addon, app: None, actor, person: None }
 }
 
 async fn disconnect_everything(app: &App, manager: &RequireManager) -> Result<(), StoreError> {

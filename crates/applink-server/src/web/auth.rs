@@ -79,6 +79,8 @@ pub struct RequireManager {
     pub app: Option<AttachedApp>,
     /// Who it is; an e-mail where there is one.
     pub actor: Actor,
+    /// The person of our own Platform API whose rights were looked at.
+    pub person: Option<Uuid>,
 }
 
 /// An operator.
@@ -127,12 +129,11 @@ async fn caller(app: &App, headers: &HeaderMap) -> Result<Caller, ApiError> {
 }
 
 async fn look_up(app: &App, secret: &SecretString, hash: &str) -> Result<Option<Known>, StoreError> {
-    let reader = app.store.reader();
     if secret.expose_secret().starts_with(API_KEY_PREFIX) {
-        let key = api_keys::store::find_live(reader, hash, app.clock.now()).await?;
+        let key = api_keys::presented(app, hash).await?;
         return Ok(key.map(|key| Known::Key(Arc::new(key))));
     }
-    let attachment = addons::store::attachment_by_token(reader, hash).await?;
+    let attachment = addons::store::attachment_by_token(app.store.reader(), hash).await?;
     Ok(attachment.map(|attachment| Known::Token(Arc::new(attachment))))
 }
 
@@ -253,6 +254,9 @@ impl FromRequestParts<App> for RequireReader {
             Caller::Key(key) if key.scope == Scope::Manage && key.addon.is_some() && key.addon == addon => {
                 let addon = addon_of(app, &key).await?;
                 limits::count(app, &parts.extensions, Who::Management(addon.id))?;
+                if let Some(person) = key.person {
+                    platform::caller::ensure_may_look(app, person, addon.id).await?;
+                }
                 let actor = key_actor(&key);
                 Ok(Self { addon, attachment: None, key: Some(key.id), actor, for_management: true })
             }
@@ -269,15 +273,16 @@ impl FromRequestParts<App> for RequireManager {
         match caller(app, &parts.headers).await? {
             Caller::Token(attachment) if addon == Some(attachment.addon.id) => {
                 let attachment = of_app(app, &parts.headers, attachment).await?;
-                let actor = signed_on(app, &parts.headers, &attachment).await?;
+                let (actor, person) = signed_on(app, &parts.headers, &attachment).await?;
                 limits::count(app, &parts.extensions, Who::Management(attachment.addon.id))?;
-                Ok(Self { addon: attachment.addon.clone(), app: Some(attachment.app.clone()), actor })
+                let through = Some(attachment.app.clone());
+                Ok(Self { addon: attachment.addon.clone(), app: through, actor, person })
             }
             Caller::Key(key) if key.scope == Scope::Manage && key.addon.is_some() && key.addon == addon => {
                 let addon = addon_of(app, &key).await?;
                 limits::count(app, &parts.extensions, Who::Management(addon.id))?;
-                let through = through_app(app, &addon, &parts.headers).await?;
-                Ok(Self { addon, app: through, actor: key_actor(&key) })
+                let through = through_app(app, &addon, &key, &parts.headers).await?;
+                Ok(Self { addon, app: through, actor: key_actor(&key), person: key.person })
             }
             Caller::Token(_) | Caller::Key(_) => Err(ApiError::not_found()),
         }
@@ -285,10 +290,14 @@ impl FromRequestParts<App> for RequireManager {
 }
 
 /// A token alone changes nothing: single sign-on must say, lately, that a person is behind it.
-async fn signed_on(app: &App, headers: &HeaderMap, attachment: &Attachment) -> Result<Actor, ApiError> {
+async fn signed_on(
+    app: &App,
+    headers: &HeaderMap,
+    attachment: &Attachment,
+) -> Result<(Actor, Option<Uuid>), ApiError> {
     match person(app, headers, attachment.addon.id) {
         Ok(person) => vouched_for(app, person, attachment).await,
-        Err(_) if app.config.access.allow_token_management => Ok(app_actor(attachment)),
+        Err(_) if app.config.access.allow_token_management => Ok((app_actor(attachment), None)),
         Err(why) => Err(ApiError::unauthorized(why)),
     }
 }
@@ -305,14 +314,18 @@ async fn ensure_may_look(app: &App, headers: &HeaderMap, attachment: &Attachment
 }
 
 /// Where we are the platform too, we know whom we signed on and what they may do; elsewhere a name is a claim.
-async fn vouched_for(app: &App, person: SignedOn, attachment: &Attachment) -> Result<Actor, ApiError> {
+async fn vouched_for(
+    app: &App,
+    person: SignedOn,
+    attachment: &Attachment,
+) -> Result<(Actor, Option<Uuid>), ApiError> {
     let actor = |kind| Actor::new(kind, person.name.clone());
     match (&app.config.platform, person.proved) {
-        (None, None) => Ok(actor(ActorKind::Claimed)),
-        (None, Some(_)) => Ok(actor(ActorKind::Person)),
+        (None, None) => Ok((actor(ActorKind::Claimed), None)),
+        (None, Some(_)) => Ok((actor(ActorKind::Person), None)),
         (Some(_), Some(id)) => {
             platform::caller::ensure_may_work(app, id, attachment.app.id).await?;
-            Ok(actor(ActorKind::Person))
+            Ok((actor(ActorKind::Person), Some(id)))
         }
         (Some(_), None) => Err(ApiError::unauthorized(
             "The single sign-on in x-addon-sso does not count: it does not come from this server's Platform API.",
@@ -334,16 +347,32 @@ async fn addon_of(app: &App, key: &ApiKey) -> Result<Addon, ApiError> {
     addons::store::find_addon(app.store.reader(), id).await?.ok_or_else(ApiError::not_found)
 }
 
-/// The app a key's holder works through: the one named, else the only one.
-async fn through_app(app: &App, addon: &Addon, headers: &HeaderMap) -> Result<Option<AttachedApp>, ApiError> {
+const NO_MORE: &str = "Who made this key may not change the add-on any more: they need the deploy or the operate permission on an app that it is attached to.";
+const NOT_THEIRS: &str = "Who made this key may not work through the app that x-app-uuid names: they need the deploy or the operate permission on it, and it has to be attached to this add-on.";
+
+/// The app a key's holder works through: the one named, else the only one. A key of a person has no other apps than they
+/// have at the moment.
+async fn through_app(
+    app: &App,
+    addon: &Addon,
+    key: &ApiKey,
+    headers: &HeaderMap,
+) -> Result<Option<AttachedApp>, ApiError> {
     let mut attached: Vec<AttachedApp> = addons::store::attachments_of(app.store.reader(), addon.id)
         .await?
         .into_iter()
         .map(|found| found.app)
         .collect();
+    if let Some(person) = key.person {
+        attached = platform::caller::works_through(app.store.reader(), person, attached).await?;
+        if attached.is_empty() {
+            return Err(ApiError::forbidden(NO_MORE));
+        }
+    }
     match app_uuid(headers)? {
         Some(named) => match attached.into_iter().find(|attached| attached.id == named) {
             Some(found) => Ok(Some(found)),
+            None if key.person.is_some() => Err(ApiError::forbidden(NOT_THEIRS)),
             None => Err(ApiError::forbidden(
                 "The app that x-app-uuid names is not attached to this add-on: set HEROKU_APP_ID to the id of one that is.",
             )),
@@ -373,7 +402,7 @@ async fn operator(app: &App, headers: &HeaderMap) -> Result<Actor, ApiError> {
     {
         return Ok(Actor::new(ActorKind::Operator, "the configured operator key"));
     }
-    let key = api_keys::store::find_live(app.store.reader(), &hash_of(&secret), app.clock.now()).await?;
+    let key = api_keys::presented(app, &hash_of(&secret)).await?;
     match key {
         Some(key) if key.scope == Scope::Operate => Ok(Actor::new(ActorKind::Operator, key.owner)),
         _ => Err(refused()),

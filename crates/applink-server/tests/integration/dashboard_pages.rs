@@ -301,12 +301,18 @@ async fn tokens_are_made_by_a_person_two_at_a_time_and_revoked() {
         visitor.send(settings, make, &[("expires_in_days", "7")]).await.expect(200).says(&["only time"]);
     let key = made.text.split("id=\"secret\">").nth(1).unwrap().split('<').next().unwrap().to_owned();
     assert!(key.starts_with("alk_"), "{key}");
+    visitor
+        .get(settings)
+        .await
+        .expect(200)
+        .says(&["data-label=\"First used\">never", "can't be asked again"]);
     let bearer = format!("Bearer {key}");
     let call = async |method: Method, path: &str| {
         let path = format!("/addons/{}{path}", stack.tenant.addon);
         stack.send(method, &path, &[("authorization", bearer.as_str())], Some(&json!({}))).await
     };
     call(Method::GET, "/connections").await.expect(200);
+    visitor.get(settings).await.expect(200).says(&["data-label=\"First used\"><time"]);
     // A key makes no keys, and sees and revokes them.
     call(Method::POST, "/keys").await.expect_error(403, "forbidden");
     let listed = call(Method::GET, "/keys").await.expect(200).json();

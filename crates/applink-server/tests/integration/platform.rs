@@ -6,6 +6,8 @@ mod access;
 mod apps;
 #[path = "platform/lifecycle.rs"]
 mod lifecycle;
+#[path = "platform/own_keys.rs"]
+mod own_keys;
 #[path = "platform/sign_on.rs"]
 mod sign_on;
 

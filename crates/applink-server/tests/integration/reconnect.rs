@@ -381,7 +381,7 @@ async fn a_log_in_that_ends_after_the_add_on_began_to_go_leaves_nothing_live() {
 
     // In a browser it does not even begin.
     let addon = addons::store::find_addon_named(app.store.reader(), &addon.to_string()).await.unwrap();
-    let manager = RequireManager { addon: addon.unwrap(), app: None, actor: Actor::system() };
+    let manager = RequireManager { addon: addon.unwrap(), app: None, actor: Actor::system(), person: None };
     let wishes = Wishes { reconnect: true, ..Wishes::default() };
     let connection =
         credentials::store::find(app.store.reader(), manager.addon.id, Kind::Authorization, "worker");

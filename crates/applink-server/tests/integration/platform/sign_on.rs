@@ -8,13 +8,13 @@ use serde_json::{Value, json};
 use super::Platform;
 use crate::stack::Answer;
 
-struct SignedOn {
-    api: String,
-    token: String,
-    blob: Value,
+pub(super) struct SignedOn {
+    pub(super) api: String,
+    pub(super) token: String,
+    pub(super) blob: Value,
 }
 
-async fn sign_on(platform: &Platform, key: &str) -> SignedOn {
+pub(super) async fn sign_on(platform: &Platform, key: &str) -> SignedOn {
     let vars =
         platform.call(key, Method::GET, "/apps/platform-app/config-vars", None).await.expect(200).json();
     let addons = platform.call(key, Method::GET, "/apps/platform-app/addons", None).await.expect(200).json();
