@@ -22,6 +22,7 @@ pub mod page;
 pub mod recorder;
 pub mod store;
 pub mod tallies;
+pub mod uses;
 pub mod verify;
 
 use std::collections::HashMap;

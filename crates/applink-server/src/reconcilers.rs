@@ -216,6 +216,12 @@ pub const ALL: &[Reconciler] = &[
         step: |app| Box::pin(async move { Ok(spool::reconcile(app).await?) }),
     },
     Reconciler {
+        name: "uses of authorizations",
+        period: Duration::from_secs(10),
+        nudge: |nudges| &nudges.housekeeping,
+        step: |app| Box::pin(audit::uses::note(app)),
+    },
+    Reconciler {
         name: "vault",
         period: Duration::from_secs(5),
         nudge: |nudges| &nudges.vault,

@@ -73,7 +73,7 @@ pub(super) fn placeholders(first: usize, count: usize) -> String {
 
 impl Query {
     /// The number of a new value.
-    fn value(&mut self, value: impl Into<Value>) -> String {
+    pub(super) fn value(&mut self, value: impl Into<Value>) -> String {
         self.values.push(value.into());
         format!("${}", self.values.len())
     }

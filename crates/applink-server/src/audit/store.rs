@@ -3,8 +3,6 @@
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
-use applink_api::ids::AddonId;
-use applink_api::time::Timestamp;
 use sea_orm::sea_query::OnConflict;
 use sea_orm::{
     ActiveModelTrait as _, ConnectionTrait, DbBackend, DbErr, EntityTrait as _, IntoActiveModel as _,
@@ -14,7 +12,6 @@ use sea_orm::{ColumnTrait as _, QueryFilter as _, QueryOrder as _, QuerySelect a
 
 use sqlx::query::Query;
 use sqlx::{Sqlite, SqliteConnection};
-use uuid::Uuid;
 
 use super::Actor;
 use crate::db::{RowId, StoreError};
@@ -150,29 +147,6 @@ pub mod actors {
     pub enum Relation {}
 
     impl ActiveModelBehavior for ActiveModel {}
-}
-
-/// Of the newest rows of an add-on so many are looked through: it may have millions.
-const NEWEST: i64 = 20_000;
-
-/// Who fetched the tokens of an authorization lately, and when last.
-pub async fn handed_out_to(
-    connection: &impl ConnectionTrait,
-    addon: AddonId,
-    authorization: Uuid,
-) -> Result<Vec<(String, Timestamp)>, StoreError> {
-    const SQL: &str = "SELECT a.name AS name, MAX(r.at) AS last FROM \
-        (SELECT actor, at, action, subject FROM audit_rows WHERE addon_id = $1 ORDER BY at DESC LIMIT $2) r \
-        JOIN audit_actors a ON a.id = r.actor \
-        WHERE r.subject = $3 AND r.action = 'authorization.handed_out' AND a.name IS NOT NULL \
-        GROUP BY a.name ORDER BY last DESC LIMIT 50";
-    let values = [addon.to_string().into(), NEWEST.into(), authorization.to_string().into()];
-    let statement = Statement::from_sql_and_values(connection.get_database_backend(), SQL, values);
-    let rows = connection.query_all_raw(statement).await?;
-    let read = |row: &sea_orm::QueryResult| -> Result<(String, Timestamp), StoreError> {
-        Ok((row.try_get("", "name")?, Timestamp::from_micros(row.try_get("", "last")?)))
-    };
-    rows.iter().map(read).collect()
 }
 
 /// Opens a segment.

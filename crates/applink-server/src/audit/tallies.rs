@@ -5,7 +5,8 @@
 //!    which of them are counted; what is written late, with an earlier time, has a later number all the same.
 //! 2. [`count`] reads the rows behind that number, adds them up by add-on, half hour, action, actor and org, and writes the
 //!    sums and the new number in one transaction. Of several processes one is first; the others find the number changed.
-//! 3. When a half hour is over, the orgs beyond the [`TOLD_APART`] with the most are put together as [`OTHERS`].
+//! 3. When a half hour is over, the orgs beyond the [`TOLD_APART`] with the most are put together as [`OTHERS`]. The same sums
+//!    are kept a second time by org, where none is put together: what is shown of one org is read there.
 //! 4. [`counts`] adds up the sums and the rows that are not counted yet, in one statement: it is always exact, and never
 //!    late. (Only what was put together is not told apart any more.)
 //! 5. After [`KEPT`] they go; the ledger stays.
@@ -48,6 +49,10 @@ const GRACE: Duration = Duration::from_secs(5 * 60);
 const BATCH: i64 = 5_000;
 /// Batches of one run; the next one goes on.
 const BATCHES: usize = 40;
+/// All orgs of a half hour beside each other, the small ones put together.
+const ALL: &str = "audit_tallies";
+/// All half hours of an org beside each other.
+const BY_ORG: &str = "audit_org_tallies";
 /// Sums in one statement.
 const AT_ONCE: usize = 50;
 /// Half hours whose orgs are put together in one transaction, which others wait for on SQLite.
@@ -119,7 +124,8 @@ async fn take(app: &App, part: &Part, since: Timestamp) -> Result<bool, StoreErr
         return Ok(false);
     }
     for some in sums.chunks(AT_ONCE) {
-        add(&*tx, some).await?;
+        add(&*tx, ALL, some).await?;
+        add(&*tx, BY_ORG, some).await?;
     }
     if let Some(first) = sums.iter().map(|one| one.slot).min()
         && first <= merged
@@ -158,12 +164,13 @@ async fn sums(
     Ok(Tally::find_by_statement(statement).all(connection).await?)
 }
 
-async fn add(connection: &impl ConnectionTrait, sums: &[Tally]) -> Result<(), StoreError> {
+async fn add(connection: &impl ConnectionTrait, table: &str, sums: &[Tally]) -> Result<(), StoreError> {
     const COLUMNS: usize = 6;
     let rows = (0..sums.len()).map(|row| format!("({})", placeholders(row * COLUMNS + 1, COLUMNS)));
     let sql = format!(
-        "INSERT INTO audit_tallies (addon_id, slot, action, actor, org_id, number) VALUES {} {ADDED}",
-        rows.collect::<Vec<_>>().join(", ")
+        "INSERT INTO {table} (addon_id, slot, action, actor, org_id, number) VALUES {} {}",
+        rows.collect::<Vec<_>>().join(", "),
+        added(table)
     );
     let values = sums.iter().flat_map(|one| {
         let Tally { addon_id, slot, action, actor, org_id, number } = one.clone();
@@ -173,8 +180,11 @@ async fn add(connection: &impl ConnectionTrait, sums: &[Tally]) -> Result<(), St
     Ok(())
 }
 
-const ADDED: &str = "ON CONFLICT (addon_id, slot, action, actor, org_id) DO UPDATE \
-    SET number = audit_tallies.number + excluded.number";
+fn added(table: &str) -> String {
+    format!(
+        "ON CONFLICT (addon_id, slot, action, actor, org_id) DO UPDATE SET number = {table}.number + excluded.number"
+    )
+}
 
 /// The row of the progress that says up to which half hour orgs are put together.
 const MERGED: &str = "merged";
@@ -213,8 +223,11 @@ async fn settle(app: &App, now: Timestamp, since: Timestamp) -> Result<Option<u6
         return Ok(None);
     }
     let merged = merge(&*tx, from, until).await?;
-    let old = statement(&*tx, "DELETE FROM audit_tallies WHERE slot < $1", vec![oldest.into()]);
-    let old = tx.execute_raw(old).await?.rows_affected();
+    let mut old = 0;
+    for table in [ALL, BY_ORG] {
+        let sql = format!("DELETE FROM {table} WHERE slot < $1");
+        old += tx.execute_raw(statement(&*tx, sql, vec![oldest.into()])).await?.rows_affected();
+    }
     set_progress(&*tx, MERGED, until - 1).await?;
     tx.commit().await?;
     Ok(Some(merged + old))
@@ -230,7 +243,8 @@ async fn merge(connection: &impl ConnectionTrait, from: i64, until: i64) -> Resu
     let put_together = format!(
         "INSERT INTO audit_tallies (addon_id, slot, action, actor, org_id, number) \
          SELECT addon_id, slot, action, actor, '{OTHERS}', CAST(SUM(number) AS BIGINT) FROM ({ranked}) AS ranked \
-         WHERE place > $3 GROUP BY 1, 2, 3, 4 {ADDED}"
+         WHERE place > $3 GROUP BY 1, 2, 3, 4 {}",
+        added(ALL)
     );
     connection.execute_raw(statement(connection, put_together, values())).await?;
     // The sum above is of another org, so that the same rows are beyond the place.
@@ -249,7 +263,7 @@ fn statement(connection: &impl ConnectionTrait, sql: impl Into<String>, values: 
     Statement::from_sql_and_values(connection.get_database_backend(), sql, values)
 }
 
-/// As [`browse::counts`](super::browse::counts), of all orgs, in slices of whole half hours.
+/// As [`browse::counts`](super::browse::counts), in slices of whole half hours.
 ///
 /// # Errors
 /// [`StoreError`].
@@ -264,7 +278,7 @@ pub async fn counts(
 
 /// Of each segment, the rows that are not counted yet. SQLite joins in the order that is written, where it otherwise would
 /// read every row of the add-on; PostgreSQL would read the whole ledger, unless it is told to look into each segment.
-fn uncounted(engine: DbBackend) -> &'static str {
+pub(super) fn uncounted(engine: DbBackend) -> &'static str {
     match engine {
         DbBackend::Sqlite => "CROSS JOIN audit_rows r",
         _ => {
@@ -275,7 +289,7 @@ fn uncounted(engine: DbBackend) -> &'static str {
 }
 
 fn counting(engine: DbBackend, addon: AddonId, counted: &Counted<'_>) -> Query {
-    let Counted { by, actions, since, length, app, most, .. } = *counted;
+    let Counted { by, actions, since, length, org, app, most } = *counted;
     let values = vec![
         (length / SLOT).into(),
         length.into(),
@@ -287,26 +301,33 @@ fn counting(engine: DbBackend, addon: AddonId, counted: &Counted<'_>) -> Query {
     let mut query = Query { sql: String::new(), values };
     let actions = query.list(actions);
     let of_app = app.map(|app| query.of_app(app)).unwrap_or_default();
-    let (counted_label, row_label, credentials) = match by {
-        By::Action => ("k.action", "r.action", ""),
-        By::Name => ("COALESCE(a.name, '(name erased)')", "COALESCE(a.name, '(name erased)')", ""),
-        By::Org => (
-            "k.org_id",
-            "COALESCE(c.org_id, '')",
-            "LEFT JOIN credentials c ON c.id = r.subject AND c.addon_id = r.addon_id",
-        ),
+    let (table, counted_of, row_of) = if org.is_empty() {
+        (ALL, String::new(), String::new())
+    } else {
+        let org = query.value(org);
+        (BY_ORG, format!(" AND k.org_id = {org}"), format!(" AND c.org_id = {org}"))
+    };
+    let (counted_label, row_label) = match by {
+        By::Action => ("k.action", "r.action"),
+        By::Name => ("COALESCE(a.name, '(name erased)')", "COALESCE(a.name, '(name erased)')"),
+        By::Org => ("k.org_id", "COALESCE(c.org_id, '')"),
+    };
+    let credentials = if by == By::Org || !org.is_empty() {
+        "LEFT JOIN credentials c ON c.id = r.subject AND c.addon_id = r.addon_id"
+    } else {
+        ""
     };
     let uncounted = uncounted(engine);
     query.sql = format!(
         "WITH pieces AS (SELECT k.slot / $1 AS slice, {counted_label} AS label, k.number AS number \
-             FROM audit_tallies k LEFT JOIN audit_actors a ON a.id = k.actor \
-             WHERE k.addon_id = $3 AND k.slot >= $4 AND k.action IN ({actions}){of_app} \
+             FROM {table} k LEFT JOIN audit_actors a ON a.id = k.actor \
+             WHERE k.addon_id = $3 AND k.slot >= $4 AND k.action IN ({actions}){counted_of}{of_app} \
            UNION ALL SELECT r.at / $2, {row_label}, 1 \
              FROM audit_segments s LEFT JOIN audit_tally_progress p ON p.name = s.id {uncounted} \
              LEFT JOIN audit_actors a ON a.id = r.actor {credentials} \
              WHERE (s.closed_at IS NULL OR s.closed_at >= $5) AND r.segment = s.id \
                AND r.seq > COALESCE(p.upto, -1) AND r.addon_id || '' = $3 AND r.at >= $5 \
-               AND r.action IN ({actions}){of_app}), \
+               AND r.action IN ({actions}){row_of}{of_app}), \
          counted AS (SELECT slice, label, SUM(number) AS number FROM pieces GROUP BY 1, 2), \
          ranked AS (SELECT label, ROW_NUMBER() OVER (ORDER BY SUM(number) DESC, label) AS place \
            FROM counted WHERE label <> '{OTHERS}' GROUP BY label) \

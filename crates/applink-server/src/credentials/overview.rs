@@ -70,25 +70,23 @@ pub async fn counts(connection: &impl ConnectionTrait, addon: AddonId) -> Result
 }
 
 /// Every org, by id, each with the name of one of its connections or authorizations; none when there are more than
-/// `most` of these, which nobody wants to look through.
+/// `most` orgs, which nobody wants to look through.
 pub async fn few_orgs(
     connection: &impl ConnectionTrait,
     addon: AddonId,
     most: u64,
 ) -> Result<Option<Vec<(String, String)>>, StoreError> {
-    let all = Entity::find().filter(Column::AddonId.eq(RowId::from(addon)));
-    let more = all.clone().select_only().column(Column::Id).offset(most).limit(1);
-    if more.into_tuple::<RowId>().one(connection).await?.is_some() {
-        return Ok(None);
-    }
-    let query = all
+    let query = Entity::find()
+        .filter(Column::AddonId.eq(RowId::from(addon)))
         .select_only()
         .column(Column::OrgId)
         .column_as(Column::Name.min(), "name")
         .filter(Column::OrgId.is_not_null())
         .group_by(Column::OrgId)
-        .order_by_asc(Column::OrgId);
-    Ok(Some(query.into_tuple().all(connection).await?))
+        .order_by_asc(Column::OrgId)
+        .limit(most + 1);
+    let orgs: Vec<(String, String)> = query.into_tuple().all(connection).await?;
+    Ok((orgs.len() as u64 <= most).then_some(orgs))
 }
 
 /// The ids of connections whose name has `search` in it, as a condition on a column of another table.

@@ -149,7 +149,7 @@ impl Show {
         let used_by = match kind {
             // Who did what is for those who may change it, as in the API.
             Kind::Authorization if shell.may_change() => {
-                audit::store::handed_out_to(reader, addon, found.id).await?
+                audit::uses::handed_out_to(reader, addon, found.id).await?
             }
             Kind::Connection | Kind::Authorization => Vec::new(),
         };

@@ -194,14 +194,13 @@ async fn token_charts(
     ])
 }
 
-/// From the counts that are kept. They are of whole half hours and may have small orgs together: the last hour, and the
-/// charts of one org, are counted from the rows.
+/// From the counts that are kept. They are of whole half hours: the last hour is counted from the rows.
 async fn counted(
     reader: &DatabaseConnection,
     addon: AddonId,
     counted: &Counted<'_>,
 ) -> Result<Vec<Count>, StoreError> {
-    if counted.org.is_empty() && counted.length % tallies::SLOT == 0 {
+    if counted.length % tallies::SLOT == 0 {
         tallies::counts(reader, addon, counted).await
     } else {
         browse::counts(reader, addon, counted).await

@@ -22,6 +22,8 @@ mod m20261126_000065_data_cloud;
 mod m20261127_000070_sign_in;
 mod m20261127_000080_tallies;
 mod m20261127_000090_own_keys;
+mod m20261127_000091_uses;
+mod m20261127_000092_org_tallies;
 
 use std::collections::HashSet;
 
@@ -56,6 +58,8 @@ impl MigratorTrait for Migrator {
             Box::new(m20261127_000070_sign_in::Migration),
             Box::new(m20261127_000080_tallies::Migration),
             Box::new(m20261127_000090_own_keys::Migration),
+            Box::new(m20261127_000091_uses::Migration),
+            Box::new(m20261127_000092_org_tallies::Migration),
         ]
     }
 }

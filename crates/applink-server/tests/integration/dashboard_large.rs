@@ -1,7 +1,9 @@
 //! The dashboard of an add-on with much in it: pages stay small, say how much there is, and find what is searched for.
 
+use applink_server::audit::{Actor, ActorKind, Entry};
+use applink_server::credentials::{self, Kind};
 use applink_testkit::many::{Many, Owner};
-use sea_orm::{ConnectionTrait as _, DbBackend};
+use sea_orm::{ConnectionTrait as _, DbBackend, Statement};
 
 use crate::stack::Stack;
 use crate::visitor::{SALT, Visitor};
@@ -13,6 +15,11 @@ const SMALL: usize = 90_000;
 
 async fn filled() -> (Stack, Visitor) {
     let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
+    let visitor = fill(&stack, MANY).await;
+    (stack, visitor)
+}
+
+async fn fill(stack: &Stack, many: Many) -> Visitor {
     let app = stack.server.app();
     let addon = stack.tenant.addon.to_string();
     let owner = Owner {
@@ -22,12 +29,11 @@ async fn filled() -> (Stack, Visitor) {
         is_postgres: app.store.reader().get_database_backend() == DbBackend::Postgres,
     };
     let tx = app.store.begin().await.unwrap();
-    for statement in MANY.statements(&owner) {
+    for statement in many.statements(&owner) {
         tx.execute_unprepared(&statement).await.unwrap();
     }
     tx.commit().await.unwrap();
-    let visitor = Visitor::sign_in(stack.server.url(), app, &addon).await;
-    (stack, visitor)
+    Visitor::sign_in(stack.server.url(), app, &addon).await
 }
 
 #[tokio::test]
@@ -116,8 +122,9 @@ fn told(page: &str) -> Vec<&str> {
 async fn counting_ahead_changes_no_chart_and_nothing_is_counted_twice() {
     let (stack, visitor) = filled().await;
     let addon = stack.tenant.addon;
-    let pages =
-        ["", "?window=week", "?app=APP"].map(|query| query.replace("APP", &stack.tenant.app.to_string()));
+    let pages = ["", "?window=week", "?app=APP", "?org=ORG", "?org=ORG&app=APP", "?org=ORG&window=hour"].map(
+        |query| query.replace("APP", &stack.tenant.app.to_string()).replace("ORG", "00DSB00000000072AA"),
+    );
     let all = async || {
         let mut texts = Vec::new();
         for query in &pages {
@@ -166,12 +173,88 @@ async fn of_a_half_hour_that_is_over_a_hundred_orgs_are_told_apart_and_no_token_
     assert_eq!(by_org, 2_250, "{:?}", legends(&page.text));
     let others = legends(&page.text).into_iter().find(|text| text.contains("others")).unwrap();
     assert!(others.starts_with("others <b>"), "nobody counted how many they are: {others}");
-    // One org alone is counted from its rows.
+    // One org alone is never put together with others.
     let one = visitor.get("/dashboard/health?org=00DSB00000000072AA").await.expect(200);
     let legends = legends(&one.text);
     for text in ["large-app <b>21</b> tokens", "00DSB00000000072AA <b>21</b> tokens"] {
         assert!(legends.contains(&text), "{text}: {legends:?}");
     }
+}
+
+#[tokio::test]
+async fn an_org_is_chosen_as_long_as_there_are_few_however_many_use_it() {
+    let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
+    stack.authorize("worker").await;
+    stack.copy_authorization("worker", 110).await;
+    let few = Many { connections: 0, authorizations: 99, publications: 0, events: 0, invocations: 0 };
+    let visitor = fill(&stack, few).await;
+    let chosen = "<select id=\"org\"";
+    visitor.get("/dashboard/health").await.expect(200).says(&[chosen, "00DSB00000000992AA"]);
+    // The 101st.
+    let app = stack.server.app();
+    let more = "UPDATE credentials SET org_id = '00DSB00000999992AA' WHERE name = 'worker1'";
+    let tx = app.store.begin().await.unwrap();
+    tx.execute_unprepared(more).await.unwrap();
+    tx.commit().await.unwrap();
+    visitor
+        .get("/dashboard/health")
+        .await
+        .expect(200)
+        .says(&["<input type=\"text\" id=\"org\""])
+        .keeps_quiet_of(&[chosen]);
+}
+
+/// The lines of *Used by* on an authorization's page.
+async fn used_by(visitor: &Visitor, name: &str) -> Vec<String> {
+    let page = visitor.get(&format!("/dashboard/authorizations/{name}")).await.expect(200).text;
+    let section = page.split("Used by").nth(1).unwrap().split("</section>").next().unwrap();
+    section.split("<dt>").skip(1).map(|line| line.split("\" title").next().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn who_uses_an_authorization_is_told_from_the_whole_log() {
+    let stack = Stack::with(|config| config.access.sso_salt = Some(SALT.into())).await;
+    stack.authorize("worker").await;
+    stack.token_of("worker").await;
+    // Longer ago than charts reach, and more than twenty thousand rows ago.
+    stack.advance(40 * 86_400);
+    let busy = Many { connections: 0, authorizations: 3, publications: 0, events: 20_500, invocations: 0 };
+    let visitor = fill(&stack, busy).await;
+    let before = (used_by(&visitor, "worker").await, used_by(&visitor, "auth_00001").await);
+    assert!(before.0.len() == 1 && before.1.len() == 1, "{before:?}");
+    assert!(before.0[0].contains("my-app") && before.0[0].contains("datetime=\"2026-01-01T"), "{before:?}");
+    assert!(before.1[0].contains("datetime=\"2026-02-09T23:59:57"), "{before:?}");
+    for _ in 0..2 {
+        stack.reconcile("uses of authorizations").await;
+        assert_eq!(before, (used_by(&visitor, "worker").await, used_by(&visitor, "auth_00001").await));
+    }
+    // All of it was read ahead.
+    let app = stack.server.app();
+    let reader = app.store.reader();
+    let found = credentials::store::find(reader, stack.tenant.addon, Kind::Authorization, "worker").await;
+    let id = found.unwrap().unwrap().id;
+    let unread = "SELECT 1 AS one FROM audit_rows r LEFT JOIN audit_use_progress p ON p.segment = r.segment \
+                  WHERE r.seq > COALESCE(p.upto, -1)";
+    let unread = Statement::from_string(reader.get_database_backend(), unread);
+    assert!(reader.query_all_raw(unread).await.unwrap().is_empty());
+    // Another app, and then the first one again, long after.
+    let fetch = async |who: &str| {
+        stack.advance(60);
+        let mut tx = app.store.begin().await.unwrap();
+        let actor = Actor::new(ActorKind::App, who);
+        tx.audit(Entry::new(&actor, "authorization.handed_out", stack.tenant.addon, id));
+        tx.commit().await.unwrap();
+    };
+    fetch("other-app (X)").await;
+    let first = before.0[0].split('<').next().unwrap();
+    fetch(first).await;
+    for _ in 0..2 {
+        let now = used_by(&visitor, "worker").await;
+        assert!(now[0].starts_with(first) && now[1].starts_with("other-app (X)"), "{now:?}");
+        assert!(now.len() == 2 && now[0].contains("2026-02-10T00:02:00"), "{now:?}");
+        stack.reconcile("uses of authorizations").await;
+    }
+    assert_eq!(used_by(&visitor, "auth_00001").await, before.1);
 }
 
 #[tokio::test]
