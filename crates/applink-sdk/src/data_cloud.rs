@@ -32,9 +32,9 @@ impl<'a> DataCloud<'a> {
     /// The batch that follows. Of the last batch that is an empty one.
     ///
     /// # Errors
-    /// [`Error::Org`]; also when the result is too old.
+    /// [`Error::Org`]; also when the result is too old, or the org names the batch by an id that is none.
     pub async fn next(self, batch: &Batch) -> Result<Batch, Error> {
-        match batch.next_call() {
+        match batch.next_call()? {
             Some(call) => self.batch(&call).await,
             None => Ok(batch.followed_by_nothing()),
         }

@@ -10,6 +10,8 @@ mod authorizations;
 mod data;
 #[path = "integration/data_actions.rs"]
 mod data_actions;
+#[path = "integration/data_cloud.rs"]
+mod data_cloud;
 #[path = "integration/invocations.rs"]
 mod invocations;
 #[path = "integration/tokens.rs"]

@@ -2,7 +2,7 @@
 //!
 //! 1. A declared length over the limit is refused unread; an undeclared one as soon as it passes the limit.
 //! 2. All bodies that are held share a budget of memory, and each must be there in time; who comes when the budget
-//!    is used up is told to come again.
+//!    is used up is told to come again. In how many pieces a body comes makes no difference.
 //! 3. The control plane, which alone has the signing keys, verifies the raw bytes:
 //!    `POST {API_URL}/data_action_targets/authenticate`.
 //! 4. The same bytes are forwarded.
@@ -23,6 +23,7 @@ use base64::engine::general_purpose::STANDARD;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body_util::BodyExt as _;
+use hyper::body::Body;
 use secrecy::ExposeSecret as _;
 use serde::Serialize;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -95,7 +96,7 @@ impl DataActionVerifier {
         body: Option<RequestBody>,
         request_id: &str,
     ) -> Result<(Bytes, Option<Delivery>), MeshError> {
-        let reading = tokio::time::timeout(self.time, self.read(body)).await;
+        let reading = tokio::time::timeout(self.time, read(&self.budget, self.limit, body)).await;
         let (payload, _held) = reading.map_err(|slow| MeshError::BodyUnreadable(slow.into()))??;
         let event_id = self.ask(call, &payload, request_id).await?;
         let delivery =
@@ -117,30 +118,6 @@ impl DataActionVerifier {
             Ok(Err(error)) => tracing::warn!(request_id, %error, "{NOT_REMEMBERED}"),
             Err(_) => tracing::warn!(request_id, "{NOT_REMEMBERED}"),
         }
-    }
-
-    async fn read(
-        &self,
-        mut body: Option<RequestBody>,
-    ) -> Result<(Bytes, Vec<SemaphorePermit<'_>>), MeshError> {
-        let (mut payload, mut held) = (BytesMut::new(), Vec::new());
-        while let Some(body) = &mut body
-            && let Some(frame) = body.frame().await
-        {
-            let frame = frame.map_err(MeshError::BodyUnreadable)?;
-            let Ok(data) = frame.into_data() else { continue };
-            if payload.len() + data.len() > self.limit {
-                return Err(MeshError::BodyTooLarge(self.limit));
-            }
-            held.push(self.hold(data.len())?);
-            payload.extend_from_slice(&data);
-        }
-        Ok((payload.freeze(), held))
-    }
-
-    fn hold(&self, bytes: usize) -> Result<SemaphorePermit<'_>, MeshError> {
-        let bytes = u32::try_from(bytes).map_err(|_| MeshError::Crowded)?;
-        self.budget.try_acquire_many(bytes).map_err(|_| MeshError::Crowded)
     }
 
     /// The event's id, from a control plane that remembers deliveries.
@@ -175,10 +152,91 @@ impl DataActionVerifier {
     }
 }
 
+/// The whole body, with its part of the budget: one permit, which grows with every piece.
+async fn read<B>(
+    budget: &Semaphore,
+    limit: usize,
+    mut body: Option<B>,
+) -> Result<(Bytes, Option<SemaphorePermit<'_>>), MeshError>
+where
+    B: Body<Data = Bytes, Error = BoxError> + Unpin,
+{
+    let (mut payload, mut held) = (BytesMut::new(), None::<SemaphorePermit<'_>>);
+    while let Some(body) = &mut body
+        && let Some(frame) = body.frame().await
+    {
+        let frame = frame.map_err(MeshError::BodyUnreadable)?;
+        let Ok(data) = frame.into_data() else { continue };
+        if payload.len() + data.len() > limit {
+            return Err(MeshError::BodyTooLarge(limit));
+        }
+        let more = hold(budget, data.len())?;
+        match &mut held {
+            Some(held) => held.merge(more),
+            None => held = Some(more),
+        }
+        payload.extend_from_slice(&data);
+    }
+    Ok((payload.freeze(), held))
+}
+
+fn hold(budget: &Semaphore, bytes: usize) -> Result<SemaphorePermit<'_>, MeshError> {
+    let bytes = u32::try_from(bytes).map_err(|_| MeshError::Crowded)?;
+    budget.try_acquire_many(bytes).map_err(|_| MeshError::Crowded)
+}
+
 /// The control plane says which no it is; the official service's body is not known.
 fn refusal(body: &[u8]) -> Refusal {
     match serde_json::from_slice::<ErrorBody>(body) {
         Ok(said) if said.id == error_id::SIGNING_KEY_NOT_FOUND => Refusal::NoSigningKey,
         _ => Refusal::NotVouchedFor,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::pin::Pin;
+    use std::task::{Context, Poll};
+
+    use hyper::body::Frame;
+
+    use super::*;
+
+    /// A body of so many pieces of one byte each.
+    struct Dribble(usize);
+
+    impl Body for Dribble {
+        type Data = Bytes;
+        type Error = BoxError;
+
+        fn poll_frame(
+            mut self: Pin<&mut Self>,
+            _: &mut Context<'_>,
+        ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+            let piece = self.0.checked_sub(1).map(|left| {
+                self.0 = left;
+                Ok(Frame::data(Bytes::from_static(b"x")))
+            });
+            Poll::Ready(piece)
+        }
+    }
+
+    #[tokio::test]
+    async fn a_body_in_pieces_of_one_byte_holds_one_permit_of_its_size() {
+        const SIZE: usize = 100_000;
+        let budget = Semaphore::new(SIZE + 10);
+        let (payload, held) = read(&budget, SIZE, Some(Dribble(SIZE))).await.unwrap();
+        assert_eq!((payload.len(), budget.available_permits()), (SIZE, 10));
+        // One, however many pieces there were: each of its own would be of many times a piece's size.
+        let permit: Option<SemaphorePermit<'_>> = held;
+        assert_eq!(permit.as_ref().map(SemaphorePermit::num_permits), Some(SIZE));
+        let crowded = read(&budget, SIZE, Some(Dribble(11))).await.unwrap_err();
+        assert!(matches!(crowded, MeshError::Crowded), "{crowded:?}");
+        assert_eq!(budget.available_permits(), 10, "what was held of it is free again");
+        drop(permit);
+        assert_eq!(budget.available_permits(), SIZE + 10);
+        let large = read(&budget, SIZE, Some(Dribble(SIZE + 1))).await.unwrap_err();
+        assert!(matches!(large, MeshError::BodyTooLarge(SIZE)), "{large:?}");
+        assert_eq!(budget.available_permits(), SIZE + 10);
     }
 }

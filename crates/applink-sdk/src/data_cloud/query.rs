@@ -7,12 +7,16 @@ use applink_salesforce::error::OrgError;
 use applink_salesforce::rest::OrgCall;
 use futures_util::Stream;
 use http::Method;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 
-use super::{DataCloud, segment};
+use super::DataCloud;
 use crate::error::{Error, decode};
+
+/// What must be encoded in a segment of a path.
+const OF_A_SEGMENT: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// A query that was not sent yet. From [`DataCloud::query`].
 #[derive(Clone, Debug)]
@@ -123,9 +127,14 @@ impl Batch {
         })
     }
 
-    pub(super) fn next_call(&self) -> Option<OrgCall> {
-        let id = segment("the id of a batch", self.next.as_deref()?).ok()?;
-        Some(OrgCall::get(format!("/api/v2/query/{id}")))
+    /// Whatever the org's id is made of, it is one segment of the path. Encoding does not help against `.` and `..`.
+    pub(super) fn next_call(&self) -> Result<Option<OrgCall>, Error> {
+        let Some(id) = self.next.as_deref() else { return Ok(None) };
+        if matches!(id, "." | "..") {
+            return Err(OrgError::BadName { role: "the id of a batch", text: id.to_owned() }.into());
+        }
+        let id = utf8_percent_encode(id, OF_A_SEGMENT);
+        Ok(Some(OrgCall::get(format!("/api/v2/query/{id}"))))
     }
 
     pub(super) fn followed_by_nothing(&self) -> Self {
@@ -211,10 +220,7 @@ impl<'a> Rows<'a> {
         while self.ready.is_empty() {
             let Some(call) = &self.next else { return Ok(None) };
             let batch = self.from.batch(call).await?;
-            self.next = match (&batch.next, batch.next_call()) {
-                (Some(_), None) => return Err(unusable_id().into()),
-                (_, next) => next,
-            };
+            self.next = batch.next_call()?;
             self.ready = batch.rows.into();
         }
         Ok(self.ready.pop_front())
@@ -240,10 +246,6 @@ impl<'a> Rows<'a> {
     }
 }
 
-fn unusable_id() -> OrgError {
-    OrgError::BadName { role: "the id of a batch", text: "(as the org wrote it)".to_owned() }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -265,8 +267,8 @@ mod tests {
             (row.text("ID__C"), row.number("a__c"), row.get("b__c")),
             (Some("e1"), Some(2.0), Some(&Value::Null))
         );
-        assert!(!batch.done && batch.next_call().is_some());
-        assert!(batch.followed_by_nothing().next_call().is_none());
+        assert!(!batch.done && batch.next_call().unwrap().is_some());
+        assert!(batch.followed_by_nothing().next_call().unwrap().is_none());
     }
 
     #[test]
