@@ -147,8 +147,8 @@ pub(crate) struct DataCloudWork {
     pub(crate) to_send: Notify,
     /// Held while something is moved on, so that no two steps do the same.
     pub(crate) turn: tokio::sync::Mutex<()>,
-    /// The same while something is sent.
-    pub(crate) sending: tokio::sync::Mutex<()>,
+    /// Which targets something is being sent to.
+    pub(crate) sending: deliver::Sending,
     /// Results of queries are thrown away now and then; when last.
     swept_micros: Mutex<i64>,
 }

@@ -273,9 +273,11 @@ pub(super) fn next_due(tx: &Tx<'_>) -> Result<Option<Job>, DbError> {
     Ok(tx.query_row(&sql, [], from_row).optional()?)
 }
 
+/// Whatever ended it, nothing else does.
 fn set_state(tx: &Tx<'_>, id: &str, state: &str, message: Option<&str>) -> Result<(), DbError> {
     tx.execute(
-        "UPDATE _dc_job SET state = ?2, message = ?3, changed_micros = ?4 WHERE id = ?1",
+        "UPDATE _dc_job SET state = ?2, message = ?3, changed_micros = ?4 \
+         WHERE id = ?1 AND state NOT IN ('JobComplete', 'Failed', 'Aborted')",
         (id, state, message, tx.now_micros()),
     )?;
     if state != "UploadComplete" && state != "InProgress" {
@@ -299,7 +301,10 @@ pub(super) fn step(state: &OrgState, job: &Job) -> Result<(), TenantError> {
     match apply_part(state, job, &part) {
         Err(TenantError::Refused { message, .. }) => Ok(state.db().write(|tx| {
             // It ends at the first row that is none.
-            tx.execute("UPDATE _dc_job SET failed = failed + 1 WHERE id = ?1", [&job.id])?;
+            tx.execute(
+                "UPDATE _dc_job SET failed = failed + 1 WHERE id = ?1 AND state = 'InProgress'",
+                [&job.id],
+            )?;
             set_state(tx, &job.id, "Failed", Some(&message))
         })?),
         done => done,
@@ -329,14 +334,21 @@ fn apply_part(state: &OrgState, job: &Job, part: &[u8]) -> Result<(), TenantErro
             .collect::<Result<Vec<Row>, _>>()?;
         applied += rows.len();
         let reached = i64::try_from(rows.len()).unwrap_or(i64::MAX);
-        state.db().write(|tx| {
-            events::apply(state, tx, &stream, job.operation, &rows)?;
-            tx.execute(
-                "UPDATE _dc_job SET rows = rows + ?2, applied = applied + ?2, changed_micros = ?3 WHERE id = ?1",
+        let is_wanted = state.db().write(|tx| {
+            let changed = tx.execute(
+                "UPDATE _dc_job SET rows = rows + ?2, applied = applied + ?2, changed_micros = ?3 \
+                 WHERE id = ?1 AND state = 'InProgress'",
                 (&job.id, reached, tx.now_micros()),
             )?;
-            Ok::<_, TenantError>(())
+            if changed > 0 {
+                events::apply(state, tx, &stream, job.operation, &rows)?;
+            }
+            Ok::<_, TenantError>(changed > 0)
         })?;
+        // It was aborted.
+        if !is_wanted {
+            return Ok(());
+        }
     }
     state.db().write(|tx| {
         tx.execute("UPDATE _dc_job SET part = part + 1, rows = 0 WHERE id = ?1", [&job.id])?;

@@ -1,9 +1,12 @@
 //! The background of Data Cloud: each step does the one thing that is due longest, of these in this order: rows that
-//! came in, bulk jobs, new targets, deliveries. Deliveries have a loop of their own: an app that takes its time keeps
-//! nothing else waiting.
+//! came in, bulk jobs, new targets, deliveries. Deliveries have a loop of their own, and each target its turn: an app that
+//! takes its time keeps nothing waiting but what is for itself.
 
+use std::pin::pin;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
@@ -20,21 +23,18 @@ use serde_json::Value;
 const RETRY: Duration = Duration::from_secs(1);
 /// The org's clock may be moved by hand: no wait for a delivery's time is longer.
 const LOOK_AGAIN: Duration = Duration::from_millis(200);
+/// To so many targets something is sent at once.
+const AT_ONCE: usize = 16;
 
 /// Does what is due until the org stops.
 pub(crate) async fn work(state: OrgState, stop: CancellationToken) {
     let apply = async {
         loop {
             let moved = apply_one(&state).await;
-            pause(moved, &state.data_cloud().due, async || None).await;
+            pause(moved, &state.data_cloud().due).await;
         }
     };
-    let send = async {
-        loop {
-            let moved = send_one(&state).await;
-            pause(moved, &state.data_cloud().to_send, async || wait(&state).await).await;
-        }
-    };
+    let send = send_all(&state);
     tokio::select! {
         () = apply => {}
         () = send => {}
@@ -43,26 +43,56 @@ pub(crate) async fn work(state: OrgState, stop: CancellationToken) {
 }
 
 /// Until there may be something to do again.
-async fn pause(moved: Result<bool, Failure>, due: &Notify, until: impl AsyncFnOnce() -> Option<Duration>) {
-    let wait = match moved {
-        Ok(true) => return,
-        Ok(false) => until().await,
+async fn pause(moved: Result<bool, Failure>, due: &Notify) {
+    match moved {
+        Ok(true) => {}
+        Ok(false) => due.notified().await,
         Err(failure) => {
-            tracing::error!(error = &failure as &dyn std::error::Error, "a step of Data Cloud failed");
-            Some(RETRY)
+            let retry = failed(&failure);
+            tokio::select! {
+                () = due.notified() => {}
+                () = tokio::time::sleep(retry) => {}
+            }
         }
-    };
-    tokio::select! {
-        () = due.notified() => {}
-        () = tokio::time::sleep(wait.unwrap_or(RETRY)), if wait.is_some() => {}
     }
 }
 
-/// How long until a delivery is to be tried again; none when there is none.
-async fn wait(state: &OrgState) -> Option<Duration> {
-    let next = state.call(|state| state.db().read(deliver::next_time)).await.ok().flatten()?;
-    let left = u64::try_from(next - state.clock().now_micros()).unwrap_or_default();
-    Some(Duration::from_micros(left).clamp(Duration::from_millis(1), LOOK_AGAIN))
+/// Sends what is due, to several targets at once, for ever.
+async fn send_all(state: &OrgState) {
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        let may_begin = under_way.len() < AT_ONCE;
+        let begun = if may_begin { deliver::begin(state).await } else { Ok(None) };
+        let wait = match begun {
+            Ok(Some(begun)) => {
+                under_way.push(deliver::deliver(begun));
+                continue;
+            }
+            Ok(None) if may_begin => deliver::wait(state).await,
+            Ok(None) => None,
+            Err(failure) => {
+                tokio::time::sleep(failed(&failure)).await;
+                continue;
+            }
+        };
+        // The org's clock may be moved by hand.
+        let wait = wait.map(|wait| wait.clamp(Duration::from_millis(1), LOOK_AGAIN));
+        tokio::select! {
+            Some(sent) = under_way.next() => {
+                if let Err(error) = sent {
+                    tokio::time::sleep(failed(&into_failure(error))).await;
+                }
+            }
+            () = state.data_cloud().to_send.notified() => {}
+            () = tokio::time::sleep(wait.unwrap_or(LOOK_AGAIN)), if wait.is_some() => {}
+        }
+    }
+}
+
+/// Until it is tried again.
+fn failed(failure: &Failure) -> Duration {
+    tracing::error!(error = failure as &dyn std::error::Error, "a step of Data Cloud failed");
+    RETRY
 }
 
 /// Does one thing; `false` when nothing is due.
@@ -80,13 +110,20 @@ async fn apply_one(state: &OrgState) -> Result<bool, Failure> {
     Ok(moved)
 }
 
-/// Tries the delivery that is due.
+/// Tries the delivery that is due, or waits for the end of one that is being tried.
 async fn send_one(state: &OrgState) -> Result<bool, Failure> {
-    let _one_at_a_time = state.data_cloud().sending.lock().await;
-    let due = state.call(|state| state.db().read(deliver::next_due)).await?;
-    let Some(due) = due else { return Ok(false) };
-    deliver::deliver(state, due).await.map_err(into_failure)?;
-    Ok(true)
+    let sending = &state.data_cloud().sending;
+    let mut freed = pin!(sending.freed());
+    freed.as_mut().enable();
+    if let Some(begun) = deliver::begin(state).await? {
+        deliver::deliver(begun).await.map_err(into_failure)?;
+        return Ok(true);
+    }
+    let is_any = sending.is_any();
+    if is_any {
+        freed.await;
+    }
+    Ok(is_any)
 }
 
 /// Nobody waits for an answer here.

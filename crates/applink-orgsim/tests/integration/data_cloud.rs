@@ -547,6 +547,69 @@ async fn an_app_that_takes_its_time_keeps_no_rows_waiting() {
 }
 
 #[tokio::test]
+async fn an_app_that_takes_its_time_keeps_no_other_target_waiting() {
+    let lake = Lake::start_with(|config| config.deploy_mode = DeployMode::Automatic).await;
+    let slow = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let app = App::start().await;
+    lake.listen_at(&format!("http://{}", slow.local_addr().unwrap()), json!([])).await;
+    let targets = format!("{SSOT}/data-action-targets");
+    let other = json!({"apiName": "Other", "label": "Other", "type": "WebHook", "config": {"targetEndpoint": app.url}});
+    lake.call(&lake.session, Method::POST, &targets, Some(&other)).await;
+    lake.run().await;
+    lake.call(&lake.session, Method::POST, &format!("{targets}/Other/signing-key"), None).await;
+    let action = json!({"developerName": "ToOther", "dataActionTargetNames": ["Other"],
+        "dataActionSources": [{"sourceName": "ClickEvent__dlm"}]});
+    lake.org.sim_post("/_sim/data-cloud/actions", &action).await;
+    let delivered = async |count: usize| {
+        let all = lake.deliveries().await;
+        all.iter().filter(|one| one["target"] == "Other" && one["state"] == "delivered").count() == count
+    };
+    // The slow one has twenty seconds for each.
+    let both = async {
+        lake.ingest(json!([click("e1", "/a")])).await;
+        let called = slow.accept().await.unwrap();
+        while !delivered(1).await {}
+        lake.ingest(json!([click("e2", "/a")])).await;
+        while !delivered(2).await {}
+        called
+    };
+    let called = tokio::time::timeout(std::time::Duration::from_secs(15), both).await.expect("no wait");
+    let second = tokio::time::timeout(std::time::Duration::ZERO, slow.accept()).await;
+    assert!(second.is_err(), "one at a time");
+    drop(called);
+}
+
+#[tokio::test]
+async fn a_job_that_is_aborted_while_its_rows_are_applied_stays_aborted() {
+    let lake = Lake::start().await;
+    let jobs = "/api/v1/ingest/jobs";
+    let new = json!({"object": "ClickEvent", "sourceName": "AcmeWeb", "operation": "upsert"});
+    let (_, job) = lake.tenant(Method::POST, jobs, &new).await;
+    let job = format!("{jobs}/{}", job["id"].as_str().unwrap());
+    let mut csv = "eventId,visitor,page,action,product,quantity,occurredAt\n".to_owned();
+    csv.extend((0..40_000).map(|n| format!("b{n},v,/p,view,,{n},2026-09-21T14:00:00Z\n")));
+    csv.push_str("last,v,/p,view,,many,2026-09-21T14:00:00Z\n");
+    let sent = lake.org.http.put(lake.org.url(&format!("{job}/batches"))).bearer_auth(&lake.tenant).body(csv);
+    assert_eq!(sent.send().await.unwrap().status(), StatusCode::ACCEPTED);
+    lake.tenant(Method::PATCH, &job, &json!({"state": "UploadComplete"})).await;
+    let abort = async {
+        let is_at_it = async || {
+            let (_, shown) = lake.call(&lake.tenant, Method::GET, &job, None).await;
+            shown["numberRecordsProcessed"].as_u64() > Some(0)
+        };
+        while !is_at_it().await {}
+        let (status, told) = lake.tenant(Method::PATCH, &job, &json!({"state": "Aborted"})).await;
+        assert_eq!((status, &told["state"]), (StatusCode::OK, &json!("Aborted")), "{told}");
+    };
+    tokio::join!(lake.run(), abort);
+    let (_, ended) = lake.call(&lake.tenant, Method::GET, &job, None).await;
+    assert_eq!((&ended["state"], &ended["numberRecordsFailed"]), (&json!("Aborted"), &json!(0)), "{ended}");
+    let applied = ended["numberRecordsProcessed"].as_u64().unwrap();
+    assert!(applied < 40_000, "{applied}");
+    assert_eq!(lake.query("SELECT COUNT(*) FROM ClickEvent__dlm").await["data"], json!([[applied]]));
+}
+
+#[tokio::test]
 async fn without_a_key_nothing_is_sent_and_an_org_may_keep_a_used_target() {
     let lake = Lake::start_with(|config| config.data_cloud.keeps_used_targets = true).await;
     let app = App::start().await;
