@@ -2,6 +2,8 @@
 'use strict';
 
 const assert = require('node:assert/strict');
+const { createHmac } = require('node:crypto');
+const { createServer } = require('node:http');
 
 const { HttpResponseError, init, parseDataActionEvent } = require('@heroku/applink');
 
@@ -83,8 +85,9 @@ module.exports = async (steps, stack) => {
   });
   await steps.step('parseDataActionEvent', 'what an org sent', async () => {
     await sim('/streams').then((streams) => assert.equal(streams[0].dataModelObject, 'ClickEvent__dlm'));
-    const sent = await delivered(sim, stack);
-    const parsed = parseDataActionEvent(sent);
+    const { body, signature, key } = await received(sim, stack);
+    assert.equal(signature, createHmac('sha256', key).update(body).digest('base64'), 'signed with the key of its target');
+    const parsed = parseDataActionEvent(JSON.parse(body.toString('utf8')));
     assert.equal(parsed.count, 1);
     const [event] = parsed.events;
     assert.deepEqual([event.EventType, event.EventPrompt, event.SourceObjectDeveloperName], ['CDCEvent', 'INSERT', 'ClickEvent__dlm']);
@@ -94,25 +97,49 @@ module.exports = async (steps, stack) => {
   });
 };
 
-// A new row under a data action: the body the org makes for it.
-async function delivered(sim, stack) {
+// Sends a new row under a data action to a receiver of our own: the bytes that arrive, with the signature they came with.
+async function received(sim, stack) {
   const org = await stack.adminOrg();
   const ssot = (where, body) => org.request(`/services/data/v${org.apiVersion}/ssot${where}`, {
-    method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(body),
+    method: body === undefined ? 'GET' : 'POST', headers: { 'Content-Type': 'application/json' }, body: body && JSON.stringify(body),
   }, true);
-  await ssot('/data-action-targets', { apiName: 'Sdk', label: 'SDK', type: 'WebHook', subType: 'Rest',
-    config: { targetEndpoint: `${stack.dev.mesh_url}/nobody?apiName=Sdk&orgId=${org.id}` } });
-  await ssot('/data-actions', { developerName: 'SdkClick', dataActionTargetNames: ['Sdk'],
-    dataActionSources: [{ sourceName: 'ClickEvent__dlm', sourceCdcSubscriptions: ['INSERT'] }] });
-  const { dataCloudApi } = await init().addons.applink.getAuthorization(stack.lake);
-  await dataCloudApi.upsert(...CONNECTOR, { data: [click(99)] });
-  const deadline = Date.now() + PATIENCE;
-  for (;;) {
-    const [newest] = await sim('/deliveries');
-    if (newest?.target === 'Sdk') {
-      return newest.body;
-    }
-    assert.ok(Date.now() < deadline, 'nothing was sent');
-    await new Promise((resolve) => setTimeout(resolve, 50));
+  const receiver = await receive();
+  try {
+    await ssot('/data-action-targets', { apiName: 'Sdk', label: 'SDK', type: 'WebHook', subType: 'Rest',
+      config: { targetEndpoint: `${receiver.url}/clicks?apiName=Sdk&orgId=${org.id}` } });
+    await sim('/run', {});
+    const { signingKey } = await ssot('/data-action-targets/Sdk/signing-key', {});
+    await ssot('/data-actions', { developerName: 'SdkClick', dataActionTargetNames: ['Sdk'],
+      dataActionSources: [{ sourceName: 'ClickEvent__dlm', sourceCdcSubscriptions: ['INSERT'] }] });
+    const { dataCloudApi } = await init().addons.applink.getAuthorization(stack.lake);
+    await dataCloudApi.upsert(...CONNECTOR, { data: [click(99)] });
+    return { ...(await receiver.arrival), key: signingKey };
+  } finally {
+    receiver.close();
   }
+}
+
+// An HTTP server for one request.
+async function receive() {
+  const server = createServer();
+  const arrival = new Promise((resolve, reject) => {
+    const late = setTimeout(() => reject(new Error('nothing was sent')), PATIENCE);
+    server.on('request', async (request, response) => {
+      const pieces = [];
+      for await (const piece of request) {
+        pieces.push(piece);
+      }
+      response.writeHead(204).end();
+      clearTimeout(late);
+      resolve({ body: Buffer.concat(pieces), signature: request.headers['x-signature'] });
+    });
+  });
+  // Whoever fails before it is waited for fails with their own error.
+  arrival.catch(() => {});
+  await new Promise((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const close = () => {
+    server.close();
+    server.closeAllConnections();
+  };
+  return { url: `http://127.0.0.1:${server.address().port}`, arrival, close };
 }

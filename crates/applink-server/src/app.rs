@@ -15,7 +15,7 @@ use uuid::Uuid;
 use crate::audit::Recorder;
 use crate::authorizations::{HandedOut, Reads};
 use crate::config::Config;
-use crate::data_cloud::Exchanges;
+use crate::data_cloud::exchanges::Exchanges;
 use crate::db::{Store, StoreError, Tx};
 use crate::egress::TenantEgress;
 use crate::invocations::keys::KeyRing;

@@ -2,48 +2,37 @@
 //!
 //! 1. What is stored for a Data Cloud org is a grant of the org, kept alive like any other ([`crate::tokens`]).
 //! 2. Its access token is traded for one of the org's tenant, which is what apps get, with the tenant's URL.
-//! 3. That token is kept sealed beside the grant ([`store`]) until three quarters of its life are over, then another is
-//!    fetched; while none is to be had, the old one is handed out as long as it lives, also when the org's own is dead.
+//! 3. That token is kept sealed beside the grant ([`store`]). After three quarters of its life another is fetched behind
+//!    the hand-outs, which go on with the kept one; past nine tenths a hand-out waits a moment for the other. While none
+//!    is to be had, for whatever reason but the grant's end, the kept one is handed out as long as it lives.
 //! 4. When the org says that the access token is no good, another of those is fetched first.
 //!
 //! The same access token may be traded any number of times, so this needs no lease: in one process one task trades for a
-//! grant at a time ([`Exchanges`]), and two processes do no harm.
+//! grant at a time ([`exchanges`]), and two processes do no harm.
 
+pub mod exchanges;
 pub mod store;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use applink_api::secret::fingerprint;
 use applink_api::time::Timestamp;
 use applink_salesforce::oauth::{TenantToken, TokenFailure};
+use tokio::time::Instant;
 
 use crate::app::App;
 use crate::credentials::Credential;
-use crate::db::RowId;
 use crate::tokens::{self, FreshToken, TokenError};
 use crate::vault::Place;
 
-/// Until somebody who got no token should ask again.
+/// Until an org that gave no token is asked again, and until somebody who got none should ask again.
 const PAUSE: Duration = Duration::from_secs(5);
 /// A token younger than this is not replaced on a client's word: another would be refused too.
 const YOUNG: Duration = Duration::from_secs(5);
-
-/// The trades under way in this process.
-#[derive(Debug, Default)]
-pub struct Exchanges {
-    turns: Mutex<HashMap<RowId, Arc<tokio::sync::Mutex<()>>>>,
-}
-
-impl Exchanges {
-    fn turn(&self, grant: RowId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
-        // Those nobody holds are not needed any more.
-        turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-        Arc::clone(turns.entry(grant).or_default())
-    }
-}
+/// How long somebody waits for a trade when there is nothing else to hand out.
+const PATIENCE: Duration = Duration::from_secs(25);
+/// How long hand-outs wait for a trade, from its beginning, while the kept token lives still.
+const LATE_PATIENCE: Duration = Duration::from_secs(2);
 
 /// A token that is kept.
 struct Kept {
@@ -51,31 +40,92 @@ struct Kept {
     issued_at: Timestamp,
 }
 
+/// How far a token is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Age {
+    /// Good.
+    Fresh,
+    /// Good; another is fetched behind.
+    Old,
+    /// It ends soon: another is waited for, if that takes no time.
+    Late,
+    /// It is over.
+    Dead,
+}
+
 impl Kept {
-    fn is_fresh(&self, now: Timestamp) -> bool {
-        let life = self.token.expires_at.since(self.issued_at);
-        now < self.issued_at.plus(life * 3 / 4)
+    fn age(&self, now: Timestamp) -> Age {
+        age(self.issued_at, self.token.expires_at, now)
+    }
+
+    fn fingerprint(&self) -> String {
+        fingerprint(&self.token.access_token).to_string()
     }
 }
 
-/// The tenant's token for what the org gave: a live access token, or for a while none.
+fn age(issued_at: Timestamp, expires_at: Timestamp, now: Timestamp) -> Age {
+    let life = expires_at.since(issued_at);
+    if now >= expires_at {
+        Age::Dead
+    } else if now >= issued_at.plus(life * 9 / 10) {
+        Age::Late
+    } else if now >= issued_at.plus(life * 3 / 4) {
+        Age::Old
+    } else {
+        Age::Fresh
+    }
+}
+
+/// The tenant's token for somebody who has just read the live grant.
 ///
 /// # Errors
 /// [`TokenError`].
 pub(crate) async fn token_of(
     app: &App,
     credential: &Credential,
-    core: Result<FreshToken, TokenError>,
+    grant: &tokens::store::Model,
 ) -> Result<FreshToken, TokenError> {
-    let core = match core {
-        Err(error) if error.is_passing() => {
-            return kept_without_core(app, credential).await?.ok_or(error);
+    let kept = kept(app, credential, grant).await?;
+    let age = kept.as_ref().map_or(Age::Dead, |kept| kept.age(app.clock.now()));
+    if age != Age::Dead {
+        // The org's own token is kept alive all the same, and nobody waits for that.
+        tokens::look_after(app, grant)?;
+    }
+    match (age, kept) {
+        (Age::Fresh, Some(kept)) => Ok(kept.token),
+        (Age::Old, Some(kept)) => {
+            // Why there is none is in the log.
+            let _ = app.exchanges.begin_unless_paused(app, credential, grant.id);
+            Ok(kept.token)
         }
-        core => core?,
-    };
-    match kept(app, credential, &core).await? {
-        Some(kept) if kept.is_fresh(app.clock.now()) => Ok(kept.token),
-        _ => trade(app, credential, core, None).await,
+        (Age::Late, Some(kept)) => {
+            let other = match app.exchanges.begin_unless_paused(app, credential, grant.id) {
+                Ok(trade) => {
+                    let until = trade.since + LATE_PATIENCE;
+                    trade.ended(until).await
+                }
+                Err(error) => Err(error),
+            };
+            other_or(app, other, Some(kept))
+        }
+        _ => {
+            let trade = app.exchanges.begin_unless_paused(app, credential, grant.id)?;
+            trade.ended(Instant::now() + PATIENCE).await
+        }
+    }
+}
+
+/// A grant that is over gives nothing any more; otherwise the kept token is as good as it was.
+fn other_or(
+    app: &App,
+    other: Result<FreshToken, TokenError>,
+    kept: Option<Kept>,
+) -> Result<FreshToken, TokenError> {
+    match (other, kept) {
+        (Err(error), Some(kept)) if !error.means_gone() && kept.age(app.clock.now()) != Age::Dead => {
+            Ok(kept.token)
+        }
+        (other, _) => other,
     }
 }
 
@@ -89,45 +139,45 @@ pub(crate) async fn replace_reported(
     credential: &Credential,
     reported: Option<&str>,
 ) -> Result<FreshToken, TokenError> {
-    let core = tokens::fresh_access_token(app, credential).await?;
-    let Some(kept) = kept(app, credential, &core).await? else {
-        return trade(app, credential, core, None).await;
+    let grant = tokens::live_grant(app, credential).await?;
+    let kept = kept(app, credential, &grant).await?;
+    let now = app.clock.now();
+    let kept = kept.filter(|kept| kept.age(now) != Age::Dead);
+    let refused = match kept {
+        Some(kept) if reported.is_some_and(|reported| reported != kept.fingerprint()) => {
+            return token_of(app, credential, &grant).await;
+        }
+        Some(kept) if now.since(kept.issued_at) < YOUNG => return Ok(kept.token),
+        kept => kept.map(|kept| kept.fingerprint()),
     };
-    let its = fingerprint(&kept.token.access_token).to_string();
-    let is_old = app.clock.now().since(kept.issued_at) >= YOUNG;
-    match reported {
-        Some(reported) if reported != its && kept.is_fresh(app.clock.now()) => Ok(kept.token),
-        _ if is_old => trade(app, credential, core, Some(its)).await,
-        _ => Ok(kept.token),
-    }
+    let trade = app.exchanges.begin(app, credential, grant.id, refused);
+    trade.ended(Instant::now() + PATIENCE).await
 }
 
-/// Trades, one at a time; whoever waited takes what the other brought, unless that is the one `refused`.
+/// Trades, unless another process was quicker and its token is not the one `refused`.
 async fn trade(
     app: &App,
     credential: &Credential,
-    core: FreshToken,
     refused: Option<String>,
 ) -> Result<FreshToken, TokenError> {
-    let turn = app.exchanges.turn(core.grant);
-    let _one_at_a_time = turn.lock().await;
-    let kept = kept(app, credential, &core).await?;
-    let kept = kept.filter(|kept| Some(fingerprint(&kept.token.access_token).to_string()) != refused);
-    let now = app.clock.now();
-    if let Some(kept) = kept.as_ref().filter(|kept| kept.is_fresh(now)) {
-        return Ok(kept.token.clone());
-    }
-    let (core, exchanged) = exchange(app, credential, core).await?;
-    match exchanged {
-        Ok(tenant) => keep(app, credential, core, tenant).await,
-        Err(failure) => {
-            tracing::warn!(credential = %credential.id, error = %crate::error::chain(&failure), "the org gives no Data Cloud token");
-            match kept.filter(|kept| now < kept.token.expires_at) {
-                Some(kept) => Ok(kept.token),
-                None => Err(told(&failure)),
-            }
+    let traded = async {
+        let core = tokens::fresh_access_token(app, credential).await?;
+        let grant = tokens::live_grant(app, credential).await?;
+        let kept = kept(app, credential, &grant).await?;
+        if let Some(kept) = kept
+            && kept.age(app.clock.now()) == Age::Fresh
+            && Some(kept.fingerprint()) != refused
+        {
+            return Ok(kept.token);
         }
+        let (core, tenant) = exchange(app, credential, core).await?;
+        keep(app, credential, core, tenant).await
+    };
+    let traded = traded.await;
+    if let Err(error) = &traded {
+        tracing::warn!(credential = %credential.id, error = %crate::error::chain(error), "there is no new Data Cloud token");
     }
+    traded
 }
 
 /// Step 4: a refusal may mean that the org ended its own session early.
@@ -135,21 +185,23 @@ async fn exchange(
     app: &App,
     credential: &Credential,
     core: FreshToken,
-) -> Result<(FreshToken, Result<TenantToken, TokenFailure>), TokenError> {
-    let exchanged = app.oauth.exchange_for_tenant(&core.instance, &core.access_token).await;
-    let is_session_over =
-        |failure: &TokenFailure| failure.refusal().is_some_and(|refusal| refusal.error == "invalid_grant");
-    match exchanged {
-        Err(failure) if is_session_over(&failure) => {
-            let core = tokens::replace_rejected(app, credential, core.version).await?;
-            let again = app.oauth.exchange_for_tenant(&core.instance, &core.access_token).await;
-            Ok((core, again))
-        }
-        exchanged => Ok((core, exchanged)),
+) -> Result<(FreshToken, TenantToken), TokenError> {
+    let failure = match app.oauth.exchange_for_tenant(&core.instance, &core.access_token).await {
+        Ok(tenant) => return Ok((core, tenant)),
+        Err(failure) => failure,
+    };
+    if failure.refusal().is_none_or(|refusal| refusal.error != "invalid_grant") {
+        return Err(told(credential, &failure));
+    }
+    let core = tokens::replace_rejected(app, credential, core.version).await?;
+    match app.oauth.exchange_for_tenant(&core.instance, &core.access_token).await {
+        Ok(tenant) => Ok((core, tenant)),
+        Err(failure) => Err(told(credential, &failure)),
     }
 }
 
-fn told(failure: &TokenFailure) -> TokenError {
+fn told(credential: &Credential, failure: &TokenFailure) -> TokenError {
+    tracing::warn!(credential = %credential.id, error = %crate::error::chain(failure), "the org gives no Data Cloud token");
     match failure.refusal().filter(|refusal| !refusal.class.is_transient()) {
         Some(refusal) => TokenError::Refused {
             sentence: format!(
@@ -161,32 +213,22 @@ fn told(failure: &TokenFailure) -> TokenError {
     }
 }
 
-/// The kept token, when it is live though the org's own is not.
-async fn kept_without_core(app: &App, credential: &Credential) -> Result<Option<FreshToken>, TokenError> {
-    let Some(grant) = tokens::store::live(app.store.reader(), credential.addon, credential.id).await? else {
-        return Ok(None);
-    };
-    let dead = FreshToken {
-        access_token: String::new().into(),
-        instance: app.hosts.instance(&grant.instance_url).map_err(TokenError::Host)?,
-        org_id: grant.org_id,
+async fn kept(
+    app: &App,
+    credential: &Credential,
+    grant: &tokens::store::Model,
+) -> Result<Option<Kept>, TokenError> {
+    let row = store::find(app.store.reader(), credential.addon, grant.id).await?;
+    let Some(row) = row else { return Ok(None) };
+    // Where it is good may not be called any more: then it is none.
+    let Ok(instance) = app.hosts.instance(&row.tenant_url) else { return Ok(None) };
+    let token = FreshToken {
+        access_token: app.vault.open_sealed(row.place(), &row.access_token).await?,
+        instance,
+        org_id: grant.org_id.clone(),
         grant: grant.id,
         version: grant.token_version,
-        expires_at: Timestamp::from_micros(0),
-    };
-    let kept = kept(app, credential, &dead).await?;
-    Ok(kept.map(|kept| kept.token).filter(|token| app.clock.now() < token.expires_at))
-}
-
-async fn kept(app: &App, credential: &Credential, core: &FreshToken) -> Result<Option<Kept>, TokenError> {
-    let row = store::find(app.store.reader(), credential.addon, core.grant).await?;
-    let Some(row) = row else { return Ok(None) };
-    let access_token = app.vault.open_sealed(row.place(), &row.access_token).await?;
-    let token = FreshToken {
-        access_token,
-        instance: app.hosts.instance(&row.tenant_url).map_err(TokenError::Host)?,
         expires_at: Timestamp::from_micros(row.expires_at),
-        ..core.clone()
     };
     Ok(Some(Kept { token, issued_at: Timestamp::from_micros(row.issued_at) }))
 }
@@ -214,4 +256,28 @@ async fn keep(
     store::put(&*tx, row).await?;
     tx.commit().await?;
     Ok(FreshToken { access_token: tenant.access_token, instance, expires_at, ..core })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_replaced_behind_then_waited_for_a_moment_then_over() {
+        let born = Timestamp::from_seconds(1_000);
+        let at = |seconds| {
+            age(born, born.plus(Duration::from_secs(7_200)), born.plus(Duration::from_secs(seconds)))
+        };
+        for (seconds, expected) in [
+            (0, Age::Fresh),
+            (5_399, Age::Fresh),
+            (5_400, Age::Old),
+            (6_479, Age::Old),
+            (6_480, Age::Late),
+            (7_199, Age::Late),
+            (7_200, Age::Dead),
+        ] {
+            assert_eq!(at(seconds), expected, "after {seconds} s");
+        }
+    }
 }

@@ -21,7 +21,7 @@ use crate::app::{App, Parts};
 use crate::audit::{self, CHAIN_PURPOSE, ChainKeys, Journal, Recorder};
 use crate::authorizations::{HandedOut, Reads};
 use crate::config::{Config, Reconciling};
-use crate::data_cloud::Exchanges;
+use crate::data_cloud::exchanges::Exchanges;
 use crate::db::{Database, OpenError, Store};
 use crate::egress::{OperatorEgressError, TenantEgress};
 use crate::error::chain;

@@ -124,7 +124,7 @@ impl TokenError {
     }
 
     /// Whether the org may give a token later, without a person.
-    pub(crate) fn is_passing(&self) -> bool {
+    fn is_passing(&self) -> bool {
         match self {
             Self::RetryAfter(_) | Self::TooSoon(_) | Self::Refused { .. } => true,
             Self::Renewal(error) => error.is_passing(),
@@ -206,6 +206,7 @@ fn of_renewal(error: &Arc<TokenError>) -> ApiError {
         TokenError::ReauthRequired(error) => reauth(error.message.clone()),
         TokenError::RetryAfter(wait) => retry_after(*wait),
         TokenError::Refused { sentence, wait } => ApiError::unavailable(sentence.clone(), *wait),
+        TokenError::Renewal(error) => of_renewal(error),
         error if error.is_unavailable() => ApiError::unavailable(
             "The database can't be reached; try again in a moment.",
             Duration::from_secs(5),
@@ -235,6 +236,29 @@ pub(crate) async fn fresh_access_token_of(
     hand_out(app, credential, None, grant.map(Cow::Borrowed)).await
 }
 
+/// The live grant of a connection or authorization.
+///
+/// # Errors
+/// [`TokenError`] with the credential's own word for why there is none.
+pub(crate) async fn live_grant(app: &App, credential: &Credential) -> Result<store::Model, TokenError> {
+    match live(app, credential).await? {
+        Some(grant) => Ok(grant),
+        None => Err(not_live(app, credential).await),
+    }
+}
+
+/// Begins the renewal that a hand-out of this grant would begin, and waits for nothing.
+///
+/// # Errors
+/// [`StoreError`] when the row is none.
+pub(crate) fn look_after(app: &App, grant: &store::Model) -> Result<(), StoreError> {
+    let wanted = Event::Wanted { now: app.clock.now(), rejected: None };
+    if let Effect::HandOutAndRenew | Effect::Renew = step(&state_of(app, grant)?, wanted).1 {
+        app.flights.start(app, grant, None);
+    }
+    Ok(())
+}
+
 /// A token newer than the version `rejected`, which the org refused.
 ///
 /// # Errors
@@ -258,9 +282,7 @@ pub async fn replace_reported(
     credential: &Credential,
     reported: Option<&str>,
 ) -> Result<FreshToken, TokenError> {
-    let Some(grant) = live(app, credential).await? else {
-        return Err(not_live(app, credential).await);
-    };
+    let grant = live_grant(app, credential).await?;
     let rejected = match reported {
         None => true,
         Some(reported) => fingerprint(&open(app, &grant).await?.access_token).to_string() == reported,

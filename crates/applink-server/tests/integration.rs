@@ -27,6 +27,9 @@ mod dashboard;
 mod dashboard_large;
 #[path = "integration/dashboard_pages.rs"]
 mod dashboard_pages;
+#[cfg(test)]
+#[path = "integration/data_action_steps.rs"]
+mod data_action_steps;
 #[path = "integration/data_action_targets.rs"]
 mod data_action_targets;
 #[path = "integration/data_actions.rs"]
@@ -36,6 +39,9 @@ mod data_actions;
 mod data_cloud;
 #[path = "integration/data_cloud_apps.rs"]
 mod data_cloud_apps;
+#[cfg(test)]
+#[path = "integration/data_cloud_tokens.rs"]
+mod data_cloud_tokens;
 #[path = "integration/described.rs"]
 mod described;
 #[path = "integration/disconnect.rs"]
@@ -124,5 +130,8 @@ mod trust;
 #[cfg(test)]
 #[path = "integration/visitor.rs"]
 mod visitor;
+#[cfg(test)]
+#[path = "integration/way.rs"]
+mod way;
 #[path = "integration/webhooks.rs"]
 mod webhooks;

@@ -97,10 +97,13 @@ async fn read(app: &App, addon: AddonId, named: &str) -> Result<Answer, TokenOrS
             Err(TokenOrStore::Refused(not_live(&credential)))
         };
     }
-    let token = tokens::fresh_access_token_of(app, &credential, grant.as_ref()).await;
-    let token = match credential.org_type {
-        OrgType::SalesforceOrg => token,
-        OrgType::DataCloudOrg => data_cloud::token_of(app, &credential, token).await,
+    let token = match (credential.org_type, grant.as_ref()) {
+        (OrgType::SalesforceOrg, grant) => tokens::fresh_access_token_of(app, &credential, grant).await,
+        (OrgType::DataCloudOrg, Some(grant)) => data_cloud::token_of(app, &credential, grant).await,
+        (OrgType::DataCloudOrg, None) => match tokens::live_grant(app, &credential).await {
+            Ok(grant) => data_cloud::token_of(app, &credential, &grant).await,
+            Err(error) => Err(error),
+        },
     };
     Ok(Answer::Token(credential, token.map_err(TokenOrStore::Token)?))
 }

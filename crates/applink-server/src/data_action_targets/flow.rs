@@ -95,7 +95,8 @@ pub struct Target {
     pub endpoint: String,
     /// Where it stands.
     pub state: State,
-    /// Why the org keeps it although it was to be removed.
+    /// What is to be known of one that is created: why the org keeps it although it was to be removed, or that nobody knows
+    /// which key the org signs with. The latter is carried through the states to which it matters.
     pub kept: Option<ResourceError>,
     /// When its newest signing key was made.
     pub key_made_at: Option<Timestamp>,
@@ -114,12 +115,23 @@ pub struct Target {
 }
 
 impl Target {
-    /// Why it did not come about, or did not go.
+    /// Why it did not come about, did not go, or may not work.
     pub fn error(&self) -> Option<&ResourceError> {
         match &self.state {
             State::CreationFailed(error) => Some(error),
-            _ => self.kept.as_ref(),
+            State::Created => self.kept.as_ref(),
+            _ => None,
         }
+    }
+
+    /// The same, also in a state that does not tell it.
+    pub fn noted(&self) -> Option<&ResourceError> {
+        self.error().or(self.kept.as_ref())
+    }
+
+    /// Whether the org was asked for another key and the answer is not known.
+    pub fn is_key_in_doubt(&self) -> bool {
+        self.kept.as_ref().is_some_and(|kept| kept.message.starts_with(ANOTHER_KEY))
     }
 
     /// Whether this is what the org is to call for it, however the org writes the URL.
@@ -131,18 +143,36 @@ impl Target {
 /// Goes on to a state, due at once.
 pub fn enter(target: &mut Target, state: State, now: Timestamp) {
     let settled = matches!(state, State::Created | State::CreationFailed(_));
+    // Neither a rotation nor a removal that fails tells which key the org signs with.
+    if settled || !target.is_key_in_doubt() {
+        target.kept = None;
+    }
     target.state = state;
-    target.kept = None;
     target.failures = 0;
     target.due_at = (!settled).then_some(AT_ONCE);
     target.state_since = now;
     target.last_modified_at = now;
 }
 
-/// It did not come about, for this reason. A target that has a key stays as it is: only its new key did not come.
+/// Begins what all sentences have in common that tell of a key in doubt.
+const ANOTHER_KEY: &str = "The org may sign with another key now";
+
+/// The org was asked for another key, and what became of that is not known.
+pub fn key_in_doubt() -> ResourceError {
+    let message = format!(
+        "{ANOTHER_KEY}: it was asked for a new one, and its answer got lost. What it signs so is refused. Rotate the key again (datacloud:data-action-target:rotate)."
+    );
+    ResourceError { id: error_id::ORG_CONNECTION_FAILED.into(), message }
+}
+
+/// It did not come about, for this reason. A target that has a key stays as it is: only its new key did not come. Whether
+/// the org made that one is another question.
 pub fn fail(target: &mut Target, reason: &str, now: Timestamp) {
     if target.key_made_at.is_some() {
-        return enter(target, State::Created, now);
+        let doubt = target.kept.take().filter(|_| target.state == State::GeneratingSigningKey);
+        enter(target, State::Created, now);
+        target.kept = doubt;
+        return;
     }
     let message = format!(
         "The org could not make the data action target ({}). Mend that, remove the target and create it again.",
@@ -157,20 +187,27 @@ pub fn fail(target: &mut Target, reason: &str, now: Timestamp) {
 
 /// The org keeps it although it was to be removed alone: it stays what it was, with the reason.
 pub fn keep(target: &mut Target, reason: &str, now: Timestamp) {
+    let in_doubt = target.is_key_in_doubt();
     enter(target, State::Created, now);
-    let message = format!(
+    let kept = format!(
         "The org keeps the data action target ({}). Mend that, then remove it again.",
         reason.trim_end_matches('.')
     );
+    // The doubt comes first: that is how it is known again.
+    let message = if in_doubt { format!("{} {kept}", key_in_doubt().message) } else { kept };
     target.kept = Some(ResourceError { id: error_id::ORG_CONNECTION_FAILED.into(), message });
 }
 
 /// A step failed for a passing reason. `false` when it failed often enough.
 pub fn retry(target: &mut Target, now: Timestamp) -> bool {
-    target.failures += 1;
-    let pause = Duration::from_secs(2_u64.saturating_pow(target.failures.min(7)));
-    target.due_at = Some(now.plus(pause));
+    target.failures = target.failures.saturating_add(1);
+    target.due_at = Some(now.plus(pause_after(target.failures)));
     target.failures < TRIES
+}
+
+/// How long a step rests that failed so often.
+pub fn pause_after(failures: u32) -> Duration {
+    Duration::from_secs(2_u64.saturating_pow(failures.min(7)))
 }
 
 /// The org is still at it. `false` when it takes too long.
@@ -245,31 +282,46 @@ pub fn signed_form<'p>(key: &[u8], payload: &'p [u8], signature: &str) -> Option
     escaped(payload).into_iter().map(String::into_bytes).find(|message| fits(message)).map(Cow::Owned)
 }
 
-/// The same JSON with `/` as `\/`, with everything but ASCII as `\uXXXX`, and with both. Only texts are changed, so that each
-/// form says what the payload says; what is no JSON has none.
+/// How the digits of `\uXXXX` are written.
+#[derive(Clone, Copy)]
+enum Hex {
+    /// `\u00e9`, as JavaScript and Jackson write it.
+    Lower,
+    /// `\u00E9`, as the usual libraries of Java write it.
+    Upper,
+}
+
+/// The same JSON with `/` as `\/`, with everything but ASCII as `\uXXXX`, in small and in capital digits, and with both.
+/// Only texts are changed, so that each form says what the payload says; what is no JSON has none.
 fn escaped(payload: &[u8]) -> Vec<String> {
     let Ok(text) = std::str::from_utf8(payload) else { return Vec::new() };
     if serde_json::from_str::<serde::de::IgnoredAny>(text).is_err() {
         return Vec::new();
     }
-    let forms = [(true, false), (false, true), (true, true)];
-    let mut forms: Vec<String> = forms.map(|(slashes, others)| escape(text, slashes, others)).into();
+    let others = [None, Some(Hex::Lower), Some(Hex::Upper)];
+    let mut forms: Vec<String> = others
+        .into_iter()
+        .flat_map(|others| [true, false].map(|slashes| escape(text, slashes, others)))
+        .collect();
     forms.retain(|form| form != text);
+    forms.sort_unstable();
+    forms.dedup();
     forms
 }
 
-fn escape(json: &str, slashes: bool, others: bool) -> String {
+fn escape(json: &str, slashes: bool, others: Option<Hex>) -> String {
     let mut escaped = String::with_capacity(json.len() + json.len() / 8);
     let mut after_backslash = false;
     for letter in json.chars() {
         match letter {
             '/' if slashes && !after_backslash => escaped.push_str("\\/"),
-            letter if others && !letter.is_ascii() => {
-                let mut units = [0; 2];
-                let units = letter.encode_utf16(&mut units).iter();
-                escaped.extend(units.map(|unit| format!("\\u{unit:04x}")));
-            }
-            letter => escaped.push(letter),
+            letter => match others.filter(|_| !letter.is_ascii()) {
+                Some(hex) => escaped.extend(letter.encode_utf16(&mut [0; 2]).iter().map(|unit| match hex {
+                    Hex::Lower => format!("\\u{unit:04x}"),
+                    Hex::Upper => format!("\\u{unit:04X}"),
+                })),
+                None => escaped.push(letter),
+            },
         }
         after_backslash = letter == '\\' && !after_backslash;
     }
@@ -360,7 +412,9 @@ mod tests {
         let slashes = r#"{"page":"\/café","say":"\\\/ 😀\n"}"#;
         let others = r#"{"page":"/caf\u00e9","say":"\\\/ \ud83d\ude00\n"}"#;
         let both = r#"{"page":"\/caf\u00e9","say":"\\\/ \ud83d\ude00\n"}"#;
-        for signed in [sent, slashes, others, both] {
+        let others_upper = r#"{"page":"/caf\u00E9","say":"\\\/ \uD83D\uDE00\n"}"#;
+        let both_upper = r#"{"page":"\/caf\u00E9","say":"\\\/ \uD83D\uDE00\n"}"#;
+        for signed in [sent, slashes, others, both, others_upper, both_upper] {
             assert!(is_signed(key, sent.as_bytes(), &sign(key, signed.as_bytes())), "{signed}");
         }
         let another = both.replace("caf", "cav");
@@ -464,7 +518,28 @@ mod tests {
         let mut rotated = target(State::GeneratingSigningKey);
         rotated.key_made_at = Some(NOW);
         fail(&mut rotated, "no", NOW);
-        assert_eq!(rotated.state, State::Created);
+        assert_eq!((rotated.state.clone(), rotated.error()), (State::Created, None));
+    }
+
+    #[test]
+    fn a_key_in_doubt_is_told_until_another_one_came() {
+        let mut row = target(State::GeneratingSigningKey);
+        row.key_made_at = Some(NOW);
+        row.kept = Some(key_in_doubt());
+        assert_eq!(row.error(), None, "it may come yet");
+        fail(&mut row, "no", NOW);
+        assert!(row.error().unwrap().message.contains("Rotate the key again"), "{:?}", row.error());
+        // Neither another rotation that makes nothing nor a removal that the org refuses makes it any better.
+        enter(&mut row, State::GeneratingSigningKey, NOW);
+        fail(&mut row, "no", NOW);
+        assert!(row.is_key_in_doubt() && row.error().is_some());
+        enter(&mut row, State::Deleting, NOW);
+        keep(&mut row, "OnClick uses it.", NOW);
+        let message = &row.error().unwrap().message;
+        assert!(row.is_key_in_doubt() && message.contains("(OnClick uses it)"), "{message}");
+        enter(&mut row, State::GeneratingSigningKey, NOW);
+        enter(&mut row, State::Created, NOW);
+        assert_eq!(row.error(), None, "a new key came");
     }
 
     #[test]

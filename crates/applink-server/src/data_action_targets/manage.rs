@@ -179,17 +179,18 @@ pub(crate) async fn rotate(
 ) -> Result<(Target, Credential), ApiError> {
     change(app, manager, named, "data_action_target.key_rotation_requested", |target, now| {
         match target.state {
-            State::Created => flow::enter(target, State::GeneratingSigningKey, now),
-            State::GeneratingSigningKey if target.key_made_at.is_some() => {}
-            _ => {
-                return Err(ApiError::conflict(format!(
-                    "The data action target `{}` is {}: its key can be rotated once it is created.",
-                    target.api_name,
-                    target.state.word()
-                )));
+            State::Created => {
+                flow::enter(target, State::GeneratingSigningKey, now);
+                Ok(true)
             }
+            // It is at it.
+            State::GeneratingSigningKey if target.key_made_at.is_some() => Ok(false),
+            _ => Err(ApiError::conflict(format!(
+                "The data action target `{}` is {}: its key can be rotated once it is created.",
+                target.api_name,
+                target.state.word()
+            ))),
         }
-        Ok(())
     })
     .await
 }
@@ -204,26 +205,30 @@ pub(crate) async fn remove(
     named: (&str, &str),
 ) -> Result<(Target, Credential), ApiError> {
     change(app, manager, named, "data_action_target.removal_requested", |target, now| {
+        // One that is going is hurried along: its pauses are over.
         flow::enter(target, State::Deleting, now);
-        Ok(())
+        Ok(true)
     })
     .await
 }
 
+/// `transition` says whether it changed anything. What a worker is in the middle of is not taken from it: it finds the
+/// new state, and leaves the row to whoever comes next.
 async fn change(
     app: &App,
     manager: &RequireManager,
     (connection, named): (&str, &str),
     action: &'static str,
-    transition: impl FnOnce(&mut Target, Timestamp) -> Result<(), ApiError>,
+    transition: impl FnOnce(&mut Target, Timestamp) -> Result<bool, ApiError>,
 ) -> Result<(Target, Credential), ApiError> {
     let addon = manager.addon.id;
     let mut tx = app.store.begin().await?;
     addons::store::lock(&*tx, addon).await?;
     let (mut target, connection) =
         find(&*tx, addon, connection, named).await?.ok_or_else(ApiError::not_found)?;
-    transition(&mut target, app.clock.now())?;
-    targets::save(&*tx, &target).await?;
+    if transition(&mut target, app.clock.now())? {
+        targets::save(&*tx, &target).await?;
+    }
     audit(&mut tx, manager, action, &target);
     tx.commit().await?;
     app.nudges.data_action_targets.notify_one();

@@ -4,6 +4,7 @@ use applink_api::error::ResourceError;
 use applink_api::ids::{AddonId, AppUuid};
 use applink_api::time::Timestamp;
 use sea_orm::entity::prelude::*;
+use sea_orm::sea_query::Expr;
 use sea_orm::{Condition, IntoActiveModel as _, QueryOrder as _, QuerySelect as _};
 
 use super::flow::{State, Target};
@@ -163,15 +164,69 @@ pub async fn insert(connection: &impl ConnectionTrait, target: &Target) -> Resul
     Ok(())
 }
 
-/// Writes everything that may change, and frees the lease.
+/// Writes everything that may change but the lease: a worker may be inside a step, and another that began one beside it
+/// would have the org make another key.
 pub async fn save(connection: &impl ConnectionTrait, target: &Target) -> Result<(), StoreError> {
+    let mut changed = changed(target);
+    changed.lease_owner = sea_orm::NotSet;
+    changed.lease_until = sea_orm::NotSet;
+    changed.update(connection).await?;
+    Ok(())
+}
+
+/// A worker's last word on its step: everything that may change, and the lease is free.
+pub async fn save_and_free(connection: &impl ConnectionTrait, target: &Target) -> Result<(), StoreError> {
+    changed(target).update(connection).await?;
+    Ok(())
+}
+
+fn changed(target: &Target) -> ActiveModel {
     let row = model(target);
     let id = row.id;
     let mut changed = row.into_active_model().reset_all();
     changed.fence = sea_orm::NotSet;
     changed.id = sea_orm::Unchanged(id);
-    changed.update(connection).await?;
+    changed
+}
+
+/// Frees the lease of a worker that has nothing to write, unless the row was claimed again since this fence.
+pub async fn free(connection: &impl ConnectionTrait, id: Uuid, fence: i64) -> Result<(), StoreError> {
+    claimed(id, fence).col_expr(Column::LeaseUntil, no_time()).exec(connection).await?;
     Ok(())
+}
+
+/// A step failed before it could even be judged: its row is tried again after this pause, unless it was claimed again.
+pub async fn postpone(
+    connection: &impl ConnectionTrait,
+    (id, fence): (Uuid, i64),
+    (failures, due_at): (u32, Timestamp),
+) -> Result<(), StoreError> {
+    let update = claimed(id, fence)
+        .col_expr(Column::LeaseUntil, no_time())
+        .col_expr(Column::Failures, Expr::value(i64::from(failures)))
+        .col_expr(Column::DueAt, Expr::value(due_at.as_micros()));
+    update.exec(connection).await?;
+    Ok(())
+}
+
+/// Notes on a row that something is about to happen which may stay in doubt. `false` when it was claimed again.
+pub async fn doubt(
+    connection: &impl ConnectionTrait,
+    (id, fence): (Uuid, i64),
+    doubt: &ResourceError,
+) -> Result<bool, StoreError> {
+    let update = claimed(id, fence)
+        .col_expr(Column::ErrorId, Expr::value(doubt.id.to_string()))
+        .col_expr(Column::ErrorMessage, Expr::value(doubt.message.clone()));
+    Ok(update.exec(connection).await?.rows_affected > 0)
+}
+
+fn claimed(id: Uuid, fence: i64) -> sea_orm::UpdateMany<Entity> {
+    Entity::update_many().filter(Column::Id.eq(RowId(id))).filter(Column::Fence.eq(fence))
+}
+
+fn no_time() -> sea_orm::sea_query::SimpleExpr {
+    Expr::value(Option::<i64>::None)
 }
 
 /// Removes a row.
@@ -183,7 +238,7 @@ pub async fn delete(connection: &impl ConnectionTrait, addon: AddonId, id: Uuid)
 }
 
 fn model(target: &Target) -> Model {
-    let error = target.error().cloned();
+    let error = target.noted().cloned();
     Model {
         id: RowId(target.id),
         addon_id: target.addon.into(),
@@ -241,7 +296,7 @@ impl TryFrom<Model> for Target {
     fn try_from(row: Model) -> Result<Self, StoreError> {
         let state = row.state().ok_or_else(|| row.impossible("state"))?;
         let failures = u32::try_from(row.failures).map_err(|_| row.impossible("failures"))?;
-        let kept = row.error().filter(|_| matches!(state, State::Created));
+        let kept = row.error().filter(|_| !matches!(state, State::CreationFailed(_)));
         Ok(Self {
             id: row.id.0,
             addon: row.addon_id.into(),

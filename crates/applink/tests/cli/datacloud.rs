@@ -82,6 +82,32 @@ fn a_target_is_removed_when_the_org_has_let_it_go_and_else_the_reason_is_told() 
 }
 
 #[test]
+fn a_rotation_that_made_no_key_says_what_counts_now() {
+    let one = format!("{TARGETS}/My_Target");
+    let rotate = |settled: Value| {
+        let fake = Fake::start().on(
+            &format!("POST {one}/rotate_signing_key"),
+            202,
+            target("generating_signing_key"),
+        );
+        let fake = fake.on(&format!("GET {one}"), 200, settled);
+        applink("datacloud:data-action-target:rotate My_Target -o lake").with(&fake).run()
+    };
+    let ran = rotate(target("created"));
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(ran.stderr.contains("the present one still counts"), "{ran}");
+    let mut in_doubt = target("created");
+    let message = "The org may sign with another key now: its answer got lost.";
+    in_doubt["error"] = json!({"id": "org_connection_failed", "message": message});
+    let ran = rotate(in_doubt);
+    assert_eq!(ran.code, Some(1), "{ran}");
+    assert!(
+        ran.stderr.contains("may sign with another key now") && !ran.stderr.contains("still counts"),
+        "{ran}"
+    );
+}
+
+#[test]
 fn disconnecting_names_the_targets_that_go_too() {
     let fake = Fake::start().on(&format!("GET {TARGETS}"), 200, json!([target("created")]));
     let ran = applink("datacloud:disconnect lake").with(&fake).run();

@@ -228,8 +228,12 @@ pub(crate) async fn rotate(
     let target = settled(&client, &args.connection_name, asked, &addon).await?;
     if target.signing_key_created_at == before {
         progress.finish("Failed");
-        return Err(CliError::refused("the org made no new signing key; the present one still counts")
-            .hint("try again in a while"));
+        return Err(match &target.error {
+            // Nobody knows which key the org signs with.
+            Some(error) => CliError::refused(error.message.clone()),
+            None => CliError::refused("the org made no new signing key; the present one still counts")
+                .hint("try again in a while"),
+        });
     }
     progress.finish("done");
     conclude(&target, &args.output, printer)
