@@ -10,7 +10,9 @@
 //!    reconciler. How far a replay came is written in the same transaction as what it replayed, so nothing is written
 //!    twice. No refresh starts before a replay has brought in every answer it can; an answer the database takes never
 //!    holds up its own grant alone ([`stuck`]).
-//! 5. A process that finds files of processes that are gone takes them over, at its start and while it runs.
+//! 5. A process that finds files of processes that are gone takes them over, at its start and while it runs. One with
+//!    records that only another version can read is left to that; one that is damaged is kept under another name. What can
+//!    be read of either is brought in first, and neither holds up anybody.
 
 mod file;
 pub mod outage;
@@ -30,6 +32,8 @@ use std::time::Duration;
 use applink_api::clock::Clock;
 use applink_api::entropy::Entropy;
 use applink_api::time::Timestamp;
+use tokio::sync::Semaphore;
+use uuid::Uuid;
 
 use self::file::{FileKeys, SpoolFile};
 use self::outage::{Outage, OutageConfig};
@@ -45,6 +49,9 @@ pub use replay::{before_refresh, replay};
 
 /// Files one folder may have: processes that share it.
 const MOST_FILES: u32 = 256;
+
+/// So many revocations go on at once.
+const REVOCATIONS: usize = 4;
 
 /// How often files of processes that are gone are looked for.
 const LOOK_FOR_FILES: Duration = Duration::from_secs(10);
@@ -80,6 +87,9 @@ pub enum SpoolError {
     /// It is full.
     #[error("the spool is full")]
     Full,
+    /// It could not be begun anew after it had been replayed.
+    #[error("the spool {0} could not be begun anew, and takes nothing until it is")]
+    Broken(String),
     /// The outage lasts longer than hand-outs may go on.
     #[error("the database has been away for too long")]
     TooLong,
@@ -123,6 +133,10 @@ struct Inner {
     entropy: Entropy,
     /// One replay at a time.
     replaying: tokio::sync::Mutex<()>,
+    /// When a replay found the database away.
+    was_away: Mutex<Option<tokio::time::Instant>>,
+    /// Calls to orgs that revoke what is nobody's.
+    revocations: Arc<Semaphore>,
     /// When files of processes that are gone were looked for, and those that can't be used.
     looked: Mutex<Looked>,
 }
@@ -179,6 +193,8 @@ impl Spool {
             clock,
             entropy,
             replaying: tokio::sync::Mutex::default(),
+            was_away: Mutex::default(),
+            revocations: Arc::new(Semaphore::new(REVOCATIONS)),
             looked: Mutex::default(),
         })))
     }
@@ -264,6 +280,36 @@ impl Spool {
         own.append(&sealed, self.0.limit)
     }
 
+    /// Sees to a file of its own: one that could not be begun anew is tried again, one that was put aside is replaced.
+    fn mend(&self) {
+        let mut files = self.files();
+        let outcome = if let Some(own) = files.own.as_mut() {
+            if !own.is_broken() {
+                return;
+            }
+            own.clear(&self.0.entropy)
+        } else {
+            let Some(folder) = &self.0.folder else { return };
+            new_file(folder, &self.0.keys, &self.0.entropy).map(|file| files.own = Some(file))
+        };
+        match outcome {
+            Ok(()) => tracing::info!("the spool takes records again"),
+            Err(error) => {
+                tracing::error!(error = %crate::error::chain(&error), "the spool takes nothing: what the database does not take is held in memory, or not answered");
+            }
+        }
+    }
+
+    /// Lets go of the file of a process that is gone, for a version that can read all of it. `false` when it is our own.
+    fn leave(&self, id: Uuid) -> bool {
+        let path = self.files().left.iter().find(|file| file.id() == id).map(|file| file.path().to_owned());
+        let Some(path) = path else { return false };
+        tracing::error!(path = %path.display(), "a spool file can't be read whole: it is left where it is, for a version that can");
+        locked(&self.0.looked).unusable.insert(path);
+        self.files().left.retain(|file| file.id() != id);
+        true
+    }
+
     /// Takes over files of processes that are gone, now and then. One that can't be used is told of once.
     fn take_left_files(&self) {
         let now = self.0.clock.now();
@@ -331,8 +377,68 @@ fn take_files(folder: &Path, keys: &FileKeys, entropy: &Entropy) -> Result<Files
         }
     }
     if files.own.is_none() {
-        let source = io::Error::other("every file of it is in use");
-        return Err(SpoolError::Io { path: folder.display().to_string(), source });
+        return Err(all_in_use(folder));
     }
     Ok(files)
+}
+
+/// A file under a name that nobody has.
+fn new_file(folder: &Path, keys: &FileKeys, entropy: &Entropy) -> Result<SpoolFile, SpoolError> {
+    let mut paths =
+        (0..MOST_FILES).map(|number| folder.join(file_name(number))).filter(|path| !path.exists());
+    paths
+        .find_map(|path| SpoolFile::open(&path, keys, entropy).transpose())
+        .unwrap_or_else(|| Err(all_in_use(folder)))
+}
+
+fn all_in_use(folder: &Path) -> SpoolError {
+    let source = io::Error::other("every file of it is in use");
+    SpoolError::Io { path: folder.display().to_string(), source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::vault::{MasterKey, MasterKeys};
+
+    pub(super) fn answer(grant: u128) -> RefreshAnswer {
+        RefreshAnswer {
+            grant: Uuid::from_u128(grant),
+            addon: Uuid::from_u128(2).into(),
+            credential: Uuid::from_u128(3),
+            replaced: 4,
+            at: Timestamp::from_seconds(5),
+            expires_at: Timestamp::from_seconds(900),
+            access_token: "canary-access".into(),
+            refresh_token: None,
+            instance_url: "https://acme.my.salesforce.com".to_owned(),
+        }
+    }
+
+    #[test]
+    fn while_the_file_can_not_be_begun_anew_answers_are_held_in_memory() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = SpoolConfig { folder: Some(folder.path().to_owned()), limit: DEFAULT_LIMIT };
+        let keys = || MasterKeys::new(MasterKey::from_bytes([1; 32]), Vec::new()).derive_all(FILE_PURPOSE);
+        let open = || {
+            let (clock, _hand) = Clock::mock(Timestamp::from_seconds(0));
+            Spool::open(&config, OutageConfig::default(), keys(), clock, Entropy::system()).unwrap()
+        };
+        let spool = open();
+        spool.keep_answer(answer(1));
+        let works = spool.files().own.as_mut().unwrap().fail_to_write();
+        spool.files().own.as_mut().unwrap().clear(&spool.0.entropy).unwrap_err();
+        assert!(spool.is_empty(), "what was in it is replayed");
+        spool.keep_answer(answer(2));
+        assert_eq!(spool.size(), Size(0, 1), "it is held in memory");
+        spool.mend();
+        spool.keep_answer(answer(3));
+        assert_eq!(spool.size(), Size(0, 2), "it is not mended yet");
+        spool.files().own.as_mut().unwrap().restore(works);
+        spool.mend();
+        spool.keep_answer(answer(4));
+        assert_eq!(spool.size(), Size(1, 2));
+        drop(spool);
+        assert_eq!(open().size(), Size(1, 0), "it is there after a restart");
+    }
 }

@@ -1,5 +1,6 @@
 //! Answers that the database refuses, though it is there: a value can't be sealed, a statement is not accepted. Each holds
-//! up its own grant and no other: it is tried again after growing pauses, and given up after a day.
+//! up its own grant and no other: it is tried again after growing pauses, and given up after a day. And answers that are
+//! nobody's: they wait until it was tried to revoke them.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -22,6 +23,7 @@ const GIVE_UP_AFTER: Duration = Duration::from_secs(24 * 3600);
 pub(super) struct Stuck {
     refused: HashMap<Key, Refused>,
     settled: HashSet<Key>,
+    revoking: HashSet<Key>,
 }
 
 /// Grant and time of the org's answer.
@@ -56,9 +58,21 @@ impl Stuck {
         self.refused.insert(key(answer), refused);
     }
 
+    /// An answer is nobody's, and is about to be revoked; `false` when it is already.
+    pub(super) fn begin_revoking(&mut self, answer: &RefreshAnswer) -> bool {
+        self.refused.remove(&key(answer));
+        self.revoking.insert(key(answer))
+    }
+
+    /// Whether an answer is being revoked.
+    pub(super) fn is_revoking(&self, answer: &RefreshAnswer) -> bool {
+        self.revoking.contains(&key(answer))
+    }
+
     /// An answer is dealt with.
     pub(super) fn settle(&mut self, answer: &RefreshAnswer) {
         self.refused.remove(&key(answer));
+        self.revoking.remove(&key(answer));
         self.settled.insert(key(answer));
     }
 
@@ -117,6 +131,11 @@ mod tests {
         assert!(!stuck.holds(Uuid::from_u128(9)));
         stuck.settle(&latest);
         assert!(!stuck.holds(latest.grant) && stuck.is_settled(&latest));
+        assert!(
+            stuck.begin_revoking(&former) && !stuck.begin_revoking(&former) && stuck.is_revoking(&former)
+        );
+        stuck.settle(&former);
+        assert!(!stuck.is_revoking(&former));
         assert!(!Stuck::is_hopeless(&latest, Timestamp::from_seconds(86_599)));
         assert!(Stuck::is_hopeless(&latest, Timestamp::from_seconds(86_600)));
     }

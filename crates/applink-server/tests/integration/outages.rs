@@ -1,6 +1,9 @@
 //! The database takes no writes, or is gone: what was received is not lost, what was answered is in the ledger, no
 //! refresh starts, and after a while the answer is 503.
 
+#[path = "outages/damaged.rs"]
+mod damaged;
+
 use std::sync::Arc;
 
 use applink_server::audit::recorder::Reads;

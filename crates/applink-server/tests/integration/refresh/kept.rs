@@ -156,6 +156,9 @@ async fn tokens_that_are_refused_for_a_day_cost_their_own_credential_and_no_othe
     stack.token_of("other").await;
     stack.advance(24 * 3600 + 10);
     stack.reconcile("spool").await;
+    // Its tokens are revoked behind, and stay in the spool until then.
+    stack.settled().await;
+    stack.reconcile("spool").await;
     assert!(stack.server.app().spool.is_empty(), "given up");
     let message =
         stack.app(Method::GET, "/authorizations/worker", None).await.expect_error(422, "reauth_required");
