@@ -98,7 +98,12 @@ async fn stay_up(
     printer.note("\nEverything stays up until Ctrl-C.");
     tokio::select! {
         _signal = signals.next() => Ok(ExitStatus::Success),
-        status = stack.app_ended() => Ok(status),
+        status = stack.app_ended() => {
+            if let ExitStatus::Child(code) = status {
+                printer.note(&format!("The app ended with status {code}, so everything is stopped."));
+            }
+            Ok(status)
+        }
     }
 }
 

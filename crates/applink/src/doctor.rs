@@ -54,7 +54,10 @@ impl Report {
 
     /// `part` could not be looked at.
     pub(crate) fn skipped(&mut self, part: &'static str, why: impl Into<String>) {
-        self.skipped.push(Skipped { part, why: why.into() });
+        let why = why.into();
+        if !self.skipped.iter().any(|skipped| skipped.part == part && skipped.why == why) {
+            self.skipped.push(Skipped { part, why });
+        }
     }
 
     /// One more fault.

@@ -209,7 +209,10 @@ impl From<PublishDirError> for CliError {
         };
         let broke = matches!(
             error,
-            PublishDirError::Unreadable { .. } | PublishDirError::Unwritable { .. } | PublishDirError::Zip(_)
+            PublishDirError::MissingSpec(_)
+                | PublishDirError::Unreadable { .. }
+                | PublishDirError::Unwritable { .. }
+                | PublishDirError::Zip(_)
         );
         let told = if broke {
             Self::broken(error.to_string()).because(error)

@@ -71,7 +71,7 @@ pub(crate) async fn run(args: Args, settings: &Settings, printer: Printer) -> Re
         );
         let steps: Vec<String> =
             Step::of_sample(args.data_cloud).iter().map(|step| format!("{step:?}")).collect();
-        return Err(CliError::refused(told.to_lowercase())
+        return Err(CliError::broken(told.to_lowercase())
             .hint(format!("its steps are {}", steps.join(", ").to_lowercase())));
     }
     let dev_settings = DevSettings {

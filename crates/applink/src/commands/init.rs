@@ -92,8 +92,9 @@ pub(crate) async fn run(args: &Args, settings: &Settings, printer: Printer) -> R
     } else {
         written.iter().try_for_each(|file| printer.data(file))?;
         printer.note(&format!(
-            "\nNext: cd {}, then `applink dev -- {}`; README.md has the rest.",
+            "\nNext: cd {}, `{}`, then `applink dev -- {}`; README.md has the rest.",
             args.directory.display(),
+            args.template.prepare(),
             args.template.start(&name)
         ));
     }
@@ -129,6 +130,15 @@ impl Template {
         }
     }
 
+    /// What has to be done before it can run.
+    fn prepare(self) -> &'static str {
+        match self {
+            Self::Node => "npm install",
+            Self::Python => "pip install -r requirements.txt",
+            Self::Rust => "cargo build --release",
+        }
+    }
+
     fn test(self) -> &'static str {
         match self {
             Self::Node => "npm test",
@@ -138,7 +148,7 @@ impl Template {
     }
 }
 
-fn words(args: &Args, name: &str, client: &str) -> [(&'static str, String); 5] {
+fn words(args: &Args, name: &str, client: &str) -> [(&'static str, String); 6] {
     let sdk = match &args.sdk_path {
         Some(path) => format!("path = {:?}", path.display().to_string()),
         None => format!("version = \"{}\"", env!("CARGO_PKG_VERSION")),
@@ -147,6 +157,7 @@ fn words(args: &Args, name: &str, client: &str) -> [(&'static str, String); 5] {
         ("@NAME@", name.to_owned()),
         ("@CLIENT@", client.to_owned()),
         ("@START@", args.template.start(name)),
+        ("@PREPARE@", args.template.prepare().to_owned()),
         ("@TEST@", args.template.test().to_owned()),
         ("@SDK@", sdk),
     ]

@@ -173,7 +173,7 @@ async fn body(given: Option<&str>, printer: Printer) -> Result<Option<Value>, Cl
         Some(path) => (path.to_owned(), file(path)?),
     };
     let read = serde_json::from_str(&text);
-    read.map(Some).map_err(|error| CliError::refused(format!("{named} is not JSON: {error}")))
+    read.map(Some).map_err(|error| CliError::broken(format!("{named} is not JSON: {error}")))
 }
 
 async fn piped(printer: Printer) -> Result<String, CliError> {

@@ -47,7 +47,7 @@ fn wanted<'a>(cli: &'a Command, name: &str) -> Result<&'a Command, CliError> {
     }
     let short = name.strip_prefix("applink:").unwrap_or(name);
     cli.find_subcommand(name).or_else(|| cli.find_subcommand(short)).ok_or_else(|| {
-        CliError::refused(format!("there is no command {name}")).hint("`applink --help` lists the commands")
+        CliError::broken(format!("there is no command {name}")).hint("`applink --help` lists the commands")
     })
 }
 

@@ -12,11 +12,11 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use applink_api::client::Client;
+use applink_api::client::{Client, Operator};
 use applink_api::context::RequestContext;
 use applink_api::entropy::Entropy;
 use applink_api::headers::REQUEST_CONTEXT;
-use applink_api::ids::AppUuid;
+use applink_api::ids::{AddonId, AppUuid};
 use applink_api::operator::{CreateAddon, CreateApiKey, CreateApp, Scope};
 use applink_mesh::bypass::BypassRoute;
 use applink_mesh::child::{ChildConfig, ChildOutput};
@@ -357,6 +357,8 @@ fn server_config(
     Ok(config)
 }
 
+/// A page that reloads itself keeps a WebSocket open, and whoever stops a stack at a desk waits for it.
+const DRAIN: Duration = Duration::from_secs(1);
 const LOGIN: &str = "https://login.salesforce.com";
 const TEST: &str = "https://test.salesforce.com";
 
@@ -372,8 +374,11 @@ async fn provisioned(
         .build()
         .map_err(StackError::Provision)?;
     let operator = operator.operator();
-    if let Some(addon) = &state.addon {
+    if let Some(addon) = &mut state.addon {
         operator.set_app_url(&addon.app_name, mesh_url).await.map_err(StackError::Provision)?;
+        if !is_good(&addon.api_key, addon.addon_id, server).await? {
+            addon.api_key = new_key(&operator, addon.addon_id).await?;
+        }
         return Ok(addon.clone());
     }
     let name = if settings.command.is_empty() { "sample-app" } else { "my-app" };
@@ -381,18 +386,33 @@ async fn provisioned(
     let app = operator.create_app(&create).await.map_err(StackError::Provision)?;
     let create = CreateAddon { app: app.name.clone(), attachment: None, name: None };
     let addon = operator.create_addon(&create).await.map_err(StackError::Provision)?;
-    let create = CreateApiKey { owner: OWNER.to_owned(), scope: Scope::Manage, addon: Some(addon.id) };
-    let key = operator.create_key(&create).await.map_err(StackError::Provision)?;
+    let api_key = new_key(&operator, addon.id).await?;
     let addon = AddonState {
         addon_id: addon.id,
         addon_name: addon.name,
         app_id: app.id,
         app_name: app.name,
         token: addon.token,
-        api_key: key.key,
+        api_key,
     };
     state.addon = Some(addon.clone());
     Ok(addon)
+}
+
+async fn new_key(operator: &Operator<'_>, addon: AddonId) -> Result<SecretString, StackError> {
+    let create = CreateApiKey { owner: OWNER.to_owned(), scope: Scope::Manage, addon: Some(addon) };
+    Ok(operator.create_key(&create).await.map_err(StackError::Provision)?.key)
+}
+
+/// Whether a key from an earlier start still counts: somebody may have revoked it.
+async fn is_good(key: &SecretString, addon: AddonId, server: &RunningServer) -> Result<bool, StackError> {
+    let url = format!("{}/addons/{addon}", server.url());
+    let client = Client::builder(&url).api_key(key.clone()).build().map_err(StackError::Provision)?;
+    match client.connections().list().await {
+        Err(error) if error.status() == Some(401) => Ok(false),
+        Err(error) => Err(StackError::Provision(error)),
+        Ok(_) => Ok(true),
+    }
 }
 
 async fn start_mesh(
@@ -439,6 +459,7 @@ fn mesh_config(
     config.metrics = None;
     config.listen = Listen::At(loopback(ports.mesh));
     config.allowed_hosts = Some(AllowedHosts::loopback(ports.mesh));
+    config.limits.drain = DRAIN;
     config.child = Some(child(settings, ports, addon, api_url)?);
     Ok(config)
 }

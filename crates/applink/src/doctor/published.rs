@@ -17,6 +17,8 @@ use crate::org_access::Access;
 use crate::printer::{Printer, printable};
 use crate::settings::Addon;
 
+const PERMISSION_SETS: &str = "permission sets";
+
 /// Looks at every publication of the app.
 pub(crate) async fn look(
     addon: &Addon,
@@ -46,6 +48,21 @@ pub(crate) async fn look(
             continue;
         }
         callable(publication, &users, user, report).await;
+    }
+    if let Some(user) = user.filter(|_| !report.checked.contains(&PERMISSION_SETS)) {
+        let user = printable(user);
+        let cause = match all.is_empty() {
+            true => format!("nothing is published, so {user} can call nothing"),
+            false => format!(
+                "whether {user} may call it is not known: no stored user of the org may see who has permission sets"
+            ),
+        };
+        report.fault(
+            "user-not-looked-at",
+            user,
+            cause,
+            "publish first, then authorize somebody who may see permission sets, an admin: `applink salesforce:authorizations:add NAME`",
+        );
     }
     if let Some(document) = document {
         same_document(&client, app, &all, document, report).await;
@@ -96,12 +113,12 @@ async fn callable(publication: &Publication, users: &[Access], user: Option<&str
     }
     let Some(assigned) = assigned else {
         report.skipped(
-            "permission sets",
+            PERMISSION_SETS,
             format!("no stored user of org {} may see who has them", printable(&publication.org_id)),
         );
         return;
     };
-    report.checked("permission sets");
+    report.checked(PERMISSION_SETS);
     if !assigned {
         let set = printable(&publication.esr_name);
         let who = user.map_or_else(|| "nobody".to_owned(), |user| format!("{} doesn't", printable(user)));

@@ -39,11 +39,29 @@ pub(crate) async fn rows(addon: &Addon, printer: Printer, report: &mut Report) -
         }
     };
     match tokio::try_join!(list_connections(&client), list_authorizations(&client)) {
-        Ok((connections, authorizations)) => Some(Rows { connections, authorizations }),
+        Ok((connections, authorizations)) => {
+            key_counts(&client, addon, report).await;
+            Some(Rows { connections, authorizations })
+        }
         Err(error) => {
             refused(error, addon, report);
             None
         }
+    }
+}
+
+/// Lists are read with the token; what only a key may see is asked for, so that one that counts no more is noticed.
+async fn key_counts(client: &applink_api::client::Client, addon: &Addon, report: &mut Report) {
+    let Some(key) = addon.key() else { return };
+    if let Err(error) = client.webhooks().list().await
+        && error.status() == Some(401)
+    {
+        report.fault(
+            "api-key-refused",
+            "APPLINK_API_KEY",
+            format!("the service does not take {key}: it was revoked, or is of another add-on"),
+            "put another in its place: `applink dev` makes one when it starts; else see `applink tokens:create` and `applink admin keys create`",
+        );
     }
 }
 

@@ -375,7 +375,8 @@ impl Addon {
         let origin = format!("the address comes from {}_API_URL in {}", self.prefix, self.origin);
         let stopped =
             matches!(&self.origin, Origin::File(_)) && matches!(error, ClientError::Unreachable { .. });
-        let no_key = error.status() == Some(401) && self.api_key.is_none() && self.sso.is_none();
+        let refused = error.status() == Some(401);
+        let no_key = refused && self.api_key.is_none() && self.sso.is_none();
         let about_address = matches!(
             error,
             ClientError::Unreachable { .. } | ClientError::NotAppLink { .. } | ClientError::InvalidUrl { .. }
@@ -390,6 +391,11 @@ impl Addon {
         }
         if stopped {
             told = told.hint("is `applink dev` still running?");
+        }
+        if let (true, Some(key)) = (refused, self.key()) {
+            told = told.hint(format!(
+                "{key} counts no more, or is of another add-on: put another in its place (`applink dev` makes one when it starts)"
+            ));
         }
         if no_key {
             told = told.hint(format!(

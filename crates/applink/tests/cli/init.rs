@@ -81,7 +81,7 @@ fn what_it_says() {
     my-app/.gitignore
     --- stderr
 
-    Next: cd my-app, then `applink dev -- node server.js`; README.md has the rest.
+    Next: cd my-app, `npm install`, then `applink dev -- node server.js`; README.md has the rest.
     ");
 }
 

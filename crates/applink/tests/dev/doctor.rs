@@ -20,8 +20,9 @@ const SERVICE: &str = "ProvisioningService";
 const NOWHERE: &str = "http://127.0.0.1:1";
 
 /// Everything that is seeded below, each of which has to be named with its cause and its fix.
-const FAULTS: [&str; 46] = [
+const FAULTS: [&str; 48] = [
     "addon-unknown",
+    "api-key-refused",
     "api-not-enabled",
     "app-address",
     "app-id-invalid",
@@ -65,6 +66,7 @@ const FAULTS: [&str; 46] = [
     "token-refused",
     "user-inactive",
     "user-not-approved",
+    "user-not-looked-at",
     "wrong-attachment",
     "wrong-audience",
 ];
@@ -406,6 +408,9 @@ async fn of_the_variables(patient: &impl Fn() -> Patient, stack: &DevStack, char
     chart.named("app-id-missing", "HEROKU_APP_ID", patient().unset("HEROKU_APP_ID")).await;
     chart.named("app-id-invalid", "variables", patient().set("HEROKU_APP_ID", "my-app")).await;
     chart.named("wrong-attachment", "HEROKU_APP_ID", patient().set("HEROKU_APP_ID", other)).await;
+    chart.named("api-key-refused", "APPLINK_API_KEY", patient().set("APPLINK_API_KEY", "a-former-key")).await;
+    let (sales, _) = stack.user("sales");
+    chart.named("user-not-looked-at", &sales, patient().with(&["--user", &sales])).await;
     let without_token = patient().unset("HEROKU_APPLINK_TOKEN").unset("APPLINK_API_KEY");
     chart.named("credentials-incomplete", "variables", without_token).await;
     chart

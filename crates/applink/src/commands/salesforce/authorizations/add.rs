@@ -31,7 +31,7 @@ pub(crate) struct Args {
     #[arg(long)]
     force: bool,
     /// Only print the address to log in at, as JSON
-    #[arg(long, hide = true)]
+    #[arg(long)]
     url: bool,
     #[command(flatten)]
     output: OutputArgs,
