@@ -51,9 +51,9 @@ impl Words {
     }
 }
 
-/// By way of upper case, where ς is Σ and ß is SS.
+/// By way of upper case, where ς is Σ and ß is SS; from lower case, where ẞ is ß.
 fn folded(text: &str) -> String {
-    text.chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
+    text.to_lowercase().chars().flat_map(char::to_uppercase).flat_map(char::to_lowercase).collect()
 }
 
 #[cfg(test)]

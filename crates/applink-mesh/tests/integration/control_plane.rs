@@ -41,6 +41,7 @@ struct Polls {
     bundle: Bundle,
     full: usize,
     unchanged: usize,
+    broken: usize,
 }
 
 /// What a poll of the trust bundle is answered with.
@@ -130,6 +131,11 @@ impl ControlPlane {
         (polls.full, polls.unchanged)
     }
 
+    /// Polls whose connection broke.
+    pub(crate) fn broken_polls(&self) -> usize {
+        self.polls.lock().unwrap().broken
+    }
+
     pub(crate) fn hold_answers(&self) {
         self.gate.forget_permits(Semaphore::MAX_PERMITS);
     }
@@ -145,7 +151,10 @@ fn poll(request: &Request<Incoming>, polls: &mut Polls) -> Result<Response<Full<
     match polls.bundle.clone() {
         Bundle::None => *response.status_mut() = StatusCode::NOT_FOUND,
         Bundle::Status(status) => *response.status_mut() = StatusCode::from_u16(status).unwrap(),
-        Bundle::Away => return Err("closed"),
+        Bundle::Away => {
+            polls.broken += 1;
+            return Err("closed");
+        }
         Bundle::Is(bundle) => {
             let etag = format!("\"{}\"", bundle["version"].as_str().unwrap());
             response.headers_mut().insert("etag", etag.parse().unwrap());

@@ -394,7 +394,7 @@ impl Addon {
         }
         if let (true, Some(key)) = (refused, self.key()) {
             told = told.hint(format!(
-                "{key} counts no more, or is of another add-on: put another in its place (`applink dev` makes one when it starts)"
+                "{key}, or the add-on's token, counts no more or is of another add-on: `applink doctor` says which"
             ));
         }
         if no_key {

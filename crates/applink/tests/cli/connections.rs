@@ -178,7 +178,7 @@ fn a_refusal_of_the_service_is_shown_as_it_is() {
     --- stderr
     error: Invalid credentials provided.
 
-    hint: check the add-on token or the API key: it may be of another add-on, or have been replaced
+    hint: APPLINK_API_KEY of the environment, or the add-on's token, counts no more or is of another add-on: `applink doctor` says which
     ");
 }
 

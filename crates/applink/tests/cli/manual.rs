@@ -56,7 +56,7 @@ fn one_page_on_standard_output() {
     assert!(page.stdout.starts_with(".TH \"APPLINK\\-SALESFORCE\\-CONNECT\\-JWT\" \"1\""), "{page}");
     assert!(page.stdout.contains("\\fB\\-\\-jwt\\-key\\-file <FILE>\\fR"), "{page}");
     insta::assert_snapshot!(applink("man nonsense").run(), @"
-    exit: 1
+    exit: 2
     --- stdout
     --- stderr
     error: there is no command nonsense

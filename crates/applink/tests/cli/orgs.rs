@@ -158,7 +158,7 @@ fn invoke_with_bad_arguments_sends_nothing() {
     hint: write the client name and the operation id, joined by a dot: ProvisioningAPI.provisionServices
     ");
     insta::assert_snapshot!(run("invoke A.b --as me --body {oops"), @"
-    exit: 1
+    exit: 2
     --- stdout
     --- stderr
     error: --body is not JSON: key must be a string at line 1 column 2

@@ -216,7 +216,7 @@ fn refused(applink: Applink) -> String {
 #[test]
 fn publish_checks_its_files_first() {
     insta::assert_snapshot!(refused(applink(PUBLISH)), @"
-    exit: 1
+    exit: 2
     --- stdout
     --- stderr
     error: the API spec api.yml doesn't exist

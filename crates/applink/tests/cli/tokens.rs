@@ -61,7 +61,7 @@ fn a_key_that_is_not_known_is_another_matter() {
     --- stderr
     error: These credentials are not known.
 
-    hint: check the add-on token or the API key: it may be of another add-on, or have been replaced
+    hint: APPLINK_API_KEY of the environment, or the add-on's token, counts no more or is of another add-on: `applink doctor` says which
     ");
 }
 
