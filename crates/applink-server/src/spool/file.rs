@@ -110,6 +110,9 @@ impl Default for Cursor {
     }
 }
 
+/// A record, and where the next one begins.
+type Opened = (Zeroizing<Vec<u8>>, Cursor);
+
 impl SpoolFile {
     /// Opens or makes the file. None when another process has it.
     pub(super) fn open(path: &Path, keys: &FileKeys, entropy: &Entropy) -> Result<Option<Self>, SpoolError> {
@@ -271,7 +274,7 @@ impl SpoolFile {
         })
     }
 
-    fn record_at(&self, at: Cursor) -> Result<Option<(Zeroizing<Vec<u8>>, Cursor)>, SpoolError> {
+    fn record_at(&self, at: Cursor) -> Result<Option<Opened>, SpoolError> {
         let mut length = [0; 4];
         if !self.read_at(&mut length, at.offset)? {
             return Ok(None);

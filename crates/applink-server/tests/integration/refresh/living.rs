@@ -93,10 +93,11 @@ async fn what_comes_of_a_refresh_whose_grant_is_removed_meanwhile_is_revoked_unt
     assert_eq!((stack.org.count("revoke"), erased(&stack).await), (1, None));
     stack.advance(3);
     stack.reconcile("grants").await;
-    let script = stack.org.script();
-    let given = script.secrets.iter().rfind(|secret| secret.starts_with("canary-refresh")).cloned();
-    assert_eq!(script.revoked.last(), given.as_ref(), "the newest");
-    drop(script);
+    {
+        let script = stack.org.script();
+        let given = script.secrets.iter().rfind(|secret| secret.starts_with("canary-refresh"));
+        assert_eq!(script.revoked.last(), given, "the newest");
+    }
     assert_eq!(erased(&stack).await.as_deref(), Some("revoked at the org"));
 }
 
