@@ -41,7 +41,7 @@ write something else anyway (`completions`, `man`, `admin:manifest`) and those t
 | 0 | done |
 | 1 | the answer is no: refused, not found, not confirmed, or something is wrong with what was looked at |
 | 2 | it broke, or could not be tried: wrong arguments, no network, no credentials |
-| 130 | stopped with Ctrl-C; the message says what state things are in |
+| 130 | stopped with Ctrl-C before it was done; the message says what state things are in. What runs until it is stopped (`dev`, `serve`, `logs --tail`) ends with 0 |
 
 `applink run -- COMMAND` and `applink mesh -- COMMAND` end with the status of the command.
 
